@@ -1,0 +1,169 @@
+// Package exchange holds one HTTP request with its response on their way through
+// the proxy, in a form that is the same for HTTP/1.1 and HTTP/2. Codecs fill it,
+// filters read and change it, the router sends it on. It knows no wire format,
+// no configuration and no socket.
+package exchange
+
+import (
+	"crypto/x509"
+	"io"
+	"net/netip"
+	"time"
+)
+
+// UnknownLength is the ContentLength of a body whose length is not declared.
+const UnknownLength = -1
+
+// Request is the request as the client sent it, less hop-by-hop fields. Filters
+// change it in place before the router sends it upstream.
+type Request struct {
+	Method    string // as sent, upper or lower case kept
+	Scheme    string // "http" or "https"
+	Authority string // Host or :authority, as sent
+	Path      string // origin form with query, "*" or "" (CONNECT)
+	ProtoMajor,
+	ProtoMinor int
+	Header        Header
+	ContentLength int64     // bytes; 0 without a body; UnknownLength if streamed
+	Body          io.Reader // nil without a body; trailers are complete at io.EOF
+	Trailer       Header
+	Upgrade       string // requested upgrade in lower case ("websocket"), or ""
+}
+
+// Response is the answer on its way back.
+type Response struct {
+	Status        int
+	Header        Header
+	ContentLength int64
+	Body          io.Reader
+	Trailer       Header
+}
+
+// Conn is what is known of the connection that a request came by. It is shared
+// by the connection's exchanges and never changed after the handshake.
+type Conn struct {
+	Remote, Local netip.AddrPort
+	// Original is the destination before a redirect, Local if there was none.
+	Original netip.AddrPort
+	TLS      bool
+	SNI      string
+	ALPN     string
+	// Peer is the verified leaf certificate of an mTLS peer, else nil.
+	Peer *x509.Certificate
+	// PeerURI is the one URI SAN of Peer (a SPIFFE ID), or "".
+	PeerURI string
+}
+
+// MTLS tells whether the peer proved who it is by a certificate.
+func (c *Conn) MTLS() bool { return c.Peer != nil }
+
+// Exchange is one request with its response. It belongs to one goroutine.
+type Exchange struct {
+	Conn     *Conn
+	Listener string // name of the listener
+	Request  Request
+	Response Response
+	Start    time.Time
+
+	// Route is what the route table selected (*route.Route); nil before, and
+	// after ClearRoute.
+	Route any
+	// Cluster names the upstream cluster that the router chose.
+	Cluster string
+	// UpstreamHost is the endpoint that was asked last.
+	UpstreamHost string
+
+	// Metadata is Envoy's dynamic metadata: filter name -> key -> value, values
+	// as encoding/json decodes them (map[string]any, []any, string, json.Number,
+	// bool, nil). Shared values of the verified-token cache: never changed.
+	Metadata map[string]map[string]any
+
+	// Details is Envoy's response code detail for the access log; Flags are its
+	// response flags ("UH", "UF", ...). Neither holds text of a client.
+	Details string
+	Flags   string
+
+	// secrets are names whose values are [redacted] wherever the request is
+	// shown: see Redact.
+	secrets []Secret
+
+	routeCleared bool
+	local        bool
+	localBody    string
+}
+
+// SecretKind tells where a redacted value stands.
+type SecretKind uint8
+
+// Where a value that must not be shown stands.
+const (
+	SecretHeader SecretKind = iota
+	SecretParam
+	SecretCookie
+)
+
+// Secret names a header, query parameter or cookie whose value is not shown.
+type Secret struct {
+	Kind SecretKind
+	Name string
+}
+
+// Redact declares that values of these places must be shown as [redacted] in
+// logs, traces, error texts and x-envoy-original-path. The slice is shared.
+func (x *Exchange) Redact(s []Secret) { x.secrets = append(x.secrets, s...) }
+
+// Secrets gives what Redact declared.
+func (x *Exchange) Secrets() []Secret { return x.secrets }
+
+// SetMetadata sets one value of a filter's dynamic metadata.
+func (x *Exchange) SetMetadata(filter, key string, value any) {
+	if x.Metadata == nil {
+		x.Metadata = make(map[string]map[string]any, 1)
+	}
+	m := x.Metadata[filter]
+	if m == nil {
+		m = make(map[string]any, 2)
+		x.Metadata[filter] = m
+	}
+	m[key] = value
+}
+
+// ClearRoute makes the connection manager choose the route again, since a filter
+// changed what it depends on (Envoy's clear_route_cache).
+func (x *Exchange) ClearRoute() { x.Route, x.routeCleared = nil, true }
+
+// RouteCleared tells whether ClearRoute was called since the last call.
+func (x *Exchange) RouteCleared() bool {
+	c := x.routeCleared
+	x.routeCleared = false
+	return c
+}
+
+// Reply makes the proxy answer by itself. Details is the response code detail.
+// Body is sent as text/plain; a gRPC request gets trailers only instead.
+func (x *Exchange) Reply(status int, body, details string) {
+	x.Response.Status = status
+	x.Response.Header.Reset()
+	x.Response.Trailer.Reset()
+	x.Response.ContentLength = int64(len(body))
+	x.Response.Body = nil
+	x.localBody = body
+	x.local = true
+	x.Details = details
+}
+
+// Local gives the body of a reply that Reply made.
+func (x *Exchange) Local() (body string, ok bool) { return x.localBody, x.local }
+
+// Reset makes the exchange ready for the connection's next request.
+func (x *Exchange) Reset() {
+	rq, rs := x.Request.Header, x.Response.Header
+	rqt, rst := x.Request.Trailer, x.Response.Trailer
+	rq.Reset()
+	rs.Reset()
+	rqt.Reset()
+	rst.Reset()
+	*x = Exchange{Conn: x.Conn, Listener: x.Listener, secrets: x.secrets[:0]}
+	x.Request.Header, x.Request.Trailer = rq, rqt
+	x.Response.Header, x.Response.Trailer = rs, rst
+}
