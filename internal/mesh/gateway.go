@@ -1,0 +1,32 @@
+package mesh
+
+// Gateways is one Gateway object: what is open at the edge, and on which
+// proxies.
+type GatewayConfig struct {
+	Ref             Ref
+	Namespace, Name string
+	Selector        map[string]string
+	Servers         []Server
+}
+
+// Server is one port of a Gateway object.
+type Server struct {
+	Index    int // in the object
+	Port     uint16
+	PortName string
+	Protocol string // http, http2, grpc, https
+	// Hosts are those that it serves; "*" for all. A namespace before a slash
+	// in the object restricts which VirtualServices may bind: HostNamespaces
+	// runs parallel, "*" for any.
+	Hosts          []string
+	HostNamespaces []string
+	HTTPSRedirect  bool
+	TLS            *ServerTLS
+}
+
+// ServerTLS is how a gateway's port ends TLS.
+type ServerTLS struct {
+	// Secret names the SDS secret, "kubernetes://<namespace>/<name>".
+	Secret string
+	Mutual bool
+}

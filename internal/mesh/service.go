@@ -1,0 +1,74 @@
+package mesh
+
+import "net/netip"
+
+// Service is a name that can be called, with what stands behind it.
+type Service struct {
+	Ref             Ref
+	Namespace, Name string
+	// Hostname is the full name, such as "preference.tutorial.svc.cluster.local".
+	Hostname string
+	// Short tells that the name resolves as Kubernetes' do ("preference",
+	// "preference.tutorial", ...).
+	Short bool
+	Ports []ServicePort
+	// Subsets are those of the DestinationRule in force, sorted by name.
+	Subsets []Subset
+	// TLS is what the DestinationRule says of the way to the endpoints.
+	TLS ClientTLS
+	// Accounts are the SPIFFE IDs that the endpoints with mTLS may have, sorted.
+	Accounts []string
+	// Origins are the objects that made it: the Service, its DestinationRule.
+	Origins []Ref
+}
+
+// ServicePort is one port of a service with its endpoints.
+type ServicePort struct {
+	Name      string
+	Protocol  string // http, http2, grpc, tcp, tls; "" if nothing says
+	Port      uint16
+	Endpoints []Endpoint // sorted by address and port
+}
+
+// Endpoint is one address that serves a service's port.
+type Endpoint struct {
+	Address  netip.AddrPort
+	Workload Ref               // the WorkloadEntry; zero if another object gave it
+	Labels   map[string]string // shared, never changed
+	Weight   uint32            // 0 counts as 1
+	// MTLS tells that its proxy takes the mesh's mTLS on this port.
+	MTLS bool
+}
+
+// Subset is a named part of a service's endpoints.
+type Subset struct {
+	Name   string
+	Labels map[string]string
+	TLS    ClientTLS
+}
+
+// Selects tells whether an endpoint with these labels is in the subset.
+func (s *Subset) Selects(labels map[string]string) bool { return Selects(s.Labels, labels) }
+
+// Selects tells whether labels has every pair of selector.
+func Selects(selector, labels map[string]string) bool {
+	for k, v := range selector {
+		if got, ok := labels[k]; !ok || got != v {
+			return false
+		}
+	}
+	return true
+}
+
+// ClientTLS is how a client's proxy secures its way to an endpoint.
+type ClientTLS uint8
+
+// The ways to an endpoint.
+const (
+	// AutoMTLS: the mesh's mTLS where the endpoint takes it, else clear.
+	AutoMTLS ClientTLS = iota
+	// NoTLS: always clear.
+	NoTLS
+	// MeshMTLS: always the mesh's mTLS.
+	MeshMTLS
+)

@@ -1,0 +1,85 @@
+package mesh
+
+import "net/netip"
+
+// Workload is one instance of the mesh: a WorkloadEntry with what applies to it.
+type Workload struct {
+	Ref             Ref
+	Namespace, Name string
+	Labels          map[string]string
+	ServiceAccount  string // "default" if the object names none
+	Address         netip.Addr
+	Ports           map[string]uint16 // Service port's name -> inbound port
+	Weight          uint32
+	Sidecar         bool // has a proxy that takes mTLS (label tlsMode)
+	Security        *Security
+	// Services are those that select it, sorted by namespace and name.
+	Services []*Service
+}
+
+// Security is what guards the requests that a workload receives.
+type Security struct {
+	// RequestRules are the rules of all RequestAuthentications that apply.
+	RequestRules []JWTRule
+	// Origin gives the Policy form's rule by the name of the inbound port; the
+	// entry "" is for ports without one of their own.
+	Origin map[string]*OriginPolicy
+	// MTLS is the mode of ports that PortMTLS does not name (by number) and
+	// OriginMTLS (by name) does not either.
+	MTLS     MTLSMode
+	PortMTLS map[uint16]MTLSMode
+	// PeerPolicy is what the Policy form demands by port name ("" for others):
+	// the stricter of it and the above holds.
+	PeerPolicy map[string]PeerPolicy
+	// Authorization are the AuthorizationPolicies that apply, sorted.
+	Authorization []*AuthorizationPolicy
+	// Denied are objects that select the workload and could not be translated:
+	// while there is one, every request is refused.
+	Denied []Denial
+}
+
+// Denial is an object that denies because it could not be translated.
+type Denial struct {
+	Ref    Ref
+	Reason string
+}
+
+// PeerPolicy is the peers part of a Policy.
+type PeerPolicy struct {
+	Mode MTLSMode
+	Ref  Ref
+}
+
+// Mode gives the mTLS mode of an inbound port.
+func (s *Security) Mode(portName string, port uint16) MTLSMode {
+	m := s.MTLS
+	if p, ok := s.PortMTLS[port]; ok {
+		m = p
+	}
+	pp, ok := s.PeerPolicy[portName]
+	if !ok {
+		pp, ok = s.PeerPolicy[""]
+	}
+	if ok && pp.Mode > m {
+		m = pp.Mode
+	}
+	return m
+}
+
+// OriginFor gives the Policy form's rule for an inbound port, or nil.
+func (s *Security) OriginFor(portName string) *OriginPolicy {
+	if p, ok := s.Origin[portName]; ok {
+		return p
+	}
+	return s.Origin[""]
+}
+
+// MTLSMode says which connections a workload takes. A greater one is stricter.
+type MTLSMode uint8
+
+// The modes.
+const (
+	Disable MTLSMode = iota + 1
+	Permissive
+	Strict
+)
