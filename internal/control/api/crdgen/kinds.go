@@ -15,7 +15,7 @@ var istioKinds = []istioKind{
 	{"Gateway", "istio.networking.v1alpha3.Gateway", istioStatus},
 	{"VirtualService", "istio.networking.v1alpha3.VirtualService", istioStatus},
 	{"DestinationRule", "istio.networking.v1alpha3.DestinationRule", istioStatus},
-	{"ServiceEntry", "istio.networking.v1alpha3.ServiceEntry", "istio.networking.v1alpha3.ServiceEntryStatus"},
+	{"ServiceEntry", "istio.networking.v1alpha3.ServiceEntry", istioStatus},
 	{"WorkloadEntry", "istio.networking.v1alpha3.WorkloadEntry", istioStatus},
 	{"WorkloadGroup", "istio.networking.v1alpha3.WorkloadGroup", istioStatus},
 	{"Sidecar", "istio.networking.v1alpha3.Sidecar", istioStatus},

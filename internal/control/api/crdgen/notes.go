@@ -69,6 +69,8 @@ func (n notes) scan(text string) error {
 			}
 			if !strings.HasSuffix(line, "}") {
 				scope = append(scope, name)
+			}
+			if name != "" { // Istio's generator knows no rules of a oneof or enum
 				n.add(fullName(pkg, scope, ""), pending)
 			}
 			pending = nil
