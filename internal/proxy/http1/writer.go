@@ -1,0 +1,226 @@
+package http1
+
+import (
+	"io"
+	"strconv"
+
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
+)
+
+// Writer writes the messages of one connection. What it holds back goes out with
+// Flush, or with the first bytes of a body that would not fit.
+type Writer struct {
+	dst io.Writer
+	buf []byte // pooled; nil when nothing is held back
+	n   int64  // bytes of content written for the current message
+}
+
+// NewWriter writes to dst.
+func NewWriter(dst io.Writer) *Writer { return &Writer{dst: dst} }
+
+// Content counts the bytes of content of the current message.
+func (w *Writer) Content() int64 { return w.n }
+
+// Close gives the buffer back; what was not flushed is lost.
+func (w *Writer) Close() {
+	if w.buf != nil {
+		putBuffer(w.buf[:cap(w.buf)])
+		w.buf = nil
+	}
+}
+
+// Discard drops what was not flushed.
+func (w *Writer) Discard() {
+	if w.buf != nil {
+		w.buf = w.buf[:0]
+	}
+}
+
+// Flush writes what is held back.
+func (w *Writer) Flush() error {
+	if len(w.buf) == 0 {
+		return nil
+	}
+	_, err := w.dst.Write(w.buf)
+	if cap(w.buf) > mediumBuffer {
+		putBuffer(w.buf[:cap(w.buf)])
+		w.buf = nil
+	} else {
+		w.buf = w.buf[:0]
+	}
+	return err
+}
+
+// room makes sure that n more bytes can be held back, n <= largeBuffer.
+func (w *Writer) room(n int) error {
+	if w.buf == nil {
+		w.buf = getBuffer(max(n, smallBuffer))[:0]
+		return nil
+	}
+	if cap(w.buf)-len(w.buf) >= n {
+		return nil
+	}
+	if len(w.buf)+n <= largeBuffer {
+		b := getBuffer(len(w.buf) + n)[:len(w.buf)]
+		copy(b, w.buf)
+		putBuffer(w.buf[:cap(w.buf)])
+		w.buf = b
+		return nil
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if cap(w.buf) < n {
+		w.Close()
+		w.buf = getBuffer(n)[:0]
+	}
+	return nil
+}
+
+func (w *Writer) text(s string) { w.buf = append(w.buf, s...) }
+
+// Request holds back the head of rq, ready for its body. With drop, the
+// connection ends after the answer.
+func (w *Writer) Request(rq *exchange.Request, last bool) error {
+	w.n = 0
+	size := len(rq.Method) + len(rq.Path) + len(rq.Authority) + 160
+	target := rq.Path
+	if rq.Method == "CONNECT" {
+		target = rq.Authority
+	}
+	if !clean(target) || !clean(rq.Authority) || !clean(rq.Method) {
+		return ErrUnsent
+	}
+	if err := w.room(size + fieldsSize(&rq.Header)); err != nil {
+		return err
+	}
+	w.text(rq.Method)
+	w.text(" ")
+	w.text(target)
+	w.text(" HTTP/1.1\r\nhost: ")
+	w.text(rq.Authority)
+	w.text("\r\n")
+	if err := w.fields(&rq.Header); err != nil {
+		return err
+	}
+	switch {
+	case rq.Upgrade != "":
+		w.text("connection: upgrade\r\n")
+	case last:
+		w.text("connection: close\r\n")
+	}
+	switch {
+	case rq.Method == "CONNECT" || rq.Upgrade != "":
+	case rq.Body != nil && rq.ContentLength == exchange.UnknownLength:
+		w.text("transfer-encoding: chunked\r\n")
+	case rq.ContentLength > 0 || expectsBody(rq.Method):
+		w.length(max(rq.ContentLength, 0))
+	}
+	w.text("\r\n")
+	return nil
+}
+
+// expectsBody: a request of such a method without content says so by
+// Content-Length: 0 (RFC 9110, 8.6).
+func expectsBody(method string) bool { return method == "POST" || method == "PUT" || method == "PATCH" }
+
+// Framing is how a response is sent.
+type Framing struct {
+	Method string // the request's
+	HTTP10 bool   // the client speaks HTTP/1.0
+	Close  bool   // the connection ends after it
+}
+
+// Response holds back the head of rs, ready for its body. It tells whether the
+// content goes out in chunks; if the length is unknown and it does not, the end
+// of the connection ends it.
+func (w *Writer) Response(rs *exchange.Response, f Framing) (chunked bool, err error) {
+	w.n = 0
+	if err := w.room(96 + fieldsSize(&rs.Header)); err != nil {
+		return false, err
+	}
+	w.text(statusText(rs.Status))
+	if err := w.fields(&rs.Header); err != nil {
+		return false, err
+	}
+	switch {
+	case rs.Status < 200:
+		if rs.Status == 101 {
+			w.text("connection: upgrade\r\n")
+		}
+		w.text("\r\n")
+		return false, nil
+	case rs.Status == 204, f.Method == "CONNECT" && rs.Status < 300:
+	case rs.Status == 304 || f.Method == "HEAD":
+		if rs.ContentLength >= 0 {
+			w.length(rs.ContentLength)
+		}
+	case rs.ContentLength >= 0:
+		w.length(rs.ContentLength)
+	case f.HTTP10:
+		f.Close = true
+	default:
+		chunked = true
+		w.text("transfer-encoding: chunked\r\n")
+	}
+	switch {
+	case f.Close:
+		w.text("connection: close\r\n")
+	case f.HTTP10:
+		w.text("connection: keep-alive\r\n")
+	}
+	w.text("\r\n")
+	return chunked, nil
+}
+
+// Continue sends 100 (Continue) at once.
+func (w *Writer) Continue() error {
+	if err := w.room(32); err != nil {
+		return err
+	}
+	w.text("HTTP/1.1 100 Continue\r\n\r\n")
+	return w.Flush()
+}
+
+func (w *Writer) length(n int64) {
+	w.text("content-length: ")
+	w.buf = strconv.AppendInt(w.buf, n, 10)
+	w.text("\r\n")
+}
+
+func fieldsSize(h *exchange.Header) int {
+	n := 0
+	for _, f := range h.Fields() {
+		n += len(f.Name) + len(f.Value) + 4
+	}
+	return n
+}
+
+// fields appends the fields less those that the codec writes by itself. Room for
+// them was made; a head that is too large for that grows by append.
+func (w *Writer) fields(h *exchange.Header) error {
+	for _, f := range h.Fields() {
+		switch f.Name {
+		case "content-length", "transfer-encoding", "connection", "host", "keep-alive":
+			continue
+		}
+		if f.Name == "" || !clean(f.Value) || !clean(f.Name) {
+			return ErrUnsent
+		}
+		w.buf = append(w.buf, f.Name...)
+		w.buf = append(w.buf, ": "...)
+		w.buf = append(w.buf, f.Value...)
+		w.buf = append(w.buf, "\r\n"...)
+	}
+	return nil
+}
+
+// clean tells whether s can stand in a head without ending its line.
+func clean(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
