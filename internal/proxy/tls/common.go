@@ -1,0 +1,249 @@
+package tls
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+
+	"github.com/usher-mesh/usher/internal/proxy/strict"
+)
+
+const (
+	serverAuth = x509.ExtKeyUsageServerAuth
+	clientAuth = x509.ExtKeyUsageClientAuth
+)
+
+// common is a compiled CommonTlsContext.
+type common struct {
+	min, max uint16
+	alpn     []string
+	certs    []func() (*tls.Certificate, error)
+	roots    func() (*x509.CertPool, error) // nil: the peer is not verified
+	names    []nameMatcher                  // one must match; none: any
+}
+
+func compileCommon(m *tlsv3.CommonTlsContext, secrets Secrets) (*common, error) {
+	c := &common{min: tls.VersionTLS12, max: tls.VersionTLS13, alpn: m.GetAlpnProtocols()}
+	if err := strict.Only(m, "tls_params", "tls_certificates", "tls_certificate_sds_secret_configs", "validation_context",
+		"validation_context_sds_secret_config", "combined_validation_context", "alpn_protocols"); err != nil {
+		return nil, err
+	}
+	if err := c.params(m.GetTlsParams()); err != nil {
+		return nil, strict.At("tls_params", err)
+	}
+	for i, t := range m.GetTlsCertificates() {
+		cert, err := staticCertificate(t)
+		if err != nil {
+			return nil, strict.AtIndex("tls_certificates", i, err)
+		}
+		c.certs = append(c.certs, func() (*tls.Certificate, error) { return cert, nil })
+	}
+	for i, s := range m.GetTlsCertificateSdsSecretConfigs() {
+		name, err := secretName(s, secrets)
+		if err != nil {
+			return nil, strict.AtIndex("tls_certificate_sds_secret_configs", i, err)
+		}
+		c.certs = append(c.certs, func() (*tls.Certificate, error) { return secrets.Certificate(name) })
+	}
+	if err := c.validation(m, secrets); err != nil {
+		return nil, err
+	}
+	if len(c.names) > 0 && c.roots == nil {
+		return nil, errNoRoots
+	}
+	return c, nil
+}
+
+func (c *common) validation(m *tlsv3.CommonTlsContext, secrets Secrets) error {
+	switch {
+	case m.GetValidationContext() != nil:
+		return strict.At("validation_context", c.context(m.GetValidationContext()))
+	case m.GetValidationContextSdsSecretConfig() != nil:
+		return strict.At("validation_context_sds_secret_config", c.sdsRoots(m.GetValidationContextSdsSecretConfig(), secrets))
+	case m.GetCombinedValidationContext() != nil:
+		v := m.GetCombinedValidationContext()
+		if err := strict.Only(v, "default_validation_context", "validation_context_sds_secret_config"); err != nil {
+			return strict.At("combined_validation_context", err)
+		}
+		if d := v.GetDefaultValidationContext(); d != nil {
+			if err := c.context(d); err != nil {
+				return strict.At("combined_validation_context.default_validation_context", err)
+			}
+		}
+		return strict.At("combined_validation_context.validation_context_sds_secret_config",
+			c.sdsRoots(v.GetValidationContextSdsSecretConfig(), secrets))
+	}
+	return nil
+}
+
+func (c *common) sdsRoots(s *tlsv3.SdsSecretConfig, secrets Secrets) error {
+	name, err := secretName(s, secrets)
+	if err != nil {
+		return err
+	}
+	c.roots = func() (*x509.CertPool, error) { return secrets.Roots(name) }
+	return nil
+}
+
+func secretName(s *tlsv3.SdsSecretConfig, secrets Secrets) (string, error) {
+	if err := strict.Only(s, "name", "sds_config"); err != nil {
+		return "", err
+	}
+	if s.GetName() == "" {
+		return "", strict.Errorf("name", "empty")
+	}
+	if secrets == nil {
+		return "", errors.New("no source of secrets")
+	}
+	return s.GetName(), nil
+}
+
+func (c *common) context(v *tlsv3.CertificateValidationContext) error {
+	if err := strict.Only(v, "trusted_ca", "match_typed_subject_alt_names", "system_root_certs", "trust_chain_verification"); err != nil {
+		return err
+	}
+	if v.GetTrustChainVerification() != tlsv3.CertificateValidationContext_VERIFY_TRUST_CHAIN {
+		return strict.Errorf("trust_chain_verification", "%w", strict.ErrUnsupported)
+	}
+	switch {
+	case v.GetTrustedCa() != nil:
+		pem, err := Data(v.GetTrustedCa())
+		if err != nil {
+			return strict.At("trusted_ca", err)
+		}
+		pool := x509.NewCertPool()
+		if !pool.AppendCertsFromPEM(pem) {
+			return strict.Errorf("trusted_ca", "holds no PEM certificate")
+		}
+		c.roots = func() (*x509.CertPool, error) { return pool, nil }
+	case v.GetSystemRootCerts() != nil:
+		c.roots = x509.SystemCertPool
+	}
+	for i, m := range v.GetMatchTypedSubjectAltNames() {
+		n, err := compileName(m)
+		if err != nil {
+			return strict.AtIndex("match_typed_subject_alt_names", i, err)
+		}
+		c.names = append(c.names, n)
+	}
+	return nil
+}
+
+func (c *common) params(p *tlsv3.TlsParameters) error {
+	if p == nil {
+		return nil
+	}
+	if err := strict.Only(p, "tls_minimum_protocol_version", "tls_maximum_protocol_version"); err != nil {
+		return err
+	}
+	switch p.GetTlsMinimumProtocolVersion() {
+	case tlsv3.TlsParameters_TLS_AUTO, tlsv3.TlsParameters_TLSv1_2:
+	case tlsv3.TlsParameters_TLSv1_3:
+		c.min = tls.VersionTLS13
+	default:
+		return strict.Errorf("tls_minimum_protocol_version", "below TLS 1.2: %w", strict.ErrUnsupported)
+	}
+	switch p.GetTlsMaximumProtocolVersion() {
+	case tlsv3.TlsParameters_TLS_AUTO, tlsv3.TlsParameters_TLSv1_3:
+	case tlsv3.TlsParameters_TLSv1_2:
+		c.max = tls.VersionTLS12
+	default:
+		return strict.Errorf("tls_maximum_protocol_version", "below TLS 1.2: %w", strict.ErrUnsupported)
+	}
+	if c.min > c.max {
+		return strict.Errorf("tls_maximum_protocol_version", "below the minimum")
+	}
+	return nil
+}
+
+func staticCertificate(t *tlsv3.TlsCertificate) (*tls.Certificate, error) {
+	if err := strict.Only(t, "certificate_chain", "private_key"); err != nil {
+		return nil, err
+	}
+	chain, err := Data(t.GetCertificateChain())
+	if err != nil {
+		return nil, strict.At("certificate_chain", err)
+	}
+	key, err := Data(t.GetPrivateKey())
+	if err != nil {
+		return nil, strict.At("private_key", err)
+	}
+	cert, err := tls.X509KeyPair(chain, key)
+	if err != nil {
+		return nil, fmt.Errorf("certificate_chain and private_key: %w", err)
+	}
+	return &cert, nil
+}
+
+// maxData bounds files and variables that a DataSource names.
+const maxData = 1 << 20
+
+// Data reads a DataSource: a file, inline bytes or text, or a variable of the
+// environment.
+func Data(d *corev3.DataSource) ([]byte, error) {
+	if err := strict.Only(d, "filename", "inline_bytes", "inline_string", "environment_variable"); err != nil {
+		return nil, err
+	}
+	switch s := d.GetSpecifier().(type) {
+	case *corev3.DataSource_Filename:
+		fi, err := os.Stat(s.Filename)
+		if err != nil {
+			return nil, err
+		}
+		if fi.Size() > maxData {
+			return nil, fmt.Errorf("%s: larger than %d bytes", s.Filename, maxData)
+		}
+		return os.ReadFile(s.Filename)
+	case *corev3.DataSource_InlineBytes:
+		return s.InlineBytes, nil
+	case *corev3.DataSource_InlineString:
+		return []byte(s.InlineString), nil
+	case *corev3.DataSource_EnvironmentVariable:
+		return []byte(os.Getenv(s.EnvironmentVariable)), nil
+	}
+	return nil, errors.New("missing")
+}
+
+func (c *common) validates() bool { return c.roots != nil }
+
+// base is what both sides of a handshake share.
+func (c *common) base() *tls.Config {
+	return &tls.Config{MinVersion: c.min, MaxVersion: c.max, NextProtos: c.alpn}
+}
+
+// verify checks the peer's chain and names. It runs in VerifyConnection, thus on
+// resumed sessions too.
+func (c *common) verify(s tls.ConnectionState, usage x509.ExtKeyUsage) error {
+	roots, err := c.roots()
+	if err != nil {
+		return fmt.Errorf("trusted roots: %w", err)
+	}
+	if roots == nil {
+		return errors.New("trusted roots: none")
+	}
+	o := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool(), KeyUsages: []x509.ExtKeyUsage{usage}}
+	for _, i := range s.PeerCertificates[1:] {
+		o.Intermediates.AddCert(i)
+	}
+	leaf := s.PeerCertificates[0]
+	if leaf.IsCA {
+		return errors.New("the peer's certificate is an authority's")
+	}
+	if _, err := leaf.Verify(o); err != nil {
+		return err
+	}
+	if len(c.names) == 0 {
+		return nil
+	}
+	for _, n := range c.names {
+		if n.match(leaf) {
+			return nil
+		}
+	}
+	return errors.New("no subject alternative name of the peer is among those expected")
+}

@@ -1,0 +1,128 @@
+package tls
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"errors"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+
+	"github.com/usher-mesh/usher/internal/proxy/strict"
+)
+
+// Downstream is a compiled DownstreamTlsContext.
+type Downstream struct {
+	common  *common
+	require bool
+	config  *tls.Config
+}
+
+// CompileDownstream compiles the transport socket of a filter chain. A raw
+// buffer, and no socket at all, give nil.
+func CompileDownstream(s *corev3.TransportSocket, secrets Secrets) (*Downstream, error) {
+	if raw, err := isRaw(s); raw || err != nil {
+		return nil, err
+	}
+	m := new(tlsv3.DownstreamTlsContext)
+	if err := strict.Unpack(s.GetTypedConfig(), m); err != nil {
+		return nil, strict.At("typed_config", err)
+	}
+	if err := strict.Only(m, "common_tls_context", "require_client_certificate", "disable_stateless_session_resumption",
+		"disable_stateful_session_resumption", "session_timeout", "prefer_client_ciphers"); err != nil {
+		return nil, strict.At("typed_config", err)
+	}
+	c, err := compileCommon(m.GetCommonTlsContext(), secrets)
+	if err != nil {
+		return nil, strict.At("typed_config.common_tls_context", err)
+	}
+	if len(c.certs) == 0 {
+		return nil, strict.Errorf("typed_config.common_tls_context", "no certificate for the server")
+	}
+	d := &Downstream{common: c, require: m.GetRequireClientCertificate().GetValue()}
+	if d.require && !c.validates() {
+		return nil, strict.Errorf("typed_config.require_client_certificate", "without a validation context that says whom to trust")
+	}
+	d.config = d.build(m.GetDisableStatelessSessionResumption())
+	return d, nil
+}
+
+// Config is the server's side of a handshake. It is shared; do not change it.
+func (d *Downstream) Config() *tls.Config { return d.config }
+
+func (d *Downstream) build(noTickets bool) *tls.Config {
+	c := d.common.base()
+	c.SessionTicketsDisabled = noTickets
+	c.GetCertificate = d.certificate
+	switch {
+	case d.require:
+		c.ClientAuth = tls.RequireAnyClientCert
+	case d.common.validates():
+		c.ClientAuth = tls.RequestClientCert
+	}
+	c.VerifyConnection = d.Verify
+	return c
+}
+
+// Verify checks a client's certificate against the context, at the handshake and
+// again when the context of an open connection was replaced.
+func (d *Downstream) Verify(s tls.ConnectionState) error {
+	if len(s.PeerCertificates) == 0 {
+		if d.require {
+			return errors.New("the client showed no certificate")
+		}
+		return nil
+	}
+	if !d.common.validates() {
+		return errors.New("a client certificate that nobody verifies")
+	}
+	return d.common.verify(s, clientAuth)
+}
+
+// certificate picks the first certificate that suits the client's hello.
+func (d *Downstream) certificate(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	var first error
+	var fallback *tls.Certificate
+	for _, get := range d.common.certs {
+		c, err := get()
+		if err != nil {
+			if first == nil {
+				first = err
+			}
+			continue
+		}
+		if len(d.common.certs) == 1 || h.SupportsCertificate(c) == nil {
+			return c, nil
+		}
+		if fallback == nil {
+			fallback = c
+		}
+	}
+	if fallback != nil {
+		return fallback, nil
+	}
+	return nil, first
+}
+
+// Hash is the SHA-256 of the leaf certificate of s, for X-Forwarded-Client-Cert.
+func Hash(s *tls.ConnectionState) (h [sha256.Size]byte, ok bool) {
+	if len(s.PeerCertificates) == 0 {
+		return h, false
+	}
+	return sha256.Sum256(s.PeerCertificates[0].Raw), true
+}
+
+// LocalURI gives the URI SAN of the certificate that the server shows, "" if it
+// has none.
+func (d *Downstream) LocalURI() string {
+	for _, get := range d.common.certs {
+		c, err := get()
+		if err != nil || c == nil || c.Leaf == nil {
+			continue
+		}
+		if len(c.Leaf.URIs) > 0 {
+			return c.Leaf.URIs[0].String()
+		}
+	}
+	return ""
+}

@@ -1,0 +1,93 @@
+package tls
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+
+	"github.com/usher-mesh/usher/internal/proxy/strict"
+)
+
+// Upstream is a compiled UpstreamTlsContext.
+type Upstream struct {
+	common *common
+	sni    string
+	auto   bool
+}
+
+// CompileUpstream compiles the transport socket of a cluster. A raw buffer, and
+// no socket at all, give nil.
+func CompileUpstream(s *corev3.TransportSocket, secrets Secrets) (*Upstream, error) {
+	if raw, err := isRaw(s); raw || err != nil {
+		return nil, err
+	}
+	m := new(tlsv3.UpstreamTlsContext)
+	if err := strict.Unpack(s.GetTypedConfig(), m); err != nil {
+		return nil, strict.At("typed_config", err)
+	}
+	if err := strict.Only(m, "common_tls_context", "sni", "auto_host_sni", "max_session_keys"); err != nil {
+		return nil, strict.At("typed_config", err)
+	}
+	c, err := compileCommon(m.GetCommonTlsContext(), secrets)
+	if err != nil {
+		return nil, strict.At("typed_config.common_tls_context", err)
+	}
+	return &Upstream{common: c, sni: m.GetSni(), auto: m.GetAutoHostSni()}, nil
+}
+
+// Config is the client's side of a handshake with the named host ("" if none).
+// The peer is verified as the context says: its chain against the trusted roots,
+// and one of its names against the matchers. A context without roots verifies
+// nothing, as in Envoy; with matchers alone it is refused when compiled.
+func (u *Upstream) Config(host string) *tls.Config {
+	name := u.sni
+	if name == "" && u.auto {
+		name = host
+	}
+	c := u.common.base()
+	c.ServerName = name
+	// The chain is verified below, in VerifyConnection: crypto/tls would also
+	// want the server's name to be a DNS name of the certificate.
+	c.InsecureSkipVerify = true
+	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		if len(u.common.certs) == 0 {
+			return new(tls.Certificate), nil
+		}
+		return u.common.certs[0]()
+	}
+	c.VerifyConnection = func(s tls.ConnectionState) error {
+		if len(s.PeerCertificates) == 0 {
+			return errors.New("the server showed no certificate")
+		}
+		if !u.common.validates() {
+			return nil
+		}
+		return u.common.verify(s, serverAuth)
+	}
+	return c
+}
+
+// isRaw tells whether s is no TLS at all.
+func isRaw(s *corev3.TransportSocket) (bool, error) {
+	if s == nil {
+		return true, nil
+	}
+	if err := strict.Only(s, "name", "typed_config"); err != nil {
+		return false, err
+	}
+	switch s.GetTypedConfig().GetTypeUrl() {
+	case "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer":
+		return true, nil
+	case "":
+		if s.GetName() == "envoy.transport_sockets.raw_buffer" || s.GetName() == "raw_buffer" {
+			return true, nil
+		}
+		return false, strict.Errorf("typed_config", "missing for %q", s.GetName())
+	}
+	return false, nil
+}
+
+var errNoRoots = fmt.Errorf("names are matched but no trusted_ca is given")
