@@ -5,11 +5,12 @@ import "net/netip"
 // KeySet is one source of token keys outside the mesh's objects, which the
 // mirror fetches for everybody.
 type KeySet struct {
-	// URI is the key set's, or with Discovery the issuer's: the mirror then
-	// reads <URI>/.well-known/openid-configuration.
+	// URI is the key set's or, with Discovery, that of the discovery document
+	// (<issuer>/.well-known/openid-configuration), whose jwks_uri is asked then.
 	URI       string
 	Discovery bool
-	// Issuer is the expected issuer of a discovery document; "" if any.
+	// Issuer is what a discovery document must give as its issuer; "" without
+	// Discovery.
 	Issuer string
 	// Owners are the objects that name it, sorted.
 	Owners []Ref

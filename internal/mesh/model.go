@@ -78,20 +78,20 @@ func (m *Model) Gateway(namespace, name string) *GatewayConfig {
 	return nil
 }
 
-// Port finds a service's port by number, or gives nil.
-func (s *Service) Port(n uint16) *ServicePort {
-	for i := range s.Ports {
-		if s.Ports[i].Port == n {
-			return &s.Ports[i]
+// Port finds a service's port by number; -1 if there is none.
+func (d *Definition) Port(n uint16) int {
+	for i := range d.Ports {
+		if d.Ports[i].Port == n {
+			return i
 		}
 	}
-	return nil
+	return -1
 }
 
-// Addresses are those of a service's port.
-func (p *ServicePort) Addresses() []netip.AddrPort {
-	out := make([]netip.AddrPort, len(p.Endpoints))
-	for i, e := range p.Endpoints {
+// Addresses are those of the endpoints of a port, given by its index.
+func (s *Service) Addresses(port int) []netip.AddrPort {
+	out := make([]netip.AddrPort, len(s.Endpoints[port]))
+	for i, e := range s.Endpoints[port] {
 		out[i] = e.Address
 	}
 	return out

@@ -4,6 +4,16 @@ import "net/netip"
 
 // Service is a name that can be called, with what stands behind it.
 type Service struct {
+	*Definition
+	// Endpoints has a list for each of Ports, sorted by address and port.
+	Endpoints [][]Endpoint
+	// Accounts are the SPIFFE IDs that the endpoints with mTLS may have, sorted.
+	Accounts []string
+}
+
+// Definition is what a service is, whatever endpoints it has: it stays the same
+// pointer while those come and go.
+type Definition struct {
 	Ref             Ref
 	Namespace, Name string
 	// Hostname is the full name, such as "preference.tutorial.svc.cluster.local".
@@ -16,18 +26,15 @@ type Service struct {
 	Subsets []Subset
 	// TLS is what the DestinationRule says of the way to the endpoints.
 	TLS ClientTLS
-	// Accounts are the SPIFFE IDs that the endpoints with mTLS may have, sorted.
-	Accounts []string
 	// Origins are the objects that made it: the Service, its DestinationRule.
 	Origins []Ref
 }
 
-// ServicePort is one port of a service with its endpoints.
+// ServicePort is one port of a service.
 type ServicePort struct {
-	Name      string
-	Protocol  string // http, http2, grpc, tcp, tls; "" if nothing says
-	Port      uint16
-	Endpoints []Endpoint // sorted by address and port
+	Name     string
+	Protocol string // http, http2, grpc, tcp, tls; "" if nothing says
+	Port     uint16
 }
 
 // Endpoint is one address that serves a service's port.

@@ -13,8 +13,6 @@ type Workload struct {
 	Weight          uint32
 	Sidecar         bool // has a proxy that takes mTLS (label tlsMode)
 	Security        *Security
-	// Services are those that select it, sorted by namespace and name.
-	Services []*Service
 }
 
 // Security is what guards the requests that a workload receives.
@@ -24,8 +22,7 @@ type Security struct {
 	// Origin gives the Policy form's rule by the name of the inbound port; the
 	// entry "" is for ports without one of their own.
 	Origin map[string]*OriginPolicy
-	// MTLS is the mode of ports that PortMTLS does not name (by number) and
-	// OriginMTLS (by name) does not either.
+	// MTLS is the mode of ports that PortMTLS does not name by number.
 	MTLS     MTLSMode
 	PortMTLS map[uint16]MTLSMode
 	// PeerPolicy is what the Policy form demands by port name ("" for others):
