@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
@@ -28,7 +29,7 @@ type common struct {
 }
 
 func compileCommon(m *tlsv3.CommonTlsContext, secrets Secrets) (*common, error) {
-	c := &common{min: tls.VersionTLS12, max: tls.VersionTLS13, alpn: m.GetAlpnProtocols()}
+	c := &common{min: tls.VersionTLS12, max: tls.VersionTLS13, alpn: withoutH2(m.GetAlpnProtocols())}
 	if err := strict.Only(m, "tls_params", "tls_certificates", "tls_certificate_sds_secret_configs", "validation_context",
 		"validation_context_sds_secret_config", "combined_validation_context", "alpn_protocols"); err != nil {
 		return nil, err
@@ -57,6 +58,11 @@ func compileCommon(m *tlsv3.CommonTlsContext, secrets Secrets) (*common, error) 
 		return nil, errNoRoots
 	}
 	return c, nil
+}
+
+// withoutH2 leaves out what the proxy does not speak.
+func withoutH2(list []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(p string) bool { return p == "h2" })
 }
 
 func (c *common) validation(m *tlsv3.CommonTlsContext, secrets Secrets) error {

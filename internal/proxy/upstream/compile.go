@@ -1,0 +1,214 @@
+package upstream
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/usher-mesh/usher/internal/proxy/strict"
+	"github.com/usher-mesh/usher/internal/proxy/tls"
+)
+
+const (
+	defaultConnectTimeout = 5 * time.Second
+	defaultIdleTimeout    = time.Hour
+	defaultDNSRefresh     = 5 * time.Second
+)
+
+// Compile makes a cluster of Envoy's message. An error names the field.
+func Compile(m *clusterv3.Cluster, o Options) (*Cluster, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if err := strict.Only(m, "transport_socket_matches", "name", "alt_stat_name", "type", "cluster_type", "eds_cluster_config",
+		"connect_timeout", "per_connection_buffer_limit_bytes", "lb_policy", "load_assignment", "max_requests_per_connection",
+		"circuit_breakers", "common_http_protocol_options", "http_protocol_options", "typed_extension_protocol_options",
+		"dns_refresh_rate", "respect_dns_ttl", "dns_lookup_family", "upstream_bind_config", "transport_socket", "metadata",
+		"common_lb_config", "close_connections_on_host_health_failure", "ignore_health_on_host_removal", "upstream_connection_options",
+		"least_request_lb_config", "round_robin_lb_config"); err != nil {
+		return nil, err
+	}
+	if m.GetName() == "" {
+		return nil, strict.Errorf("name", "empty")
+	}
+	c := &Cluster{Name: m.GetName(), opts: o, connectTimeout: defaultConnectTimeout, idleTimeout: defaultIdleTimeout, dnsRefresh: defaultDNSRefresh}
+	for _, step := range []func(*clusterv3.Cluster) error{c.sockets, c.settings, c.httpOptions, c.limits, c.discovery} {
+		if err := step(m); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func (c *Cluster) sockets(m *clusterv3.Cluster) (err error) {
+	if c.socket, err = tls.CompileUpstream(m.GetTransportSocket(), c.opts.Secrets); err != nil {
+		return strict.At("transport_socket", err)
+	}
+	for i, s := range m.GetTransportSocketMatches() {
+		if err := strict.Only(s, "name", "match", "transport_socket"); err != nil {
+			return strict.AtIndex("transport_socket_matches", i, err)
+		}
+		u, err := tls.CompileUpstream(s.GetTransportSocket(), c.opts.Secrets)
+		if err != nil {
+			return strict.AtIndex("transport_socket_matches", i, strict.At("transport_socket", err))
+		}
+		c.matches = append(c.matches, socketMatch{fields: s.GetMatch().GetFields(), socket: u})
+	}
+	return nil
+}
+
+func (c *Cluster) settings(m *clusterv3.Cluster) error {
+	if d := m.GetConnectTimeout(); d != nil {
+		if c.connectTimeout = d.AsDuration(); c.connectTimeout <= 0 {
+			return strict.Errorf("connect_timeout", "must be above 0")
+		}
+	}
+	switch m.GetLbPolicy() {
+	case clusterv3.Cluster_ROUND_ROBIN:
+		c.policy = roundRobin
+	case clusterv3.Cluster_LEAST_REQUEST:
+		c.policy = leastRequest
+	case clusterv3.Cluster_RANDOM:
+		c.policy = random
+	case clusterv3.Cluster_CLUSTER_PROVIDED:
+	default:
+		return strict.Errorf("lb_policy", "%s: %w", m.GetLbPolicy(), strict.ErrUnsupported)
+	}
+	c.maxPerConn = int64(m.GetMaxRequestsPerConnection().GetValue())
+	b := m.GetUpstreamBindConfig()
+	if b == nil {
+		return nil
+	}
+	if err := strict.Only(b, "source_address"); err != nil {
+		return strict.At("upstream_bind_config", err)
+	}
+	ip, err := netip.ParseAddr(b.GetSourceAddress().GetAddress())
+	if err != nil {
+		return strict.Errorf("upstream_bind_config.source_address.address", "not an IP address")
+	}
+	if b.GetSourceAddress().GetPortValue() != 0 {
+		return strict.Errorf("upstream_bind_config.source_address.port_value", "%w", strict.ErrUnsupported)
+	}
+	c.bind = ip
+	return nil
+}
+
+func (c *Cluster) httpOptions(m *clusterv3.Cluster) error {
+	if err := c.commonOptions(m.GetCommonHttpProtocolOptions()); err != nil {
+		return strict.At("common_http_protocol_options", err)
+	}
+	for name, any := range m.GetTypedExtensionProtocolOptions() {
+		if err := c.protocolOptions(name, any); err != nil {
+			return strict.At("typed_extension_protocol_options["+name+"]", err)
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) protocolOptions(name string, any *anypb.Any) error {
+	if name != "envoy.extensions.upstreams.http.v3.HttpProtocolOptions" {
+		return strict.ErrUnsupported
+	}
+	o := new(httpv3.HttpProtocolOptions)
+	if err := strict.Unpack(any, o); err != nil {
+		return err
+	}
+	if err := strict.Only(o, "common_http_protocol_options", "explicit_http_config", "use_downstream_protocol_config"); err != nil {
+		return err
+	}
+	if e := o.GetExplicitHttpConfig(); e != nil {
+		if err := strict.Only(e, "http_protocol_options"); err != nil {
+			return strict.At("explicit_http_config", err)
+		}
+	}
+	if d := o.GetUseDownstreamProtocolConfig(); d != nil {
+		// The downstream side speaks HTTP/1.1, so options of HTTP/2 have no effect.
+		if err := strict.Only(d, "http_protocol_options", "http2_protocol_options"); err != nil {
+			return strict.At("use_downstream_protocol_config", err)
+		}
+	}
+	return strict.At("common_http_protocol_options", c.commonOptions(o.GetCommonHttpProtocolOptions()))
+}
+
+func (c *Cluster) commonOptions(o *corev3.HttpProtocolOptions) error {
+	if o == nil {
+		return nil
+	}
+	if err := strict.Only(o, "idle_timeout", "max_requests_per_connection"); err != nil {
+		return err
+	}
+	if o.GetIdleTimeout() != nil {
+		c.idleTimeout = o.GetIdleTimeout().AsDuration()
+		if c.idleTimeout == 0 {
+			c.idleTimeout = 1<<63 - 1
+		}
+	}
+	if n := o.GetMaxRequestsPerConnection().GetValue(); n > 0 {
+		c.maxPerConn = int64(n)
+	}
+	return nil
+}
+
+func (c *Cluster) limits(m *clusterv3.Cluster) error {
+	b := m.GetCircuitBreakers()
+	if b == nil {
+		return nil
+	}
+	if err := strict.Only(b, "thresholds"); err != nil {
+		return strict.At("circuit_breakers", err)
+	}
+	for i, t := range b.GetThresholds() {
+		if err := strict.Only(t, "priority", "max_connections", "max_pending_requests", "max_requests", "max_retries", "track_remaining"); err != nil {
+			return strict.At("circuit_breakers", strict.AtIndex("thresholds", i, err))
+		}
+		if t.GetPriority() != corev3.RoutingPriority_DEFAULT {
+			continue
+		}
+		c.maxConns, c.maxRequests = int64(t.GetMaxConnections().GetValue()), int64(t.GetMaxRequests().GetValue())
+	}
+	return nil
+}
+
+func (c *Cluster) discovery(m *clusterv3.Cluster) error {
+	if t := m.GetClusterType(); t != nil {
+		if t.GetName() != "envoy.clusters.dynamic_forward_proxy" {
+			return strict.Errorf("cluster_type.name", "%q: %w", t.GetName(), strict.ErrUnsupported)
+		}
+		c.dynamic, c.named = true, make(map[string]*Host)
+		return nil
+	}
+	if r := m.GetDnsRefreshRate(); r != nil {
+		c.dnsRefresh = max(r.AsDuration(), 100*time.Millisecond)
+	}
+	switch m.GetType() {
+	case clusterv3.Cluster_STATIC:
+		return strict.At("load_assignment", c.SetEndpoints(m.GetLoadAssignment()))
+	case clusterv3.Cluster_EDS:
+		if m.GetLoadAssignment() != nil {
+			return strict.Errorf("load_assignment", "beside EDS: %w", strict.ErrUnsupported)
+		}
+		c.EDS = m.GetEdsClusterConfig().GetServiceName()
+		if c.EDS == "" {
+			c.EDS = c.Name
+		}
+		return nil
+	case clusterv3.Cluster_STRICT_DNS, clusterv3.Cluster_LOGICAL_DNS:
+		a, err := c.decode(m.GetLoadAssignment(), true)
+		if err != nil {
+			return strict.At("load_assignment", err)
+		}
+		if c.dns = a.targets; c.dns == nil {
+			c.dns = []dnsTarget{}
+		}
+		return nil
+	}
+	return strict.Errorf("type", "%s: %w", m.GetType(), strict.ErrUnsupported)
+}

@@ -1,0 +1,201 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	ctls "crypto/tls"
+
+	"github.com/usher-mesh/usher/internal/proxy/tls"
+)
+
+// ErrOverflow is a cluster at its circuit breaker (503, UO).
+var ErrOverflow = errors.New("overflow")
+
+// Host is one endpoint with the connections that are open to it.
+type Host struct {
+	Addr netip.AddrPort // not valid if name is to be resolved at each connection
+	Text string         // "ip:port" or "name:port", for logs
+	// Name is the endpoint's hostname, for auto_host_rewrite and SNI.
+	Name string
+
+	cluster *Cluster
+	key     hostKey
+	socket  *tls.Upstream // nil: in clear
+	name    string        // to be resolved, of a dynamic cluster
+	port    uint16
+	active  atomic.Int64
+
+	mu       sync.Mutex
+	idle     []*Conn // the one used last stands last
+	draining bool
+	sweep    *time.Timer
+	used     time.Time // of a dynamic cluster's host
+}
+
+// hostKey tells whether an endpoint of a new assignment is the same as before.
+type hostKey struct {
+	addr   netip.AddrPort
+	name   string
+	socket int // index of the transport socket match, -1 for the default
+}
+
+// TLS tells whether connections to the host are encrypted.
+func (h *Host) TLS() bool { return h.socket != nil }
+
+// Get gives a connection to the host for one request: an idle one unless fresh
+// is asked for, else a new one.
+func (h *Host) Get(ctx context.Context, fresh bool) (*Conn, error) {
+	c := h.cluster
+	if n := c.active.Add(1); c.maxRequests > 0 && n > c.maxRequests {
+		c.active.Add(-1)
+		return nil, ErrOverflow
+	}
+	h.active.Add(1)
+	if !fresh {
+		if conn := h.takeIdle(); conn != nil {
+			return conn, nil
+		}
+	}
+	conn, err := h.connect(ctx)
+	if err != nil {
+		h.active.Add(-1)
+		c.active.Add(-1)
+		return nil, err
+	}
+	return conn, nil
+}
+
+func (h *Host) takeIdle() *Conn {
+	generation := h.cluster.recycle.Load()
+	for {
+		h.mu.Lock()
+		n := len(h.idle)
+		if n == 0 {
+			h.mu.Unlock()
+			return nil
+		}
+		conn := h.idle[n-1]
+		h.idle[n-1] = nil
+		h.idle = h.idle[:n-1]
+		h.mu.Unlock()
+		if conn.generation == generation {
+			conn.Reused = true
+			return conn
+		}
+		conn.close()
+	}
+}
+
+func (h *Host) connect(ctx context.Context) (*Conn, error) {
+	c := h.cluster
+	if n := c.conns.Add(1); c.maxConns > 0 && n > c.maxConns {
+		c.conns.Add(-1)
+		return nil, ErrOverflow
+	}
+	generation := c.recycle.Load()
+	nc, err := h.Dial(ctx)
+	if err != nil {
+		c.conns.Add(-1)
+		return nil, err
+	}
+	return newConn(h, nc, generation), nil
+}
+
+// ConnectError is a connection that could not be made.
+type ConnectError struct {
+	Timeout bool
+	TLS     bool // the handshake failed
+	Err     error
+}
+
+func (e *ConnectError) Error() string { return "connect: " + e.Err.Error() }
+func (e *ConnectError) Unwrap() error { return e.Err }
+
+// Dial opens a connection of its own, TLS included, outside the pool. Errors are
+// *ConnectError.
+func (h *Host) Dial(ctx context.Context) (net.Conn, error) {
+	c := h.cluster
+	ctx, cancel := context.WithTimeout(ctx, c.connectTimeout)
+	defer cancel()
+	nc, err := h.dialRaw(ctx)
+	if err != nil {
+		return nil, &ConnectError{Timeout: errors.Is(err, context.DeadlineExceeded) || isTimeout(err), Err: err}
+	}
+	if h.socket == nil {
+		return nc, nil
+	}
+	t := ctls.Client(nc, h.socket.Config(h.Name))
+	if err := t.HandshakeContext(ctx); err != nil {
+		nc.Close()
+		return nil, &ConnectError{Timeout: errors.Is(err, context.DeadlineExceeded), TLS: true, Err: err}
+	}
+	return t, nil
+}
+
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
+}
+
+func (h *Host) dialRaw(ctx context.Context) (net.Conn, error) {
+	c := h.cluster
+	d := net.Dialer{}
+	if c.bind.IsValid() {
+		d.LocalAddr = &net.TCPAddr{IP: c.bind.AsSlice()}
+	}
+	if h.name == "" {
+		return d.DialContext(ctx, "tcp", h.Text)
+	}
+	addrs, err := c.resolver().LookupNetIP(ctx, "ip", h.name)
+	if err != nil {
+		return nil, err
+	}
+	err = errors.New("the name has no address")
+	for _, a := range addrs {
+		to := netip.AddrPortFrom(a.Unmap(), h.port)
+		if guard := c.opts.DialAllowed; guard != nil {
+			if err = guard(to); err != nil {
+				continue
+			}
+		}
+		if c.bind.IsValid() && c.bind.Is4() != to.Addr().Is4() {
+			d.LocalAddr = nil
+		}
+		var nc net.Conn
+		if nc, err = d.DialContext(ctx, "tcp", to.String()); err == nil {
+			return nc, nil
+		}
+	}
+	return nil, err
+}
+
+// Refused tells whether nobody listens at the endpoint.
+func Refused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
+
+// drain closes idle connections now, and others once their request is done.
+func (h *Host) drain() {
+	h.mu.Lock()
+	h.draining = true
+	h.mu.Unlock()
+	h.closeIdle()
+}
+
+func (h *Host) closeIdle() {
+	h.mu.Lock()
+	idle := h.idle
+	h.idle = nil
+	if h.sweep != nil {
+		h.sweep.Stop()
+	}
+	h.mu.Unlock()
+	for _, c := range idle {
+		c.close()
+	}
+}
