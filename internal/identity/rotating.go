@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"log/slog"
 	mrand "math/rand/v2"
@@ -163,6 +162,9 @@ func (r *Rotating) Run(ctx context.Context) error {
 	next, pause := r.renewAt(), time.Duration(0)
 	for ctx.Err() == nil {
 		changed := r.refreshRoots()
+		if changed && !r.stands() {
+			next = r.o.Now()
+		}
 		if !r.o.Now().Before(next) {
 			if err := r.renew(ctx); err == nil {
 				next, pause, changed = r.renewAt(), 0, true
@@ -256,6 +258,23 @@ func (r *Rotating) check(chain []*x509.Certificate) error {
 	return nil
 }
 
+// stands tells whether the certificate is one that the current roots accept.
+func (r *Rotating) stands() bool {
+	c, err := r.Certificate()
+	if err != nil {
+		return false
+	}
+	chain := make([]*x509.Certificate, 0, len(c.Certificate))
+	for _, der := range c.Certificate {
+		x, err := x509.ParseCertificate(der)
+		if err != nil {
+			return false
+		}
+		chain = append(chain, x)
+	}
+	return r.check(chain) == nil
+}
+
 func (r *Rotating) setCertificate(c *tls.Certificate) {
 	r.mu.Lock()
 	first := r.cert == nil
@@ -296,7 +315,7 @@ func (r *Rotating) token() (string, error) {
 // refreshRoots reads the root file again; one that is bad changes nothing.
 func (r *Rotating) refreshRoots() (changed bool) {
 	changed, err := r.readRoots()
-	if err != nil && !errors.Is(err, context.Canceled) {
+	if err != nil {
 		r.o.Log.Warn("the root certificates cannot be read again", "error", err)
 	}
 	if changed {
