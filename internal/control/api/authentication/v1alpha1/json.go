@@ -20,6 +20,13 @@ var camelCase = map[string]string{
 	"included_paths":     "includedPaths",
 }
 
+// SpelledTwiceError says that a field is there in both spellings.
+type SpelledTwiceError struct{ Snake, Camel string }
+
+func (e *SpelledTwiceError) Error() string {
+	return fmt.Sprintf("%s and %s are the same field: leave one out", e.Camel, e.Snake)
+}
+
 // Canonical renames the fields of a decoded spec to camel case, in place. A field
 // that is there in both spellings is an error that names both.
 func Canonical(spec map[string]any) error {
@@ -29,14 +36,14 @@ func Canonical(spec map[string]any) error {
 			continue
 		}
 		if _, both := spec[camel]; both {
-			return fmt.Errorf("%s and %s are the same field", snake, camel)
+			return &SpelledTwiceError{Snake: snake, Camel: camel}
 		}
 		delete(spec, snake)
 		spec[camel] = v
 	}
-	for name, v := range spec {
+	for _, v := range spec {
 		if err := canonicalValue(v); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return err
 		}
 	}
 	return nil
@@ -47,9 +54,9 @@ func canonicalValue(v any) error {
 	case map[string]any:
 		return Canonical(v)
 	case []any:
-		for i, e := range v {
+		for _, e := range v {
 			if err := canonicalValue(e); err != nil {
-				return fmt.Errorf("%d: %w", i, err)
+				return err
 			}
 		}
 	}
@@ -57,7 +64,7 @@ func canonicalValue(v any) error {
 }
 
 // UnmarshalJSON reads both spellings of every field. A field in both spellings is
-// an error.
+// a *SpelledTwiceError.
 func (s *PolicySpec) UnmarshalJSON(text []byte) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
