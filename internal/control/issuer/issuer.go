@@ -4,9 +4,16 @@
 package issuer
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
-	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // BaseURL is where the mesh finds the issuer.
@@ -16,27 +23,62 @@ const BaseURL = "http://issuer.istio-system.svc.cluster.local"
 // private half is published, so anybody can make tokens of that issuer.
 const SampleIssuer = "testing@secure.istio.io"
 
-// Issuer keeps the key sets of a folder.
-type Issuer struct{}
+// How many names there may be: strangers make them by asking for key sets, the
+// owner of the folder by minting.
+const (
+	maxNamesByGet  = 100
+	maxNamesByMint = 1000
+	maxName        = 128 // bytes
+)
 
-// Open uses the folder, making it (0700) if there is none.
-func Open(dir string, log *slog.Logger) (*Issuer, error) { panic("unfinished") }
+var (
+	errName = errors.New("not an issuer name")
+	errFull = errors.New("too many issuer names")
+)
 
-// Handler serves /i/<name>/jwks and /i/<name>/.well-known/openid-configuration;
-// a name that was never used gets its keys then, within bounds.
-func (i *Issuer) Handler() http.Handler { panic("unfinished") }
-
-// MintRequest is one token to make.
-type MintRequest struct {
-	Issuer   string
-	Subject  string
-	Audience []string       // one: a string in the token; several: a list
-	Claims   map[string]any // further claims, as encoding/json marshals them; may set exp, iat, nbf, jti
-	TTL      time.Duration  // 0: an hour; negative: already expired
-	Alg      string         // RFC 7518 name; default RS256
-	Secret   []byte         // HS256, HS384, HS512 only
-	Now      time.Time      // zero: the clock
+// Issuer keeps the key sets of a folder. It holds no state of its own but the
+// folder's name: every call reads what is there, so that several processes agree.
+type Issuer struct {
+	dir string
+	log *slog.Logger
+	mu  sync.Mutex // one writer in this process; flock is for the others
+	now func() time.Time
 }
 
-// Mint makes a signed token, and the key if the issuer has none of that algorithm.
-func (i *Issuer) Mint(r MintRequest) (string, error) { panic("unfinished") }
+// Open uses the folder, making it (0700) if there is none.
+func Open(dir string, log *slog.Logger) (*Issuer, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("issuer: %w", err)
+	}
+	return &Issuer{dir: dir, log: log, now: time.Now}, nil
+}
+
+// Name is the name of the key set that an issuer's tokens are signed with: the
+// issuer itself, or what follows BaseURL/i/, so that the issuer of a discovery
+// document has the keys that it points to.
+func Name(issuer string) (string, error) {
+	name := issuer
+	if rest, ok := strings.CutPrefix(issuer, BaseURL+"/i/"); ok {
+		var err error
+		if name, err = url.PathUnescape(rest); err != nil {
+			return "", fmt.Errorf("%w: %q", errName, issuer)
+		}
+	}
+	if name == "" || len(name) > maxName || !utf8.ValidString(name) {
+		return "", fmt.Errorf("%w: it has %d bytes of UTF-8, not 1 to %d", errName, len(name), maxName)
+	}
+	for _, r := range name {
+		if !unicode.IsPrint(r) || r == ' ' {
+			return "", fmt.Errorf("%w: %q has characters that do not print", errName, name)
+		}
+	}
+	return name, nil
+}
+
+// KeysURL is where the mesh finds the key set of a name.
+func KeysURL(name string) string { return BaseURL + path(name, "jwks") }
+
+func path(name, file string) string { return "/i/" + url.PathEscape(name) + "/" + file }
