@@ -49,9 +49,14 @@ func (d Dir) Kubeconfig() string { return d.join("kubeconfig") }
 // Etcd is the folder of etcd's data.
 func (d Dir) Etcd() string { return d.join("etcd") }
 
-// PKI is the folder of the API server's and the mesh's certificate authorities
-// and keys.
-func (d Dir) PKI() string { return d.join("pki") }
+// APIPKI is the folder of the API server's certificate authority and keys.
+func (d Dir) APIPKI() string { return d.join("pki", "api") }
+
+// MeshPKI is the folder of the mesh's certificate authority and its key.
+func (d Dir) MeshPKI() string { return d.join("pki", "mesh") }
+
+// Root is the mesh's root certificates, PEM, for whoever joins the mesh.
+func (d Dir) Root() string { return d.join("root-cert.pem") }
 
 // Issuer is the folder of the development issuer's keys.
 func (d Dir) Issuer() string { return d.join("issuer") }

@@ -1,0 +1,81 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/usher-mesh/usher/internal/control/standalone"
+	"github.com/usher-mesh/usher/internal/home"
+	"github.com/usher-mesh/usher/internal/workload"
+)
+
+func newDownCmd() *cobra.Command {
+	var purge bool
+	cmd := &cobra.Command{
+		Use:   "down",
+		Short: "Stop the mesh and all its workloads",
+		Long: `Stops all workloads of this home, detached or not, the gateway, and the control plane. The
+objects in the API stay for the next "usher up"; --purge deletes the home with all of them.`,
+		Args: misuse(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			h, err := home.Default()
+			if err != nil {
+				return err
+			}
+			up, err := standalone.Running(cmd.Context(), h)
+			if err != nil {
+				return err
+			}
+			var registry *workload.Registry
+			if up != nil {
+				cfg, err := adminConfig(h)
+				if err != nil {
+					return err
+				}
+				if registry, err = workload.NewRegistry(cfg); err != nil {
+					return err
+				}
+			}
+			ran, err := standalone.Down(cmd.Context(), h, up, registry)
+			if err != nil {
+				return err
+			}
+			if !ran && !purge {
+				fmt.Fprintf(cmd.OutOrStdout(), "nothing was running in %s\n", h)
+				return nil
+			}
+			if ran {
+				fmt.Fprintf(cmd.OutOrStdout(), "stopped the mesh of %s\n", h)
+			}
+			if !purge {
+				return nil
+			}
+			if err := purgeHome(h); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "deleted %s\n", h)
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&purge, "purge", false, "delete the home folder with everything in it")
+	return cmd
+}
+
+// purgeHome deletes the home. A folder that never was one is left alone: USHER_HOME
+// may have been set to the wrong place.
+func purgeHome(h home.Dir) error {
+	if _, err := os.Stat(string(h)); os.IsNotExist(err) {
+		return nil
+	}
+	if _, err := os.Stat(h.Lock()); err != nil {
+		return fmt.Errorf("%s is no usher home (there is no %s): not deleted", h, h.Lock())
+	}
+	if sockets, err := h.Sockets(); err == nil {
+		if err := os.RemoveAll(sockets); err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(string(h))
+}
