@@ -1,0 +1,82 @@
+package route
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+
+	"github.com/usher-mesh/usher/internal/proxy/strict"
+)
+
+// Retry says when a request is sent again.
+type Retry struct {
+	Times         int
+	PerTry        time.Duration // 0: none
+	Base, Max     time.Duration // of the wait between tries
+	connect       bool          // the connection could not be made
+	reset         bool          // it broke before the answer's head
+	anyServer     bool          // 5xx
+	gateway       bool          // 502, 503, 504
+	retriable4xx  bool          // 409
+	statusCodes   []uint32
+	onStatusCodes bool
+}
+
+// Connect tells whether a failure to connect is tried again.
+func (r *Retry) Connect() bool { return r.connect || r.anyServer || r.gateway || r.reset }
+
+// Reset tells whether a connection that broke before the answer is.
+func (r *Retry) Reset() bool { return r.reset || r.anyServer || r.gateway }
+
+// Status tells whether an answer of that status is.
+func (r *Retry) Status(s int) bool {
+	switch {
+	case r.anyServer && s >= 500 && s < 600, r.gateway && s >= 502 && s <= 504, r.retriable4xx && s == 409:
+		return true
+	}
+	return r.onStatusCodes && slices.Contains(r.statusCodes, uint32(s))
+}
+
+func compileRetry(p *routev3.RetryPolicy) (*Retry, error) {
+	if p == nil {
+		return nil, nil
+	}
+	if err := strict.Only(p, "retry_on", "num_retries", "per_try_timeout", "retriable_status_codes", "retry_back_off",
+		"retry_host_predicate", "host_selection_retry_max_attempts"); err != nil {
+		return nil, err
+	}
+	r := &Retry{Times: 1, PerTry: p.GetPerTryTimeout().AsDuration(), Base: 25 * time.Millisecond, statusCodes: p.GetRetriableStatusCodes()}
+	if n := p.GetNumRetries(); n != nil {
+		r.Times = int(min(n.GetValue(), 100))
+	}
+	if b := p.GetRetryBackOff(); b != nil {
+		r.Base, r.Max = b.GetBaseInterval().AsDuration(), b.GetMaxInterval().AsDuration()
+	}
+	if r.Max == 0 {
+		r.Max = 10 * r.Base
+	}
+	for _, on := range strings.Split(p.GetRetryOn(), ",") {
+		switch strings.TrimSpace(on) {
+		case "", "refused-stream", "http3-post-connect-failure", "envoy-ratelimited",
+			"cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable":
+			// These happen on HTTP/2 or gRPC alone.
+		case "connect-failure":
+			r.connect = true
+		case "reset", "reset-before-request":
+			r.reset = true
+		case "5xx":
+			r.anyServer = true
+		case "gateway-error":
+			r.gateway = true
+		case "retriable-4xx":
+			r.retriable4xx = true
+		case "retriable-status-codes":
+			r.onStatusCodes = true
+		default:
+			return nil, strict.Errorf("retry_on", "%q: %w", on, strict.ErrUnsupported)
+		}
+	}
+	return r, nil
+}

@@ -1,0 +1,195 @@
+package route
+
+import (
+	"math/rand/v2"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
+	"github.com/usher-mesh/usher/internal/proxy/filter"
+)
+
+// Route is one compiled route. It is shared and immutable.
+type Route struct {
+	Name        string
+	VirtualHost string
+
+	path     pathMatcher
+	headers  []headerMatcher
+	query    []queryMatcher
+	fraction *fraction
+
+	// One of these says what is done with the request.
+	Direct   *Direct
+	Redirect *Redirect
+	Forward  *Forward
+
+	mutations []*mutations // from the most specific to the least
+	filters   map[string]any
+	disabled  map[string]bool
+}
+
+var _ filter.Route = (*Route)(nil)
+
+// FilterConfig implements filter.Route.
+func (r *Route) FilterConfig(name string) any { return r.filters[name] }
+
+// Disabled tells whether the route switches a filter off.
+func (r *Route) Disabled(name string) bool { return r.disabled[name] }
+
+// Direct is a direct response.
+type Direct struct {
+	Status int
+	Body   string
+}
+
+// Redirect is a redirection.
+type Redirect struct {
+	Status     int
+	scheme     string
+	https      bool
+	host       string
+	port       uint32
+	path       string // replaces path and query
+	prefix     string // replaces the matched prefix
+	regex      *regexp.Regexp
+	substitute string
+	stripQuery bool
+}
+
+// Forward is what a route to a cluster says.
+type Forward struct {
+	cluster       string
+	header        string // cluster_header
+	weighted      []weighted
+	total         uint32
+	NotFound      int           // status when the cluster does not exist
+	Timeout       time.Duration // of the whole answer; 0: none
+	Idle          time.Duration // of the stream; negative: the connection manager's
+	MaxDuration   time.Duration // of the stream; 0: none
+	Retry         *Retry
+	HostRewrite   string
+	AutoHost      bool
+	hostHeader    string
+	hostRegex     *regexp.Regexp
+	hostSubst     string
+	prefixRewrite string
+	pathRewrite   string
+	regexRewrite  *regexp.Regexp
+	regexSubst    string
+	forwardedHost bool
+	Upgrades      map[string]bool // kind -> enabled; overrides the connection manager's
+	Attempts      bool            // x-envoy-attempt-count is sent
+}
+
+type weighted struct {
+	name      string
+	weight    uint32
+	mutations *mutations
+	host      string
+}
+
+// Choice is the cluster that was chosen for one request.
+type Choice struct {
+	Cluster   string
+	mutations *mutations
+	host      string
+}
+
+// Choose selects the cluster of a request.
+func (f *Forward) Choose(x *exchange.Exchange) Choice {
+	switch {
+	case f.header != "":
+		return Choice{Cluster: x.Request.Header.Get(f.header)}
+	case f.weighted != nil:
+		n := rand.Uint32N(f.total)
+		for i := range f.weighted {
+			w := &f.weighted[i]
+			if n < w.weight {
+				return Choice{w.name, w.mutations, w.host}
+			}
+			n -= w.weight
+		}
+	}
+	return Choice{Cluster: f.cluster}
+}
+
+// Rewrite changes the request as the route says, after its filters have seen it.
+func (r *Route) Rewrite(x *exchange.Exchange, c Choice) {
+	for _, m := range r.mutations {
+		m.request(x)
+	}
+	if c.mutations != nil {
+		c.mutations.request(x)
+	}
+	f := r.Forward
+	if f == nil {
+		return
+	}
+	r.rewritePath(x)
+	host := f.HostRewrite
+	switch {
+	case c.host != "":
+		host = c.host
+	case f.hostHeader != "":
+		if h := x.Request.Header.Get(f.hostHeader); h != "" {
+			host = h
+		}
+	case f.hostRegex != nil:
+		path, _, _ := strings.Cut(x.Request.Path, "?")
+		host = f.hostRegex.ReplaceAllString(path, f.hostSubst)
+	}
+	if host != "" && host != x.Request.Authority {
+		if f.forwardedHost {
+			x.Request.Header.Add("x-forwarded-host", x.Request.Authority)
+		}
+		x.Request.Authority = host
+	}
+}
+
+func (r *Route) rewritePath(x *exchange.Exchange) {
+	f := r.Forward
+	path, query := x.Request.Path, ""
+	if i := strings.IndexByte(path, '?'); i >= 0 {
+		path, query = path[:i], path[i:]
+	}
+	was := x.Request.Path
+	switch {
+	case f.pathRewrite != "":
+		x.Request.Path = f.pathRewrite + query
+	case f.prefixRewrite != "":
+		n := len(r.path.text)
+		if r.path.kind == regexPath || n > len(path) {
+			return
+		}
+		x.Request.Path = f.prefixRewrite + path[n:] + query
+	case f.regexRewrite != nil:
+		x.Request.Path = f.regexRewrite.ReplaceAllString(path, f.regexSubst) + query
+	}
+	if x.Request.Path != was {
+		x.Request.Header.Set("x-envoy-original-path", redact(x, was))
+	}
+}
+
+// Respond changes the response as the route says.
+func (r *Route) Respond(x *exchange.Exchange, c Choice) {
+	if c.mutations != nil {
+		c.mutations.response(x)
+	}
+	for _, m := range r.mutations {
+		m.response(x)
+	}
+}
+
+// Location gives the target of a redirection.
+func (d *Redirect) Location(x *exchange.Exchange, r *Route) string {
+	scheme, host := x.Request.Scheme, x.Request.Authority
+	switch {
+	case d.https:
+		scheme = "https"
+	case d.scheme != "":
+		scheme = d.scheme
+	}
+	return scheme + "://" + d.authority(host, scheme != x.Request.Scheme) + d.target(x, r)
+}

@@ -1,0 +1,130 @@
+package route
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
+)
+
+// Table is one compiled RouteConfiguration.
+type Table struct {
+	Name string
+
+	exact      map[string]*VirtualHost
+	suffix     map[string]*VirtualHost // "*.example.com" as ".example.com"
+	prefix     map[string]*VirtualHost // "example.*" as "example."
+	suffixLens []int                   // longest first
+	prefixLens []int
+	any        *VirtualHost
+	ignorePort bool
+}
+
+// VirtualHost is the routes of some domains.
+type VirtualHost struct {
+	Name     string
+	CatchAll bool // its domain is "*"
+	routes   []*Route
+	index    index
+	attempts bool // include_request_attempt_count
+}
+
+// Lookup selects the route of a request, nil if there is none. Besides the
+// authority that was sent, it tries authority, if given: what a captured
+// connection's Host stands for with its port.
+func (t *Table) Lookup(x *exchange.Exchange, authority string) *Route {
+	v := t.Host(x.Request.Authority)
+	if authority != "" && (v == nil || v.CatchAll) {
+		if w := t.Host(authority); w != nil {
+			v = w
+		}
+	}
+	if v == nil {
+		return nil
+	}
+	return v.lookup(x)
+}
+
+// Host gives the virtual host of an authority: the exact name, then the longest
+// suffix, then the longest prefix, then "*".
+func (t *Table) Host(authority string) *VirtualHost {
+	if t.exact == nil && t.suffixLens == nil && t.prefixLens == nil {
+		return t.any
+	}
+	name := lower(authority)
+	if t.ignorePort {
+		if i := strings.LastIndexByte(name, ':'); i >= 0 && i > strings.LastIndexByte(name, ']') {
+			name = name[:i]
+		}
+	}
+	if v := t.exact[name]; v != nil {
+		return v
+	}
+	for _, n := range t.suffixLens {
+		if len(name) > n {
+			if v := t.suffix[name[len(name)-n:]]; v != nil {
+				return v
+			}
+		}
+	}
+	for _, n := range t.prefixLens {
+		if len(name) > n {
+			if v := t.prefix[name[:n]]; v != nil {
+				return v
+			}
+		}
+	}
+	return t.any
+}
+
+// lower copies only what has capitals.
+func lower(s string) string {
+	for i := range len(s) {
+		if s[i] >= 'A' && s[i] <= 'Z' {
+			return strings.ToLower(s)
+		}
+	}
+	return s
+}
+
+// addDomain puts a domain into the table; false if it is there already.
+func (t *Table) addDomain(d string, v *VirtualHost) bool {
+	d = strings.ToLower(d)
+	put := func(m *map[string]*VirtualHost, key string) bool {
+		if *m == nil {
+			*m = make(map[string]*VirtualHost)
+		}
+		if _, ok := (*m)[key]; ok {
+			return false
+		}
+		(*m)[key] = v
+		return true
+	}
+	switch {
+	case d == "*":
+		if t.any != nil {
+			return false
+		}
+		t.any, v.CatchAll = v, true
+		return true
+	case strings.HasPrefix(d, "*"):
+		return put(&t.suffix, d[1:])
+	case strings.HasSuffix(d, "*"):
+		return put(&t.prefix, d[:len(d)-1])
+	}
+	return put(&t.exact, d)
+}
+
+// seal orders what was added.
+func (t *Table) seal() {
+	lens := func(m map[string]*VirtualHost) (out []int) {
+		for k := range m {
+			if !slices.Contains(out, len(k)) {
+				out = append(out, len(k))
+			}
+		}
+		slices.SortFunc(out, func(a, b int) int { return b - a })
+		return out
+	}
+	t.suffixLens, t.prefixLens = lens(t.suffix), lens(t.prefix)
+}
