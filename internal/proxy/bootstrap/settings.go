@@ -1,0 +1,109 @@
+package bootstrap
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+
+	"github.com/usher-mesh/usher/internal/proxy/bootstrap/sidecar"
+	"github.com/usher-mesh/usher/internal/proxy/strict"
+)
+
+// Local gives the machine's own settings; zero without any.
+func Local(b *bootstrapv3.Bootstrap) sidecar.Local {
+	l, _ := local(b.GetLayeredRuntime()) // supported has refused bad ones
+	return l
+}
+
+func local(r *bootstrapv3.LayeredRuntime) (l sidecar.Local, err error) {
+	for i, layer := range r.GetLayers() {
+		for k := range layer.GetStaticLayer().GetFields() {
+			if k != "usher" {
+				return l, strict.AtIndex("layers", i, strict.Errorf("static_layer."+k, "%w", strict.ErrUnsupported))
+			}
+		}
+		js, err := json.Marshal(layer.GetStaticLayer().GetFields()["usher"].AsInterface())
+		if err != nil {
+			return l, err
+		}
+		d := json.NewDecoder(bytes.NewReader(js))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&l); err != nil {
+			return l, strict.AtIndex("layers", i, strict.At("static_layer.usher", err))
+		}
+	}
+	return l, nil
+}
+
+// XDS gives "host:port" of the control plane, "" if there is none.
+func XDS(b *bootstrapv3.Bootstrap) string {
+	for _, c := range b.GetStaticResources().GetClusters() {
+		if c.GetName() != sidecar.XDSCluster {
+			continue
+		}
+		for _, l := range c.GetLoadAssignment().GetEndpoints() {
+			for _, e := range l.GetLbEndpoints() {
+				if a, err := hostPort(e.GetEndpoint().GetAddress()); err == nil {
+					return a
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// Admin gives "ip:port" of the admin address, "" if there is none.
+func Admin(b *bootstrapv3.Bootstrap) string {
+	if b.GetAdmin() == nil {
+		return ""
+	}
+	a, _ := hostPort(b.GetAdmin().GetAddress())
+	return a
+}
+
+// Source gives the address that upstream calls come from; invalid if any will do.
+func Source(b *bootstrapv3.Bootstrap) netip.Addr {
+	a, _ := ip(b.GetClusterManager().GetUpstreamBindConfig().GetSourceAddress())
+	return a
+}
+
+func hostPort(a *corev3.Address) (string, error) {
+	if err := strict.Only(a, "socket_address"); err != nil {
+		return "", err
+	}
+	s := a.GetSocketAddress()
+	if s == nil {
+		return "", errors.New("no socket_address")
+	}
+	if _, err := ip(s); err != nil {
+		return "", strict.At("socket_address", err)
+	}
+	return net.JoinHostPort(s.GetAddress(), strconv.Itoa(int(s.GetPortValue()))), nil
+}
+
+func ip(s *corev3.SocketAddress) (netip.Addr, error) {
+	if s == nil {
+		return netip.Addr{}, errors.New("missing")
+	}
+	if err := strict.Only(s, "address", "port_value", "protocol"); err != nil {
+		return netip.Addr{}, err
+	}
+	if s.GetProtocol() != corev3.SocketAddress_TCP {
+		return netip.Addr{}, strict.Errorf("protocol", "%w", strict.ErrUnsupported)
+	}
+	if s.GetPortValue() > 65535 {
+		return netip.Addr{}, strict.Errorf("port_value", "%d is not a port", s.GetPortValue())
+	}
+	a, err := netip.ParseAddr(s.GetAddress())
+	if err != nil {
+		return netip.Addr{}, strict.At("address", fmt.Errorf("%q is not an IP address", s.GetAddress()))
+	}
+	return a, nil
+}

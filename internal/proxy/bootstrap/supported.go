@@ -1,0 +1,121 @@
+package bootstrap
+
+import (
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+
+	"github.com/usher-mesh/usher/internal/proxy/bootstrap/sidecar"
+	"github.com/usher-mesh/usher/internal/proxy/strict"
+)
+
+// supported refuses what nothing in usher-proxy reads. Listeners and clusters are
+// judged where they are compiled.
+func supported(b *bootstrapv3.Bootstrap) error {
+	if err := strict.Only(b, "node", "static_resources", "dynamic_resources", "admin", "layered_runtime", "cluster_manager"); err != nil {
+		return err
+	}
+	if err := node(b.GetNode()); err != nil {
+		return strict.At("node", err)
+	}
+	if err := strict.Only(b.GetStaticResources(), "listeners", "clusters"); err != nil {
+		return strict.At("static_resources", err)
+	}
+	if err := dynamic(b.GetDynamicResources()); err != nil {
+		return strict.At("dynamic_resources", err)
+	}
+	if err := adminOnly(b.GetAdmin()); err != nil {
+		return strict.At("admin", err)
+	}
+	if err := layers(b.GetLayeredRuntime()); err != nil {
+		return strict.At("layered_runtime", err)
+	}
+	if cm := b.GetClusterManager(); cm != nil {
+		if err := strict.Only(cm, "upstream_bind_config"); err != nil {
+			return strict.At("cluster_manager", err)
+		}
+		bind := cm.GetUpstreamBindConfig()
+		if err := strict.Only(bind, "source_address"); err != nil {
+			return strict.At("cluster_manager.upstream_bind_config", err)
+		}
+		if bind != nil {
+			if _, err := ip(bind.GetSourceAddress()); err != nil {
+				return strict.At("cluster_manager.upstream_bind_config.source_address", err)
+			}
+		}
+	}
+	if b.GetDynamicResources() != nil && XDS(b) == "" {
+		return strict.Errorf("static_resources.clusters", "no cluster %q with one address, which dynamic_resources.ads_config names", sidecar.XDSCluster)
+	}
+	return nil
+}
+
+func node(n *corev3.Node) error {
+	return strict.Only(n, "id", "cluster", "metadata", "locality", "user_agent_name", "user_agent_version", "user_agent_build_version")
+}
+
+// dynamic wants delta ADS from the cluster xds-grpc for clusters and listeners, or
+// nothing.
+func dynamic(d *bootstrapv3.Bootstrap_DynamicResources) error {
+	if d == nil {
+		return nil
+	}
+	if err := strict.Only(d, "ads_config", "cds_config", "lds_config"); err != nil {
+		return err
+	}
+	a := d.GetAdsConfig()
+	if a == nil {
+		return strict.Errorf("ads_config", "missing: usher-proxy takes dynamic resources over ADS alone")
+	}
+	if err := strict.Only(a, "api_type", "transport_api_version", "grpc_services", "set_node_on_first_message_only"); err != nil {
+		return strict.At("ads_config", err)
+	}
+	if a.GetApiType() != corev3.ApiConfigSource_DELTA_GRPC {
+		return strict.Errorf("ads_config.api_type", "%v: %w (want DELTA_GRPC)", a.GetApiType(), strict.ErrUnsupported)
+	}
+	if len(a.GetGrpcServices()) != 1 {
+		return strict.Errorf("ads_config.grpc_services", "%d given, want one", len(a.GetGrpcServices()))
+	}
+	g := a.GetGrpcServices()[0]
+	if err := strict.Only(g, "envoy_grpc"); err != nil {
+		return strict.At("ads_config.grpc_services[0]", err)
+	}
+	if n := g.GetEnvoyGrpc().GetClusterName(); n != sidecar.XDSCluster {
+		return strict.Errorf("ads_config.grpc_services[0].envoy_grpc.cluster_name", "%q: want %q", n, sidecar.XDSCluster)
+	}
+	for _, c := range []struct {
+		name string
+		c    *corev3.ConfigSource
+	}{{"cds_config", d.GetCdsConfig()}, {"lds_config", d.GetLdsConfig()}} {
+		if c.c == nil {
+			return strict.Errorf(c.name, "missing")
+		}
+		if err := strict.Only(c.c, "ads", "resource_api_version"); err != nil {
+			return strict.At(c.name, err)
+		}
+	}
+	return nil
+}
+
+func adminOnly(a *bootstrapv3.Admin) error {
+	if a == nil {
+		return nil
+	}
+	if err := strict.Only(a, "address"); err != nil {
+		return err
+	}
+	_, err := hostPort(a.GetAddress())
+	return strict.At("address", err)
+}
+
+func layers(r *bootstrapv3.LayeredRuntime) error {
+	for i, l := range r.GetLayers() {
+		if err := strict.Only(l, "name", "static_layer"); err != nil {
+			return strict.AtIndex("layers", i, err)
+		}
+		if l.GetName() != sidecar.Layer {
+			return strict.AtIndex("layers", i, strict.Errorf("name", "%q: %w", l.GetName(), strict.ErrUnsupported))
+		}
+	}
+	_, err := local(r)
+	return err
+}
