@@ -1,0 +1,58 @@
+package etcd
+
+import (
+	"context"
+	"log/slog"
+
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+type loggerBuilder = func(*embed.Config) error
+
+// newLogger hands etcd a zap logger that writes to log, from warnings up, and whose
+// Panic and Fatal are faults.
+func newLogger(log *slog.Logger, f *faults) loggerBuilder {
+	core := slogCore{log: log.With("component", "etcd")}
+	return embed.NewZapLoggerBuilder(zap.New(core, zap.WithPanicHook(f), zap.WithFatalHook(f)))
+}
+
+// slogCore is a zapcore.Core over slog.
+type slogCore struct{ log *slog.Logger }
+
+func (c slogCore) Enabled(l zapcore.Level) bool { return l >= zapcore.WarnLevel }
+
+func (c slogCore) With(fields []zapcore.Field) zapcore.Core {
+	return slogCore{log: c.log.With(attrs(fields)...)}
+}
+
+func (c slogCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if c.Enabled(e.Level) {
+		return ce.AddCore(e, c)
+	}
+	return ce
+}
+
+func (c slogCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
+	level := slog.LevelWarn
+	if e.Level >= zapcore.ErrorLevel {
+		level = slog.LevelError
+	}
+	c.log.Log(context.Background(), level, e.Message, attrs(fields)...)
+	return nil
+}
+
+func (c slogCore) Sync() error { return nil }
+
+func attrs(fields []zapcore.Field) []any {
+	enc := zapcore.NewMapObjectEncoder()
+	for _, f := range fields {
+		f.AddTo(enc)
+	}
+	out := make([]any, 0, len(enc.Fields))
+	for k, v := range enc.Fields {
+		out = append(out, slog.Any(k, v))
+	}
+	return out
+}
