@@ -1,0 +1,85 @@
+# make build     bin/usher, bin/usher-proxy, bin/tutorial
+# make tutorial  build, start a mesh, walk the chapter, leave the mesh running
+# make test      every test that this machine can run, and which it left out
+# make check     what a change must pass
+# make bench     benchmarks
+# make soak      the long counts
+# make clean     forget what was built (not the state of meshes: `usher down --purge`)
+
+SHELL      := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := build
+.PHONY: build tutorial test check format vet staticcheck generated tidy cross race bench soak clean
+
+GO       ?= go
+PKGS     ?= ./...
+PROGRAMS := usher usher-proxy tutorial
+usher_pkg       := ./cmd/usher
+usher-proxy_pkg := ./cmd/usher-proxy
+tutorial_pkg    := ./examples/tutorial
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# What the API server says its version is: kubectl compares it with its own.
+KUBE     = $(shell $(GO) list -m -f '{{.Version}}' k8s.io/apiserver | sed 's/^v0\./v1./')
+LDFLAGS  = -s -w -X k8s.io/component-base/version.gitVersion=$(KUBE) \
+           -X github.com/usher-mesh/usher/internal/version.Version=$(VERSION)
+# Packages whose tests run under the race detector in `make check`.
+RACE    ?= ./internal/proxy/... ./internal/identity/... ./internal/jwks/... ./internal/control/... ./examples/...
+
+export CGO_ENABLED ?= 0
+
+build:
+	@$(foreach p,$(PROGRAMS),GO="$(GO)" scripts/build.sh bin/$(p) $($(p)_pkg) "$(LDFLAGS)" && ) true
+
+tutorial: build
+	@examples/tutorial/walk.sh
+
+# test/e2e runs the built programs.
+test: build
+	@GO="$(GO)" scripts/test.sh $(PKGS)
+
+check: format vet staticcheck tidy generated cross race
+
+format:
+	@echo "gofmt"
+	@bad=$$(git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0 ls 2>/dev/null | xargs gofmt -l); \
+	if [ -n "$$bad" ]; then echo "not formatted (run gofmt -w):"; echo "$$bad"; exit 1; fi
+
+vet:
+	@echo "go vet"
+	@$(GO) vet $(PKGS)
+
+staticcheck:
+	@echo "staticcheck"
+	@$(GO) tool staticcheck $(PKGS)
+
+tidy:
+	@echo "go mod tidy"
+	@$(GO) mod tidy -diff
+
+generated:
+	@echo "go generate"
+	@GO="$(GO)" scripts/generated.sh
+
+cross:
+	@for target in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64; do \
+	  echo "build for $$target"; \
+	  GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build -o /dev/null ./cmd/usher; \
+	  GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build -o /dev/null ./cmd/usher-proxy; \
+	  GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build -o /dev/null ./examples/tutorial; \
+	done
+
+race:
+	@echo "tests under the race detector"
+	@CGO_ENABLED=1 GO="$(GO)" scripts/test.sh -race $(RACE)
+
+bench:
+	@$(GO) test -run '^$$' -bench . -benchmem -timeout 60m $(PKGS)
+
+# USHER_SOAK makes tests use their full counts; FUZZTIME is for each fuzz target.
+soak: build
+	@GO="$(GO)" FUZZTIME="$${FUZZTIME:-5m}" scripts/fuzz.sh
+	@USHER_SOAK=1 GO="$(GO)" scripts/test.sh -count=1 -timeout=4h $(PKGS)
+
+clean:
+	rm -rf bin
