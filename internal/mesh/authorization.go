@@ -1,5 +1,7 @@
 package mesh
 
+import "strings"
+
 // Action is what an AuthorizationPolicy does with what it matches.
 type Action uint8
 
@@ -49,4 +51,24 @@ type Operation struct{ Hosts, Ports, Methods, Paths Values }
 type Condition struct {
 	Key string
 	Values
+}
+
+// ClaimPath gives the names in "request.auth.claims[a][b]", or nil if key is not
+// of that form.
+func ClaimPath(key string) []string {
+	rest, ok := strings.CutPrefix(key, "request.auth.claims[")
+	if !ok {
+		return nil
+	}
+	rest, ok = strings.CutSuffix(rest, "]")
+	if !ok {
+		return nil
+	}
+	path := strings.Split(rest, "][")
+	for _, p := range path {
+		if p == "" || strings.ContainsAny(p, "[]") {
+			return nil
+		}
+	}
+	return path
 }

@@ -1,6 +1,6 @@
 package mesh
 
-// Gateways is one Gateway object: what is open at the edge, and on which
+// GatewayConfig is one Gateway object: what is open at the edge, and on which
 // proxies.
 type GatewayConfig struct {
 	Ref             Ref
@@ -26,7 +26,7 @@ type Server struct {
 
 // ServerTLS is how a gateway's port ends TLS.
 type ServerTLS struct {
-	// Secret names the SDS secret, "kubernetes://<namespace>/<name>".
-	Secret string
+	// Credential names a Secret in the namespace of the gateway's proxies.
+	Credential string
 	Mutual bool
 }

@@ -13,6 +13,9 @@ type VirtualService struct {
 	// Namespaces are those that see it; empty means all.
 	Namespaces []string
 	Routes     []HTTPRoute
+	// Refused is set if it could not be translated: its hosts get no answer but
+	// 404, since leaving out a part might let more through.
+	Refused bool
 }
 
 // VisibleTo tells whether a proxy of the namespace uses the object.
@@ -42,9 +45,6 @@ type HTTPRoute struct {
 	Timeout                  time.Duration // 0: none
 	Retries                  *Retries
 	Headers                  HeaderChanges
-	// Broken is set if a destination does not exist: requests get 503.
-	Broken bool
-	Cors   *Cors
 }
 
 // HTTPMatch holds if all its parts do.
@@ -106,11 +106,3 @@ type HeaderChanges struct {
 
 // Header is one header's name and value.
 type Header struct{ Name, Value string }
-
-// Cors is what a browser is told.
-type Cors struct {
-	Origins                  []StringMatch
-	Methods, Headers, Expose []string
-	MaxAge                   time.Duration
-	Credentials              *bool
-}

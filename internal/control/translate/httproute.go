@@ -1,0 +1,125 @@
+package translate
+
+import (
+	"fmt"
+	"regexp"
+	"sort"
+	"strings"
+
+	networkingapi "istio.io/api/networking/v1alpha3"
+
+	"github.com/usher-mesh/usher/internal/mesh"
+)
+
+func (v *virtualService) route(in *networkingapi.HTTPRoute, n *names, path string) mesh.HTTPRoute {
+	r := mesh.HTTPRoute{
+		Name: in.Name, RewritePath: in.GetRewrite().GetUri(), RewriteHost: in.GetRewrite().GetAuthority(),
+		Timeout: in.GetTimeout().AsDuration(), Headers: headerChanges(in.Headers),
+	}
+	for i, m := range in.Match {
+		r.Matches = append(r.Matches, v.match(m, fmt.Sprintf("%s.match[%d]", path, i)))
+	}
+	for i, d := range in.Route {
+		r.Destinations = append(r.Destinations, v.destination(d, n, fmt.Sprintf("%s.route[%d]", path, i)))
+	}
+	if len(r.Destinations) == 1 && r.Destinations[0].Weight == 0 {
+		r.Destinations[0].Weight = 1
+	}
+	if in.Retries != nil {
+		r.Retries = &mesh.Retries{
+			Attempts: uint32(max(in.Retries.Attempts, 0)), On: in.Retries.RetryOn,
+			PerTryTimeout: in.Retries.GetPerTryTimeout().AsDuration(),
+		}
+	}
+	if d := in.Redirect; d != nil {
+		r.Redirect = &mesh.Redirect{
+			Path: d.Uri, Host: d.Authority, Scheme: d.Scheme, Code: d.RedirectCode, Port: uint16(d.GetPort()),
+		}
+	}
+	if d := in.DirectResponse; d != nil {
+		r.Direct = &mesh.DirectResponse{Status: d.Status, Body: d.GetBody().GetString_()}
+	}
+	if len(r.Destinations) == 0 && r.Redirect == nil && r.Direct == nil {
+		v.verdict.refuse(reasonInvalid, "%s: one of route, redirect, directResponse must be given", path)
+	}
+	return r
+}
+
+func (v *virtualService) destination(in *networkingapi.HTTPRouteDestination, n *names, path string) mesh.Destination {
+	d := in.GetDestination()
+	if d.GetHost() == "" {
+		v.verdict.refuse(reasonInvalid, "%s.destination.host: must be given", path)
+	}
+	return mesh.Destination{
+		Host: n.resolve(d.GetHost(), v.Namespace), Subset: d.GetSubset(), Port: uint16(d.GetPort().GetNumber()),
+		Weight: uint32(max(in.GetWeight(), 0)), Headers: headerChanges(in.GetHeaders()),
+	}
+}
+
+func (v *virtualService) match(in *networkingapi.HTTPMatchRequest, path string) mesh.HTTPMatch {
+	m := mesh.HTTPMatch{
+		SourceLabels: in.GetSourceLabels(), SourceNS: in.GetSourceNamespace(), Port: uint16(in.GetPort()),
+		IgnorePathCase: in.GetIgnoreUriCase(),
+		Path:           v.text(in.GetUri(), path+".uri"),
+		Method:         v.text(in.GetMethod(), path+".method"),
+		Authority:      v.text(in.GetAuthority(), path+".authority"),
+		Scheme:         v.text(in.GetScheme(), path+".scheme"),
+	}
+	var inMesh bool
+	m.Gateways, inMesh = gatewayNames(in.GetGateways(), v.Namespace)
+	if inMesh {
+		m.Gateways = append(m.Gateways, meshGateway)
+	}
+	m.Headers = append(v.headers(in.GetHeaders(), path+".headers", false), v.headers(in.GetWithoutHeaders(), path+".withoutHeaders", true)...)
+	m.Query = v.headers(in.GetQueryParams(), path+".queryParams", false)
+	return m
+}
+
+func (v *virtualService) headers(in map[string]*networkingapi.StringMatch, path string, invert bool) []mesh.HeaderMatch {
+	var out []mesh.HeaderMatch
+	for name, sm := range in {
+		h := mesh.HeaderMatch{Name: name, Invert: invert, Match: mesh.StringMatch{Kind: mesh.Present}}
+		if strings.HasPrefix(name, "@request.auth.") {
+			v.verdict.refuse(reasonUnsupported, "%s: matches on claims (%s) are not supported yet", path, name)
+		}
+		if t := v.text(sm, path+"["+name+"]"); t != nil {
+			h.Match = *t
+		}
+		out = append(out, h)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
+	return out
+}
+
+// text gives nil for a match that says nothing.
+func (v *virtualService) text(in *networkingapi.StringMatch, path string) *mesh.StringMatch {
+	switch m := in.GetMatchType().(type) {
+	case *networkingapi.StringMatch_Exact:
+		return &mesh.StringMatch{Kind: mesh.Exact, Value: m.Exact}
+	case *networkingapi.StringMatch_Prefix:
+		return &mesh.StringMatch{Kind: mesh.Prefix, Value: m.Prefix}
+	case *networkingapi.StringMatch_Regex:
+		if _, err := regexp.Compile(m.Regex); err != nil {
+			v.verdict.refuse(reasonInvalid, "%s.regex: %v", path, err)
+		}
+		return &mesh.StringMatch{Kind: mesh.Regex, Value: m.Regex}
+	}
+	return nil
+}
+
+func headerChanges(in *networkingapi.Headers) mesh.HeaderChanges {
+	return mesh.HeaderChanges{
+		RequestSet: headerList(in.GetRequest().GetSet()), RequestAdd: headerList(in.GetRequest().GetAdd()),
+		RequestRemove: in.GetRequest().GetRemove(),
+		ResponseSet:   headerList(in.GetResponse().GetSet()), ResponseAdd: headerList(in.GetResponse().GetAdd()),
+		ResponseRemove: in.GetResponse().GetRemove(),
+	}
+}
+
+func headerList(in map[string]string) []mesh.Header {
+	var out []mesh.Header
+	for _, k := range sortedKeys(in) {
+		out = append(out, mesh.Header{Name: k, Value: in[k]})
+	}
+	return out
+}
