@@ -159,7 +159,7 @@ func (r *Rotating) OnChange(f func()) {
 
 // Run gets and renews the certificate until ctx ends. It returns nil then.
 func (r *Rotating) Run(ctx context.Context) error {
-	next, pause := r.renewAt(), time.Duration(0)
+	next, pause := r.renewAt(r.cachedAt()), time.Duration(0)
 	for ctx.Err() == nil {
 		changed := r.refreshRoots()
 		if changed && !r.stands() {
@@ -167,7 +167,7 @@ func (r *Rotating) Run(ctx context.Context) error {
 		}
 		if !r.o.Now().Before(next) {
 			if err := r.renew(ctx); err == nil {
-				next, pause, changed = r.renewAt(), 0, true
+				next, pause, changed = r.renewAt(r.o.Now()), 0, true
 			} else if ctx.Err() == nil {
 				pause = r.backoff(pause)
 				next = r.o.Now().Add(pause)
@@ -187,17 +187,26 @@ func (r *Rotating) Run(ctx context.Context) error {
 	return nil
 }
 
-// renewAt is a random point between 40 and 60 % of the certificate's life, so that
-// a mesh that started at once does not renew at once; now, if there is none.
-func (r *Rotating) renewAt() time.Time {
+// renewAt is a random point between 40 and 60 % of what the certificate lives from
+// a time on, so that a mesh that started at once does not renew at once. Now, if
+// there is none.
+func (r *Rotating) renewAt(from time.Time) time.Time {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	if r.cert == nil {
-		return r.o.Now()
+		return from
 	}
-	leaf := r.cert.Leaf
-	life := leaf.NotAfter.Sub(leaf.NotBefore)
-	return leaf.NotBefore.Add(time.Duration(float64(life) * (0.4 + 0.2*r.o.Rand())))
+	life := r.cert.Leaf.NotAfter.Sub(from)
+	return from.Add(max(minBackoff, time.Duration(float64(life)*(0.4+0.2*r.o.Rand()))))
+}
+
+// cachedAt is when a cached certificate began, at the latest now.
+func (r *Rotating) cachedAt() time.Time {
+	now := r.o.Now()
+	if c, err := r.Certificate(); err == nil && c.Leaf.NotBefore.Before(now) {
+		return c.Leaf.NotBefore
+	}
+	return now
 }
 
 // backoff doubles the pause, with a jitter of a half, and is short while there is
