@@ -1,0 +1,214 @@
+package xds
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
+)
+
+// How the client paces and bounds itself.
+const (
+	minBackoff     = 50 * time.Millisecond
+	maxBackoff     = 5 * time.Second
+	connectTimeout = 5 * time.Second
+	maxMessage     = 64 << 20 // bytes of a response
+	bufferSize     = 8 << 10  // bytes, each way
+	// pingAfter is the shortest that a grpc-go server suffers by default.
+	pingAfter   = 5*time.Minute + 5*time.Second
+	pingTimeout = 20 * time.Second
+)
+
+// Options say whom to ask and who asks.
+type Options struct {
+	Addr string      // host:port
+	TLS  *tls.Config // identity.ClientTLS of the proxy's own identity
+	Node *corev3.Node
+	Sink Sink
+	Log  *slog.Logger
+	// OnResponse, if set, is called after each response was answered.
+	OnResponse func()
+}
+
+// Client is one proxy's line to its control plane.
+type Client struct {
+	o         Options
+	connected atomic.Bool
+	responses atomic.Uint64
+	rejected  atomic.Uint64
+	streams   atomic.Uint64
+}
+
+// New makes a client; Run makes it work.
+func New(o Options) *Client {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Client{o: o}
+}
+
+// Connected tells whether the stream is open and has been answered on.
+func (c *Client) Connected() bool { return c.connected.Load() }
+
+// Counts gives how many streams were opened, responses came, and resources were
+// refused.
+func (c *Client) Counts() (streams, responses, rejected uint64) {
+	return c.streams.Load(), c.responses.Load(), c.rejected.Load()
+}
+
+// Run keeps a stream open until ctx ends.
+func (c *Client) Run(ctx context.Context) error {
+	pause := time.Duration(0)
+	for {
+		talked, err := c.attempt(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if talked {
+			pause = 0
+		}
+		pause = min(max(minBackoff, 2*pause), maxBackoff)
+		wait := pause/2 + rand.N(pause/2)
+		c.o.Log.Warn("no control plane", "address", c.o.Addr, "error", err, "retry", wait.Round(time.Millisecond))
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return nil
+		case <-t.C:
+		}
+	}
+}
+
+// attempt is one connection with one stream. Each has a connection of its own:
+// grpc's would keep its own pause, and fail calls at once meanwhile.
+func (c *Client) attempt(ctx context.Context) (talked bool, err error) {
+	conn, err := grpc.NewClient("passthrough:///"+c.o.Addr,
+		grpc.WithTransportCredentials(credentials.NewTLS(c.o.TLS)),
+		grpc.WithNoProxy(), // the application's proxy variables are not for us
+		grpc.WithDisableRetry(),
+		grpc.WithDisableServiceConfig(),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: connectTimeout}),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingAfter, Timeout: pingTimeout}),
+		grpc.WithReadBufferSize(bufferSize), grpc.WithWriteBufferSize(bufferSize),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
+	)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer c.connected.Store(false)
+	c.streams.Add(1)
+	return c.talk(stream)
+}
+
+type stream = discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesClient
+
+func (c *Client) talk(s stream) (talked bool, err error) {
+	subs := make(subscriptions)
+	node := c.o.Node
+	send := func(r *discoveryv3.DeltaDiscoveryRequest) error {
+		r.Node, node = node, nil // said once a stream
+		return s.Send(r)
+	}
+	for _, t := range Types() {
+		if err := c.subscribe(t, subs, send); err != nil {
+			return false, err
+		}
+	}
+	for {
+		r, err := s.Recv()
+		if err != nil {
+			return talked, err
+		}
+		if !talked {
+			c.o.Log.Info("connected to the control plane", "address", c.o.Addr)
+		}
+		talked = true
+		if err := send(c.answer(r)); err != nil {
+			return talked, recvError(s, err)
+		}
+		for _, t := range Types() {
+			if err := c.subscribe(t, subs, send); err != nil {
+				return talked, recvError(s, err)
+			}
+		}
+		c.connected.Store(true)
+		c.responses.Add(1)
+		if c.o.OnResponse != nil {
+			c.o.OnResponse()
+		}
+	}
+}
+
+// recvError gives why the stream ended, which Send's io.EOF does not tell.
+func recvError(s stream, sendErr error) error {
+	if _, err := s.Recv(); err != nil {
+		return err
+	}
+	return sendErr
+}
+
+// subscribe tells the control plane what changed in what the sink wants. The
+// first request for a type says what is held already.
+func (c *Client) subscribe(t string, subs subscriptions, send func(*discoveryv3.DeltaDiscoveryRequest) error) error {
+	first := subs[t] == nil
+	add, drop := subs.change(t, c.o.Sink.Wanted(t))
+	if len(add) == 0 && len(drop) == 0 {
+		return nil
+	}
+	r := &discoveryv3.DeltaDiscoveryRequest{TypeUrl: t, ResourceNamesSubscribe: add, ResourceNamesUnsubscribe: drop}
+	if first {
+		r.InitialResourceVersions = c.o.Sink.Versions(t)
+	}
+	if err := send(r); err != nil {
+		return fmt.Errorf("subscribe: %w", err)
+	}
+	return nil
+}
+
+var errType = errors.New("a type that was not asked for")
+
+// answer applies a response and makes its ACK or NACK.
+func (c *Client) answer(r *discoveryv3.DeltaDiscoveryResponse) *discoveryv3.DeltaDiscoveryRequest {
+	out := &discoveryv3.DeltaDiscoveryRequest{TypeUrl: r.GetTypeUrl(), ResponseNonce: r.GetNonce()}
+	if !known(r.GetTypeUrl()) {
+		out.ErrorDetail = nack(map[string]string{"": errType.Error()})
+		return out
+	}
+	u := Update{Type: r.GetTypeUrl(), Removed: r.GetRemovedResources()}
+	for _, x := range r.GetResources() {
+		u.Resources = append(u.Resources, Resource{Name: x.GetName(), Version: x.GetVersion(), Body: x.GetResource()})
+	}
+	if rejected := c.o.Sink.Apply(u); len(rejected) > 0 {
+		c.rejected.Add(uint64(len(rejected)))
+		out.ErrorDetail = nack(rejected)
+	}
+	return out
+}
+
+func known(t string) bool {
+	for _, k := range Types() {
+		if t == k {
+			return true
+		}
+	}
+	return false
+}
