@@ -5,11 +5,12 @@
 package jwks
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/usher-mesh/usher/internal/jose"
 )
 
 // Bounds that hold for every key set.
@@ -37,7 +38,7 @@ type Target struct {
 	// URI names it in Get: the set's address, or with Discovery the issuer's.
 	URI string
 	// Discovery: the set's address is read from
-	// <Issuer>/.well-known/openid-configuration, whose issuer must be Issuer.
+	// <URI>/.well-known/openid-configuration, whose issuer must be Issuer ("": URI).
 	Discovery bool
 	Issuer    string
 }
@@ -45,12 +46,16 @@ type Target struct {
 // Set is one fetched key set. It is shared and never changed.
 type Set struct {
 	URI     string
+	Keys    *jose.KeySet
 	JSON    []byte    // the set less private and symmetric keys
 	ETag    string    // of JSON, strong, with quotes
 	Fetched time.Time // when its issuer last confirmed it
+
+	warnings []string
 }
 
-// State is what status and metrics show of a key set.
+// State is what status and metrics show of a key set. Its texts hold nothing
+// secret and no line breaks.
 type State struct {
 	URI       string
 	Fetched   time.Time // last good fetch; zero: never
@@ -58,6 +63,8 @@ type State struct {
 	LastError string    // of the last try; "" if it was good
 	Warnings  []string  // keys that were skipped
 	FromDisk  bool      // not fetched since the start
+	Fetches   uint64    // tries so far
+	Failures  uint64    // those that failed
 }
 
 // Options say how key sets are got and kept.
@@ -67,33 +74,8 @@ type Options struct {
 	// Mirror: the other side is a mirror: it is told the unknown kid (?kid=) and
 	// its AgeHeader counts.
 	Mirror   bool
-	OnChange func(uri string) // after a set or its state changed; may be nil
+	OnChange func(uri string) // after a set or its state changed, on a goroutine of the cache; may be nil
 	Log      *slog.Logger
 	Now      func() time.Time // default time.Now
 	Rand     func() float64   // in [0,1); default math/rand
 }
-
-// Cache keeps the key sets of its targets fresh.
-type Cache struct{}
-
-// New makes an empty cache. Fetches go on in the background until Close.
-func New(o Options) *Cache { panic("unfinished") }
-
-// Set replaces the targets. A new one is read from disk and fetched at once; one
-// that is gone is forgotten.
-func (c *Cache) Set(targets []Target) { panic("unfinished") }
-
-// Add adds one target, if it is not there.
-func (c *Cache) Add(t Target) { panic("unfinished") }
-
-// Get gives the current set. If it has no key that could match kid ("": any will
-// do), or there is none yet, it is fetched again, at most once per 5 s, and Get
-// waits at most MaxWait; a set without that key is no error. Errors: ErrUnknown,
-// ErrNoKeys (wraps why), ErrBusy, ctx's.
-func (c *Cache) Get(ctx context.Context, uri, kid string) (*Set, error) { panic("unfinished") }
-
-// States gives the state of every target, ordered by URI.
-func (c *Cache) States() []State { panic("unfinished") }
-
-// Close ends the fetches and waits for them.
-func (c *Cache) Close() { panic("unfinished") }

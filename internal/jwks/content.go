@@ -1,0 +1,133 @@
+package jwks
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/usher-mesh/usher/internal/jose"
+)
+
+// private are the members of a JWK that no published set should have (RFC 7518,
+// 6.2.2, 6.3.2, 6.4.1). They are taken out, so that we do not spread them.
+var private = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+
+// parse makes a Set of what an issuer answered. One bad key is skipped with a
+// warning; a set without any usable key is an error.
+func parse(uri string, body []byte, fetched time.Time) (*Set, error) {
+	keys, kept, warnings, err := publicKeys(body)
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(map[string]any{"keys": keys})
+	if err != nil {
+		return nil, fmt.Errorf("key set cannot be written: %w", err)
+	}
+	ks, err := jose.ParseKeySet(text)
+	if err != nil {
+		return nil, fmt.Errorf("not a key set: %w", err)
+	}
+	for _, s := range ks.Skipped() {
+		i := s.Index
+		if i >= 0 && i < len(kept) {
+			i = kept[i]
+		}
+		warnings = append(warnings, clean(fmt.Sprintf("key %d %q is not used: %s", i, s.KID, s.Reason)))
+	}
+	if ks.Len() == 0 {
+		return nil, errors.New("the key set has no usable key")
+	}
+	if ks.HasSecret() {
+		return nil, errors.New("the key set has a symmetric key")
+	}
+	sum := sha256.Sum256(text)
+	return &Set{
+		URI: uri, Keys: ks, JSON: text, Fetched: fetched, warnings: warnings,
+		ETag: `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`,
+	}, nil
+}
+
+// publicKeys gives the keys of a set less symmetric ones and private members,
+// and the place that each had.
+func publicKeys(body []byte) (keys []map[string]json.RawMessage, kept []int, warnings []string, err error) {
+	body = bytes.TrimSpace(body)
+	if len(body) == 0 {
+		return nil, nil, nil, errors.New("the answer is empty, not a key set")
+	}
+	if body[0] == '<' {
+		return nil, nil, nil, errors.New("the answer is HTML or XML, not a key set")
+	}
+	// Maps, since encoding/json matches the members of structs in any case.
+	var doc map[string]json.RawMessage
+	if err := json.Unmarshal(body, &doc); err != nil {
+		return nil, nil, nil, errors.New("the answer is not a JSON object")
+	}
+	var list []json.RawMessage
+	if err := json.Unmarshal(doc["keys"], &list); err != nil || list == nil {
+		return nil, nil, nil, errors.New(`the answer has no list "keys"`)
+	}
+	if len(list) > MaxKeys {
+		return nil, nil, nil, fmt.Errorf("the key set has %d keys, more than %d", len(list), MaxKeys)
+	}
+	keys = []map[string]json.RawMessage{}
+	for i, raw := range list {
+		var k map[string]json.RawMessage
+		if err := json.Unmarshal(raw, &k); err != nil || k == nil {
+			warnings = append(warnings, fmt.Sprintf("key %d is not used: not an object", i))
+			continue
+		}
+		var kty string
+		if json.Unmarshal(k["kty"], &kty) == nil && kty == "oct" {
+			warnings = append(warnings, fmt.Sprintf("key %d is not used: symmetric keys may not come from the network", i))
+			continue
+		}
+		found := false
+		for _, m := range private {
+			if _, ok := k[m]; ok {
+				found = true
+				delete(k, m)
+			}
+		}
+		if found {
+			warnings = append(warnings, fmt.Sprintf("key %d is published with its private half: whoever read it can sign", i))
+		}
+		keys, kept = append(keys, k), append(kept, i)
+	}
+	return keys, kept, warnings, nil
+}
+
+// could tells whether the set has a key that may verify a token of this kid: one
+// without a kid matches any.
+func (s *Set) could(kid string) bool {
+	if kid == "" || s.Keys.Has(kid) {
+		return true
+	}
+	for _, k := range s.Keys.Keys() {
+		if k.ID() == "" {
+			return true
+		}
+	}
+	return false
+}
+
+// clean makes text of others fit for a log line or a status: at most 256 bytes,
+// one line, printable.
+func clean(s string) string {
+	const most = 256
+	out := make([]rune, 0, most)
+	n := 0
+	for _, r := range s {
+		if r < ' ' || r == 0x7f || r == 0xfffd || r >= 0x80 && r < 0xa0 || r == 0x2028 || r == 0x2029 {
+			r = '?'
+		}
+		if n += len(string(r)); n > most {
+			return string(out) + "..."
+		}
+		out = append(out, r)
+	}
+	return string(out)
+}

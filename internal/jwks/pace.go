@@ -1,0 +1,78 @@
+package jwks
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// pace says how often a key set is asked for.
+type pace struct {
+	// least and most bound what Cache-Control asks for; usual holds without it.
+	least, usual, most time.Duration
+	// throttle is the least time between fetches that unknown keys cause.
+	throttle time.Duration
+}
+
+var (
+	// issuerPace is polite to issuers, which are others' machines.
+	issuerPace = pace{least: 30 * time.Second, usual: 5 * time.Minute, most: time.Hour, throttle: 5 * time.Second}
+	// mirrorPace is short: a key that was removed must go, and our mirror answers
+	// 304 from memory and throttles what it asks issuers.
+	mirrorPace = pace{least: 5 * time.Second, usual: 15 * time.Second, most: time.Minute, throttle: time.Second}
+)
+
+// What a failed fetch is followed by. Short at first: an issuer often starts just
+// after the mesh.
+const (
+	minRetry = 200 * time.Millisecond
+	maxRetry = 30 * time.Second
+)
+
+// fresh is the time until the next refresh after a good answer, up to a tenth
+// earlier, so that many sets do not keep step.
+func (p pace) fresh(h http.Header, random float64) time.Duration {
+	d := p.usual
+	if v, ok := maxAge(h); ok {
+		d = v
+	}
+	d = min(max(d, p.least), p.most)
+	return d - time.Duration(random*float64(d)/10)
+}
+
+// retry is the time until the next try after n failures in a row (1 or more).
+func retry(n int, random float64) time.Duration {
+	d := maxRetry
+	if n < 9 {
+		d = min(minRetry<<(n-1), maxRetry)
+	}
+	return d/2 + time.Duration(random*float64(d/2))
+}
+
+// maxAge reads how long an answer is fresh (RFC 9111, 4.2.1); 0 for one that may
+// not be kept.
+func maxAge(h http.Header) (time.Duration, bool) {
+	found, ok := time.Duration(0), false
+	for _, v := range h.Values("Cache-Control") {
+		for d := range strings.SplitSeq(v, ",") {
+			name, arg, _ := strings.Cut(strings.TrimSpace(d), "=")
+			switch strings.ToLower(name) {
+			case "no-store", "no-cache":
+				return 0, true
+			case "max-age":
+				n, err := strconv.ParseUint(strings.Trim(arg, `"`), 10, 31)
+				if err != nil {
+					return 0, true // RFC 9111, 4.2.1: invalid freshness is stale
+				}
+				found, ok = time.Duration(n)*time.Second, true
+			}
+		}
+	}
+	if ok {
+		if n, err := strconv.ParseUint(h.Get("Age"), 10, 31); err == nil {
+			found = max(0, found-time.Duration(n)*time.Second)
+		}
+	}
+	return found, ok
+}
