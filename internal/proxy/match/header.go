@@ -1,0 +1,103 @@
+package match
+
+import (
+	"strconv"
+	"strings"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
+	"github.com/usher-mesh/usher/internal/proxy/strict"
+)
+
+// Header is a compiled HeaderMatcher.
+type Header struct {
+	name    string
+	present bool   // asks for presence alone
+	want    bool   // the presence that is asked for
+	value   String // nil if present
+	invert  bool
+	empty   bool // a missing field counts as an empty one
+}
+
+// CompileHeader compiles a HeaderMatcher.
+func CompileHeader(m *routev3.HeaderMatcher) (*Header, error) {
+	if err := strict.Only(m, "name", "exact_match", "safe_regex_match", "range_match", "present_match", "prefix_match",
+		"suffix_match", "contains_match", "string_match", "invert_match", "treat_missing_header_as_empty"); err != nil {
+		return nil, err
+	}
+	h := &Header{name: strings.ToLower(m.GetName()), invert: m.GetInvertMatch(), empty: m.GetTreatMissingHeaderAsEmpty()}
+	if h.name == "" {
+		return nil, strict.Errorf("name", "empty")
+	}
+	var err error
+	switch s := m.GetHeaderMatchSpecifier().(type) {
+	case nil:
+		h.present, h.want = true, true
+	case *routev3.HeaderMatcher_PresentMatch:
+		h.present, h.want = true, s.PresentMatch
+	case *routev3.HeaderMatcher_StringMatch:
+		h.value, err = CompileString(s.StringMatch)
+		err = strict.At("string_match", err)
+	case *routev3.HeaderMatcher_ExactMatch:
+		h.value = func(v string) bool { return v == s.ExactMatch }
+	case *routev3.HeaderMatcher_PrefixMatch:
+		h.value = func(v string) bool { return strings.HasPrefix(v, s.PrefixMatch) }
+	case *routev3.HeaderMatcher_SuffixMatch:
+		h.value = func(v string) bool { return strings.HasSuffix(v, s.SuffixMatch) }
+	case *routev3.HeaderMatcher_ContainsMatch:
+		h.value = func(v string) bool { return strings.Contains(v, s.ContainsMatch) }
+	case *routev3.HeaderMatcher_SafeRegexMatch:
+		h.value, err = CompileRegex(s.SafeRegexMatch)
+		err = strict.At("safe_regex_match", err)
+	case *routev3.HeaderMatcher_RangeMatch:
+		from, to := s.RangeMatch.GetStart(), s.RangeMatch.GetEnd()
+		h.value = func(v string) bool {
+			n, e := strconv.ParseInt(v, 10, 64)
+			return e == nil && n >= from && n < to
+		}
+	default:
+		err = strict.Errorf("header_match_specifier", "%w", strict.ErrUnsupported)
+	}
+	return h, err
+}
+
+// Match tells whether the request matches. Several fields of the name count as
+// one, joined by commas. A missing field never matches a value, nor an inverted
+// one (Envoy's rule).
+func (h *Header) Match(x *exchange.Exchange) bool {
+	v, ok := HeaderValue(x, h.name)
+	if h.present {
+		return (ok == h.want) != h.invert
+	}
+	if !ok && !h.empty {
+		return false
+	}
+	return h.value(v) != h.invert
+}
+
+// HeaderValue gives the values of a field (lower case) joined by commas, or of a
+// pseudo-header.
+func HeaderValue(x *exchange.Exchange, name string) (string, bool) {
+	switch name {
+	case ":method":
+		return x.Request.Method, true
+	case ":authority", "host":
+		return x.Request.Authority, true
+	case ":path":
+		return x.Request.Path, true
+	case ":scheme":
+		return x.Request.Scheme, true
+	}
+	h := &x.Request.Header
+	if h.Count(name) < 2 {
+		return h.Lookup(name)
+	}
+	var all []string
+	for _, f := range h.Fields() {
+		if f.Name == name {
+			all = append(all, f.Value)
+		}
+	}
+	return strings.Join(all, ","), true
+}
