@@ -116,7 +116,6 @@ func compileFraction(f *typev3.FractionalPercent) (*fraction, error) {
 	return nil, strict.Errorf("denominator", "%w", strict.ErrUnsupported)
 }
 
-
 func compileString(m *matcherv3.StringMatcher) (func(string) bool, error) {
 	if err := strict.Only(m, "exact", "prefix", "suffix", "contains", "safe_regex", "ignore_case"); err != nil {
 		return nil, err

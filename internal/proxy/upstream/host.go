@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"sync"
@@ -17,6 +18,9 @@ import (
 
 // ErrOverflow is a cluster at its circuit breaker (503, UO).
 var ErrOverflow = errors.New("overflow")
+
+// ErrForbidden is a destination that Options.DialAllowed refuses.
+var ErrForbidden = errors.New("destination not allowed")
 
 // Host is one endpoint with the connections that are open to it.
 type Host struct {
@@ -50,8 +54,8 @@ type hostKey struct {
 func (h *Host) TLS() bool { return h.socket != nil }
 
 // Get gives a connection to the host for one request: an idle one unless fresh
-// is asked for, else a new one.
-func (h *Host) Get(ctx context.Context, fresh bool) (*Conn, error) {
+// is asked for, else a new one, made before the deadline (zero: none).
+func (h *Host) Get(ctx context.Context, deadline time.Time, fresh bool) (*Conn, error) {
 	c := h.cluster
 	if n := c.active.Add(1); c.maxRequests > 0 && n > c.maxRequests {
 		c.active.Add(-1)
@@ -62,6 +66,11 @@ func (h *Host) Get(ctx context.Context, fresh bool) (*Conn, error) {
 		if conn := h.takeIdle(); conn != nil {
 			return conn, nil
 		}
+	}
+	if !deadline.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline)
+		defer cancel()
 	}
 	conn, err := h.connect(ctx)
 	if err != nil {
@@ -161,7 +170,8 @@ func (h *Host) dialRaw(ctx context.Context) (net.Conn, error) {
 	for _, a := range addrs {
 		to := netip.AddrPortFrom(a.Unmap(), h.port)
 		if guard := c.opts.DialAllowed; guard != nil {
-			if err = guard(to); err != nil {
+			if e := guard(to); e != nil {
+				err = fmt.Errorf("%w: %w", ErrForbidden, e)
 				continue
 			}
 		}

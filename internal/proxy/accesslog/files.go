@@ -1,0 +1,154 @@
+package accesslog
+
+import (
+	"io"
+	"os"
+	"sync"
+	"time"
+)
+
+const (
+	flushAfter = 100 * time.Millisecond
+	bufferSize = 32 << 10
+)
+
+// Files are the log files of a process: each is opened once, however many
+// configurations name it, and stays open over changes of configuration.
+type Files struct {
+	Stdout, Stderr io.Writer // nil: the process's own
+
+	mu    sync.Mutex
+	sinks map[string]*sink
+}
+
+// open gives the sink of a path, appending to the file, which is made 0600.
+func (f *Files) open(path string) (*sink, error) {
+	switch path {
+	case "/dev/stdout":
+		return f.stdout(), nil
+	case "/dev/stderr":
+		return f.stderr(), nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if s := f.sinks[path]; s != nil {
+		return s, nil
+	}
+	w, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return f.add(path, w), nil
+}
+
+func (f *Files) stdout() *sink { return f.stream("/dev/stdout", f.Stdout, os.Stdout) }
+func (f *Files) stderr() *sink { return f.stream("/dev/stderr", f.Stderr, os.Stderr) }
+
+func (f *Files) stream(name string, w, def io.Writer) *sink {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if s := f.sinks[name]; s != nil {
+		return s
+	}
+	if w == nil {
+		w = def
+	}
+	return f.add(name, w)
+}
+
+func (f *Files) add(name string, w io.Writer) *sink {
+	if f.sinks == nil {
+		f.sinks = make(map[string]*sink)
+	}
+	s := &sink{w: w}
+	f.sinks[name] = s
+	return s
+}
+
+// Flush writes what is held back.
+func (f *Files) Flush() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range f.sinks {
+		s.flush()
+	}
+}
+
+// Close flushes and closes all files but the process's own streams.
+func (f *Files) Close() error {
+	f.Flush()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var first error
+	for name, s := range f.sinks {
+		s.mu.Lock()
+		if s.timer != nil {
+			s.timer.Stop()
+		}
+		s.mu.Unlock()
+		if c, ok := s.w.(io.Closer); ok && name != "/dev/stdout" && name != "/dev/stderr" {
+			if err := c.Close(); err != nil && first == nil {
+				first = err
+			}
+		}
+	}
+	f.sinks = nil
+	return first
+}
+
+// sink collects lines and writes them together, 100 ms after the first at most.
+type sink struct {
+	mu      sync.Mutex
+	w       io.Writer
+	buf     []byte
+	timer   *time.Timer
+	waiting bool
+}
+
+// write appends a line by render. A line that cannot be written is lost: a log
+// never stops a request.
+func (s *sink) write(render renderer, e *Entry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.buf = render(s.buf, e)
+	if len(s.buf) >= bufferSize {
+		s.out()
+		return
+	}
+	if s.waiting {
+		return
+	}
+	s.waiting = true
+	if s.timer == nil {
+		s.timer = time.AfterFunc(flushAfter, s.flush)
+	} else {
+		s.timer.Reset(flushAfter)
+	}
+}
+
+func (s *sink) flush() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.out()
+}
+
+func (s *sink) out() {
+	s.waiting = false
+	if len(s.buf) == 0 {
+		return
+	}
+	_, _ = s.w.Write(s.buf)
+	if cap(s.buf) > 2*bufferSize {
+		s.buf = nil
+	}
+	s.buf = s.buf[:0]
+}
+
+// logger writes entries in one format to one sink.
+type logger struct {
+	render renderer
+	sink   *sink
+}
+
+// Log implements Logger.
+func (l *logger) Log(e *Entry) { l.sink.write(l.render, e) }
