@@ -1,0 +1,150 @@
+package jwtauthn
+
+import (
+	"strings"
+
+	jwtv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
+
+	"github.com/usher-mesh/usher/internal/jose"
+	"github.com/usher-mesh/usher/internal/proxy/strict"
+)
+
+// output is what a provider makes of a good token.
+type output struct {
+	payloadHeader string // forward_payload_header, lower case; "": none
+	pad           bool
+	claims        []claimHeader
+	payloadKey    string // payload_in_metadata
+	headerKey     string // header_in_metadata
+	failedKey     string // failed_status_in_metadata
+	split         []string
+	clearRoute    bool
+}
+
+type claimHeader struct {
+	header string
+	path   []string // claim_path, or claim_name split at dots
+	dotted bool     // claim_name: segments may belong together
+}
+
+// verified is a good token with what its provider makes of it. It is shared by
+// requests and never changed.
+type verified struct {
+	token     *jose.Token
+	payload   string // for forward_payload_header
+	metadata  map[string]any
+	claims    []headerValue
+	badHeader string // see request.badHeader
+}
+
+type headerValue struct{ name, value string }
+
+func compileOutput(m *jwtv3.JwtProvider) (o output, err error) {
+	o = output{
+		pad: m.GetPadForwardPayloadHeader(), payloadKey: m.GetPayloadInMetadata(), headerKey: m.GetHeaderInMetadata(),
+		failedKey: m.GetFailedStatusInMetadata(), clearRoute: m.GetClearRouteCache(),
+	}
+	if h := m.GetForwardPayloadHeader(); h != "" {
+		if o.payloadHeader, err = headerName("forward_payload_header", h); err != nil {
+			return o, err
+		}
+	}
+	if n := m.GetNormalizePayloadInMetadata(); n != nil {
+		if err := strict.Only(n, "space_delimited_claims"); err != nil {
+			return o, strict.At("normalize_payload_in_metadata", err)
+		}
+		o.split = n.GetSpaceDelimitedClaims()
+	}
+	for i, c := range m.GetClaimToHeaders() {
+		h, err := compileClaim(c)
+		if err != nil {
+			return o, strict.AtIndex("claim_to_headers", i, err)
+		}
+		o.claims = append(o.claims, h)
+	}
+	return o, nil
+}
+
+func compileClaim(m *jwtv3.JwtClaimToHeader) (c claimHeader, err error) {
+	if err := strict.Only(m, "header_name", "claim_name", "claim_path"); err != nil {
+		return c, err
+	}
+	if c.header, err = headerName("header_name", m.GetHeaderName()); err != nil {
+		return c, err
+	}
+	if (m.GetClaimName() == "") == (len(m.GetClaimPath()) == 0) {
+		return c, strict.Errorf("claim_name", "exactly one of claim_name and claim_path must be set")
+	}
+	for i, s := range m.GetClaimPath() {
+		if s.GetKey() == "" {
+			return c, strict.AtIndex("claim_path", i, strict.Errorf("key", "empty"))
+		}
+		c.path = append(c.path, s.GetKey())
+	}
+	if m.GetClaimName() != "" {
+		c.path, c.dotted = strings.Split(m.GetClaimName(), "."), true
+	}
+	return c, nil
+}
+
+// prepare does once a token what every request with it needs.
+func (o *output) prepare(t *jose.Token) *verified {
+	v := &verified{token: t, metadata: t.Claims}
+	if o.payloadHeader != "" {
+		v.payload = t.Payload()
+		if o.pad {
+			v.payload += strings.Repeat("=", (4-len(v.payload)%4)%4)
+		}
+	}
+	if len(o.split) > 0 {
+		v.metadata = splitClaims(t.Claims, o.split)
+	}
+	for _, c := range o.claims {
+		text, ok := c.text(t.Claims)
+		if !ok || text == "" {
+			continue
+		}
+		if !fieldValue(text) {
+			v.badHeader = c.header
+			continue
+		}
+		v.claims = append(v.claims, headerValue{c.header, text})
+	}
+	return v
+}
+
+// size is about what it takes in memory besides the token's text, in bytes.
+func (v *verified) size() int {
+	n := 4*len(v.token.Raw()) + len(v.payload) + 512
+	for _, c := range v.claims {
+		n += len(c.value) + 64
+	}
+	return n
+}
+
+// apply writes what a good token says into the request.
+func (r *request) apply(p *provider, v *verified, t found) {
+	o := &p.output
+	if v.badHeader != "" && r.badHeader == "" {
+		r.badHeader = v.badHeader
+	}
+	h := &r.x.Request.Header
+	if o.payloadHeader != "" {
+		h.Add(o.payloadHeader, v.payload)
+	}
+	for _, c := range v.claims {
+		h.Add(c.name, c.value)
+	}
+	if !p.forward {
+		t.at.remove(r.x)
+	}
+	if o.headerKey != "" {
+		r.metadata = append(r.metadata, metadataItem{o.headerKey, v.token.Header})
+	}
+	if o.payloadKey != "" {
+		r.metadata = append(r.metadata, metadataItem{o.payloadKey, v.metadata})
+	}
+	if o.clearRoute && (len(v.claims) > 0 || o.payloadKey != "") {
+		r.clearRoute = true
+	}
+}
