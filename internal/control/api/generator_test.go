@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 )
@@ -20,6 +21,9 @@ func (g *generator) astray() bool { return g.IntN(100) < g.wrong }
 // value is a random value for s. Deep objects get few fields.
 func (g *generator) value(s *apiextensionsv1.JSONSchemaProps, depth int) any {
 	if g.astray() {
+		if edge := g.edge(s); edge != nil && g.IntN(3) > 0 {
+			return edge
+		}
 		return pick(g, []any{nil, "", "*", int64(-1), int64(70000), 1.5, true, "unix://a/", []any{}, map[string]any{}, map[string]any{"unknown": "x"}})
 	}
 	if len(s.Enum) > 0 {
@@ -49,6 +53,26 @@ func (g *generator) value(s *apiextensionsv1.JSONSchemaProps, depth int) any {
 		return g.text(s)
 	}
 	return map[string]any{"any": "thing"}
+}
+
+// edge is a value of the right type just outside of what s allows, nil if it allows
+// all.
+func (g *generator) edge(s *apiextensionsv1.JSONSchemaProps) any {
+	switch {
+	case s.Type == "string" && s.MinLength != nil && g.IntN(2) == 0:
+		return ""
+	case s.Type == "string" && s.MaxLength != nil:
+		return strings.Repeat("a", int(*s.MaxLength)+1)
+	case s.Type == "string" && len(s.Enum) == 0:
+		return pick(g, []any{"", "*", "a b", "http:/", "unix://a/", "0s", "ftp://a/b"})
+	case s.Type == "integer" && s.Minimum != nil && g.IntN(2) == 0:
+		return int64(*s.Minimum) - 1
+	case s.Type == "integer" && s.Maximum != nil:
+		return int64(*s.Maximum) + 1
+	case s.Type == "integer":
+		return pick(g, []any{int64(0), int64(65536), int64(1) << 33})
+	}
+	return nil
 }
 
 // size is a small length that respects the bounds most of the time.
