@@ -1,0 +1,121 @@
+package config
+
+import (
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/usher-mesh/usher/internal/proxy/bootstrap/sidecar"
+)
+
+// set is a set of names.
+type set map[string]bool
+
+func (s set) add(names ...string) {
+	for _, n := range names {
+		if n != "" {
+			s[n] = true
+		}
+	}
+}
+
+// refs are the resources that another one names.
+type refs struct{ clusters, routes, secrets set }
+
+func newRefs() refs { return refs{set{}, set{}, set{}} }
+
+func (r refs) route(m *routev3.RouteConfiguration) {
+	for _, v := range m.GetVirtualHosts() {
+		for _, rt := range v.GetRoutes() {
+			a := rt.GetRoute()
+			r.clusters.add(a.GetCluster())
+			for _, w := range a.GetWeightedClusters().GetClusters() {
+				r.clusters.add(w.GetName())
+			}
+			for _, p := range a.GetRequestMirrorPolicies() {
+				r.clusters.add(p.GetCluster())
+			}
+		}
+	}
+}
+
+func (r refs) listener(m *listenerv3.Listener) {
+	for _, c := range chains(m) {
+		r.socket(c.GetTransportSocket())
+		for _, f := range c.GetFilters() {
+			if h := manager(f); h != nil {
+				r.routes.add(h.GetRds().GetRouteConfigName())
+				r.route(h.GetRouteConfig())
+				continue
+			}
+			t := new(tcpv3.TcpProxy)
+			if f.GetTypedConfig().MessageIs(t) && f.GetTypedConfig().UnmarshalTo(t) == nil {
+				r.clusters.add(t.GetCluster())
+				for _, w := range t.GetWeightedClusters().GetClusters() {
+					r.clusters.add(w.GetName())
+				}
+			}
+		}
+	}
+}
+
+func (r refs) cluster(m *clusterv3.Cluster) {
+	r.socket(m.GetTransportSocket())
+	for _, t := range m.GetTransportSocketMatches() {
+		r.socket(t.GetTransportSocket())
+	}
+}
+
+// socket collects the secrets that are to be had over ADS: those that do not name
+// the proxy's own identity.
+func (r refs) socket(t *corev3.TransportSocket) {
+	for _, c := range commonTLS(t.GetTypedConfig()) {
+		for _, s := range c.GetTlsCertificateSdsSecretConfigs() {
+			r.secret(s)
+		}
+		r.secret(c.GetValidationContextSdsSecretConfig())
+		r.secret(c.GetCombinedValidationContext().GetValidationContextSdsSecretConfig())
+	}
+}
+
+func (r refs) secret(s *tlsv3.SdsSecretConfig) {
+	if n := s.GetName(); n != sidecar.OwnCert && n != sidecar.OwnRoots {
+		r.secrets.add(n)
+	}
+}
+
+func commonTLS(a *anypb.Any) []*tlsv3.CommonTlsContext {
+	var out []*tlsv3.CommonTlsContext
+	d, u := new(tlsv3.DownstreamTlsContext), new(tlsv3.UpstreamTlsContext)
+	switch {
+	case a == nil:
+	case a.MessageIs(d) && a.UnmarshalTo(d) == nil:
+		out = append(out, d.GetCommonTlsContext())
+	case a.MessageIs(u) && a.UnmarshalTo(u) == nil:
+		out = append(out, u.GetCommonTlsContext())
+	}
+	return out
+}
+
+// chains gives all filter chains of a listener.
+func chains(m *listenerv3.Listener) []*listenerv3.FilterChain {
+	all := m.GetFilterChains()
+	if d := m.GetDefaultFilterChain(); d != nil {
+		all = append(all[:len(all):len(all)], d)
+	}
+	return all
+}
+
+// manager gives the HTTP connection manager that f is, or nil.
+func manager(f *listenerv3.Filter) *hcmv3.HttpConnectionManager {
+	h := new(hcmv3.HttpConnectionManager)
+	if f.GetTypedConfig().MessageIs(h) && f.GetTypedConfig().UnmarshalTo(h) == nil {
+		return h
+	}
+	return nil
+}

@@ -1,0 +1,124 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+
+	"github.com/usher-mesh/usher/internal/proxy/bootstrap/sidecar"
+	"github.com/usher-mesh/usher/internal/proxy/strict"
+	proxytls "github.com/usher-mesh/usher/internal/proxy/tls"
+	"github.com/usher-mesh/usher/internal/proxy/xds"
+)
+
+// secretEntry is a secret that came over SDS.
+type secretEntry struct {
+	held
+	cert  *tls.Certificate
+	roots *x509.CertPool
+}
+
+func (s *Store) putSecret(r xds.Resource) error {
+	m, err := s.decodeSecret(r)
+	if err != nil {
+		return err
+	}
+	e := &secretEntry{held: held{r.Version, r.Body}}
+	if err := strict.Only(m, "name", "tls_certificate", "validation_context"); err != nil {
+		return err
+	}
+	switch {
+	case m.GetTlsCertificate() != nil:
+		e.cert, err = certificate(m.GetTlsCertificate())
+		err = strict.At("tls_certificate", err)
+	case m.GetValidationContext() != nil:
+		e.roots, err = roots(m.GetValidationContext())
+		err = strict.At("validation_context", err)
+	default:
+		err = errors.New("neither a certificate nor roots")
+	}
+	if err != nil {
+		return err
+	}
+	s.secrets[r.Name] = e
+	return nil
+}
+
+func certificate(m *tlsv3.TlsCertificate) (*tls.Certificate, error) {
+	if err := strict.Only(m, "certificate_chain", "private_key"); err != nil {
+		return nil, err
+	}
+	chain, err := inline(m.GetCertificateChain())
+	if err != nil {
+		return nil, strict.At("certificate_chain", err)
+	}
+	key, err := inline(m.GetPrivateKey())
+	if err != nil {
+		return nil, strict.At("private_key", err)
+	}
+	c, err := tls.X509KeyPair(chain, key)
+	if err != nil {
+		return nil, err
+	}
+	return &c, nil
+}
+
+func roots(m *tlsv3.CertificateValidationContext) (*x509.CertPool, error) {
+	if err := strict.Only(m, "trusted_ca"); err != nil {
+		return nil, err
+	}
+	text, err := inline(m.GetTrustedCa())
+	if err != nil {
+		return nil, strict.At("trusted_ca", err)
+	}
+	p := x509.NewCertPool()
+	if !p.AppendCertsFromPEM(text) {
+		return nil, strict.Errorf("trusted_ca", "no certificate in it")
+	}
+	return p, nil
+}
+
+// inline refuses what would read files of this machine for the control plane.
+func inline(d *corev3.DataSource) ([]byte, error) {
+	switch d.GetSpecifier().(type) {
+	case *corev3.DataSource_InlineBytes, *corev3.DataSource_InlineString:
+		return proxytls.Data(d)
+	}
+	return nil, fmt.Errorf("must be inline: %w", strict.ErrUnsupported)
+}
+
+var _ proxytls.Secrets = (*Store)(nil)
+
+var errNoSecret = errors.New("the secret has not come")
+
+// Certificate gives the certificate of that SDS name as it is now.
+func (s *Store) Certificate(name string) (*tls.Certificate, error) {
+	if name == sidecar.OwnCert {
+		if s.o.Own == nil {
+			return nil, errors.New("this proxy has no identity of its own")
+		}
+		return s.o.Own.Certificate()
+	}
+	if e := (*s.served.Load())[name]; e != nil && e.cert != nil {
+		return e.cert, nil
+	}
+	return nil, fmt.Errorf("certificate %q: %w", name, errNoSecret)
+}
+
+// Roots gives the roots of that SDS name as they are now.
+func (s *Store) Roots(name string) (*x509.CertPool, error) {
+	if name == sidecar.OwnRoots {
+		if s.o.Own == nil {
+			return nil, errors.New("this proxy has no identity of its own")
+		}
+		return s.o.Own.Roots()
+	}
+	if e := (*s.served.Load())[name]; e != nil && e.roots != nil {
+		return e.roots, nil
+	}
+	return nil, fmt.Errorf("roots %q: %w", name, errNoSecret)
+}

@@ -1,0 +1,231 @@
+package config
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/usher-mesh/usher/internal/proxy/bootstrap/sidecar"
+	"github.com/usher-mesh/usher/internal/proxy/route"
+	"github.com/usher-mesh/usher/internal/proxy/snapshot"
+	"github.com/usher-mesh/usher/internal/proxy/upstream"
+	"github.com/usher-mesh/usher/internal/proxy/xds"
+)
+
+// retryListener is how often an address that could not be had is tried again.
+const retryListener = time.Second
+
+// settle puts in force whatever waits no longer: clusters that know their
+// endpoints, then routes whose clusters do, then listeners whose routes and
+// clusters are there. Nothing waits longer than WarmFor. It gives the listeners
+// that could not be bound.
+func (s *Store) settle() (failed map[string]string) {
+	now := time.Now()
+	for _, e := range s.routes {
+		if e.pending && (s.warm(e.refs.clusters) || e.overdue(now, s.o.WarmFor)) {
+			e.enter()
+		}
+	}
+	ready := map[string]*entry[Prepared]{}
+	for n, e := range s.listeners {
+		if e.pending && ((s.warm(e.refs.clusters) && s.haveRoutes(e.refs.routes)) || e.overdue(now, s.o.WarmFor)) {
+			ready[n] = e
+		}
+	}
+	s.sweep(now)
+	s.publish()
+	failed = s.listen(ready)
+	for _, c := range s.retired {
+		c.Close()
+	}
+	s.retired = nil
+	s.want()
+	s.arm(now)
+	return failed
+}
+
+// enter notes that next is in force.
+func (e *entry[T]) enter() {
+	var none T
+	e.active, e.used, e.next = e.next, e.refs, none
+	e.live, e.pending, e.failed = true, false, false
+}
+
+func (e *entry[T]) overdue(now time.Time, limit time.Duration) bool { return now.Sub(e.since) >= limit }
+
+// warm tells whether those of the clusters that exist know their endpoints.
+func (s *Store) warm(names set) bool {
+	for n := range names {
+		if e := s.clusters[n]; e != nil && e.c != nil && e.c.EDS != "" && s.endpoints[e.c.EDS] == nil {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Store) haveRoutes(names set) bool {
+	for n := range names {
+		if e := s.routes[n]; e == nil || !e.live {
+			return false
+		}
+	}
+	return true
+}
+
+// listen swaps listeners in, in the order of their names.
+func (s *Store) listen(ready map[string]*entry[Prepared]) map[string]string {
+	failed := map[string]string{}
+	for _, n := range slices.Sorted(maps.Keys(ready)) {
+		e := ready[n]
+		if err := e.next.Apply(); err != nil {
+			failed[n] = err.Error()
+			s.reject(xds.ListenerType, n, err.Error())
+			s.o.Log.Error("listener refused", "name", n, "error", err)
+			e.failed = true
+			continue
+		}
+		if e.failed {
+			s.reject(xds.ListenerType, n, "")
+		}
+		e.enter()
+	}
+	return failed
+}
+
+// sweep drops removed clusters that nothing in force names any more, or that have
+// lingered for long enough.
+func (s *Store) sweep(now time.Time) {
+	used := set{}
+	for _, e := range s.routes {
+		maps.Copy(used, e.refs.clusters)
+		maps.Copy(used, e.used.clusters)
+	}
+	for _, e := range s.listeners {
+		maps.Copy(used, e.refs.clusters)
+		maps.Copy(used, e.used.clusters)
+	}
+	for n, e := range s.clusters {
+		if e.removed && (!used[n] || now.Sub(e.since) >= s.o.WarmFor) {
+			if e.c != nil {
+				s.retire(e.c)
+			}
+			delete(s.clusters, n)
+		}
+	}
+}
+
+func (s *Store) publish() {
+	next := &snapshot.Snapshot{
+		Routes:   make(map[string]*route.Table, len(s.routes)),
+		Clusters: make(map[string]*upstream.Cluster, len(s.clusters)),
+	}
+	for n, e := range s.routes {
+		if e.live {
+			next.Routes[n] = e.active
+		}
+	}
+	for n, e := range s.clusters {
+		if e.c != nil {
+			next.Clusters[n] = e.c
+		}
+	}
+	s.snapshot.Store(next)
+	secrets := maps.Clone(s.secrets)
+	s.served.Store(&secrets)
+}
+
+// want works out the subscriptions, and forgets what nothing names any more.
+func (s *Store) want() {
+	eds, rds, sds := set{}, set{}, set{}
+	for _, e := range s.clusters {
+		if e.c != nil && !e.removed {
+			eds.add(e.c.EDS)
+		}
+		maps.Copy(sds, e.refs.secrets)
+	}
+	for _, e := range s.listeners {
+		maps.Copy(rds, e.refs.routes)
+		maps.Copy(sds, e.refs.secrets)
+	}
+	s.wanted = map[string]set{xds.EndpointType: eds, xds.RouteType: rds, xds.SecretType: sds}
+	maps.DeleteFunc(s.endpoints, func(n string, _ *endpointsEntry) bool { return !eds[n] })
+	maps.DeleteFunc(s.routes, func(n string, _ *entry[*route.Table]) bool { return !rds[n] })
+	maps.DeleteFunc(s.secrets, func(n string, _ *secretEntry) bool { return !sds[n] })
+}
+
+// arm sets the timer for what waits.
+func (s *Store) arm(now time.Time) {
+	var at time.Time
+	due := func(t time.Time) {
+		if at.IsZero() || t.Before(at) {
+			at = t
+		}
+	}
+	for _, e := range s.routes {
+		if e.pending {
+			due(e.since.Add(s.o.WarmFor))
+		}
+	}
+	for _, e := range s.listeners {
+		switch {
+		case e.failed:
+			due(now.Add(retryListener))
+		case e.pending:
+			due(e.since.Add(s.o.WarmFor))
+		}
+	}
+	for _, e := range s.clusters {
+		if e.removed {
+			due(e.since.Add(s.o.WarmFor))
+		}
+	}
+	if s.dirty {
+		due(now.Add(endpointsLag))
+	}
+	if s.timer != nil {
+		s.timer.Stop()
+		s.timer = nil
+	}
+	if !at.IsZero() {
+		s.timer = time.AfterFunc(max(at.Sub(now), time.Millisecond), s.tick)
+	}
+}
+
+func (s *Store) tick() {
+	s.mu.Lock()
+	defer s.changed()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	if s.dirty {
+		s.write()
+	}
+	s.settle()
+}
+
+// Ready tells whether the proxy can serve: it was told its clusters and listeners,
+// by the control plane or by the copy on disk, and no first version waits.
+func (s *Store) Ready() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.cached && !(s.seen[xds.ClusterType] && s.seen[xds.ListenerType]) {
+		return false
+	}
+	for _, e := range s.listeners {
+		if !e.live && !e.failed {
+			return false
+		}
+	}
+	return true
+}
+
+// RecycleOwn lets connections that show the proxy's own certificate be made anew:
+// for when it changed.
+func (s *Store) RecycleOwn() {
+	for n, c := range s.Snapshot().Clusters {
+		if n != sidecar.XDSCluster {
+			c.Recycle()
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package config
+
+import (
+	"fmt"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/usher-mesh/usher/internal/proxy/bootstrap/sidecar"
+	"github.com/usher-mesh/usher/internal/proxy/strict"
+	"github.com/usher-mesh/usher/internal/proxy/xds"
+)
+
+// Static puts the bootstrap's own clusters and listeners in force. Unlike those
+// that come later, a bad one is an error, which names the field. The cluster of
+// the control plane is the xds client's and is not compiled.
+func (s *Store) Static(b *bootstrapv3.Bootstrap) error {
+	s.mu.Lock()
+	defer s.changed()
+	defer s.mu.Unlock()
+	for i, c := range b.GetStaticResources().GetClusters() {
+		if c.GetName() == sidecar.XDSCluster {
+			continue
+		}
+		at := fmt.Sprintf("static_resources.clusters[%d]", i)
+		r, err := resource(c.GetName(), c)
+		switch {
+		case err != nil:
+		case s.clusters[c.GetName()] != nil:
+			err = strict.Errorf("name", "%q is there already", c.GetName())
+		default:
+			err = s.putCluster(r, true)
+		}
+		if err != nil {
+			return strict.At(at, err)
+		}
+	}
+	for i, l := range b.GetStaticResources().GetListeners() {
+		if l.GetName() == "" {
+			l = proto.CloneOf(l)
+			l.Name = fmt.Sprintf("static_%d", i)
+		}
+		at := fmt.Sprintf("static_resources.listeners[%d]", i)
+		r, err := resource(l.GetName(), l)
+		switch {
+		case err != nil:
+		case s.listeners[l.GetName()] != nil:
+			err = strict.Errorf("name", "%q is there already", l.GetName())
+		default:
+			err = s.putListener(r)
+		}
+		if err != nil {
+			return strict.At(at, err)
+		}
+		s.listeners[l.GetName()].static = true
+	}
+	for name, why := range s.settle() {
+		return fmt.Errorf("listener %q: %s", name, why)
+	}
+	if b.GetDynamicResources() == nil {
+		s.seen.add(xds.ClusterType, xds.ListenerType) // nobody else will tell
+	}
+	return nil
+}
+
+func resource(name string, m proto.Message) (xds.Resource, error) {
+	a, err := anypb.New(m)
+	return xds.Resource{Name: name, Body: a}, err
+}
