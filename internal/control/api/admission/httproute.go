@@ -92,14 +92,15 @@ func destination(at *field.Path, d *networking.Destination) field.ErrorList {
 // zero; their sum must fit Envoy's 32 bits.
 func weighted(at *field.Path, weights []int32) field.ErrorList {
 	var errs field.ErrorList
-	var sum int64
+	var sum, largest int64
 	for i, w := range weights {
+		largest = max(largest, int64(w))
 		if w < 0 {
 			errs = append(errs, field.Invalid(at.Index(i).Child("weight"), w, "must not be negative"))
 		}
 		sum += int64(w)
 	}
-	if len(weights) > 1 && sum == 0 {
+	if len(weights) > 1 && largest == 0 {
 		errs = append(errs, field.Invalid(at, omitted, "the weights of its destinations are all 0: none would get a request"))
 	}
 	if sum > math.MaxUint32 {
