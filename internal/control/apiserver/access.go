@@ -14,7 +14,7 @@ import (
 
 // accessReview is the resource selfsubjectaccessreviews, which kubectl auth can-i
 // asks.
-type accessReview struct{ authorizer authorizer.Authorizer }
+type accessReview struct{ authorizer authorizer.UnconditionalAuthorizer }
 
 var _ rest.Creater = &accessReview{}
 

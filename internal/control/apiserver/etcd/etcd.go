@@ -125,7 +125,7 @@ func config(dir, endpoint string, log loggerBuilder) *embed.Config {
 	segmentOnce.Do(func() { wal.SegmentSizeBytes = segmentBytes })
 	client, _ := url.Parse(endpoint) // a path that Start has made
 	c := embed.NewConfig()
-	c.Name = "default"
+	c.Name = "usher"
 	c.Dir = dir
 	c.ListenClientUrls = []url.URL{*client}
 	c.AdvertiseClientUrls = []url.URL{*client}

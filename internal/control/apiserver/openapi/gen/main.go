@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -24,7 +25,14 @@ var packages = []string{
 	"k8s.io/api/authentication/v1",
 	"k8s.io/api/authorization/v1",
 	"k8s.io/apimachinery/pkg/util/intstr",
+	"k8s.io/apimachinery/pkg/apis/meta/v1",
+	"k8s.io/apimachinery/pkg/api/resource",
+	"k8s.io/apimachinery/pkg/runtime",
+	"k8s.io/apimachinery/pkg/version",
 }
+
+// published are the packages whose definitions apiextensions has.
+var published = packages[5:]
 
 // roots are the kinds that the API server serves beside CRDs.
 var roots = []string{
@@ -111,8 +119,9 @@ func trim(src []byte) ([]byte, error) {
 	var visit func(model string)
 	visit = func(model string) {
 		f := functions[byModel[model]]
-		if f == nil || keep[model] {
-			return // a type of apimachinery: apiextensions has it
+		pkg, _, _ := strings.Cut(model, ".")
+		if f == nil || keep[model] || slices.Contains(published, imports[pkg]) {
+			return
 		}
 		keep[model] = true
 		ast.Inspect(f, func(n ast.Node) bool {
