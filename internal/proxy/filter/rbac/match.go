@@ -56,7 +56,7 @@ func compilePrefix(m *corev3.CidrRange) (netip.Prefix, error) {
 		return netip.Prefix{}, err
 	}
 	a, err := netip.ParseAddr(m.GetAddressPrefix())
-	if err != nil || a.Zone() != "" {
+	if err != nil || a.Zone() != "" || a.Is4In6() {
 		return netip.Prefix{}, strict.Errorf("address_prefix", "%q is no address", m.GetAddressPrefix())
 	}
 	p, err := a.Prefix(int(m.GetPrefixLen().GetValue()))

@@ -65,8 +65,8 @@ func authenticated(m *rbacv3.Principal_Authenticated) (matcher, error) {
 		switch {
 		case cert == nil:
 			return false
-		case x.Conn.PeerURI != "" && s(x.Conn.PeerURI):
-			return true
+		case x.Conn.PeerURI != "": // the only one there is
+			return s(x.Conn.PeerURI)
 		case len(cert.URIs) > 0:
 			for _, u := range cert.URIs {
 				if s(u.String()) {
