@@ -128,9 +128,13 @@ func (s *Server) run(life context.Context, api *server.GenericAPIServer, factory
 			s.fail(fmt.Errorf("%s: the server ended", s.url))
 		}
 	})
-	factory.Start(life.Done())
-	s.running.Go(func() {
-		keeper.run(life)
+	keeping, stop := context.WithCancel(life)
+	s.mu.Lock()
+	s.stopKeeper = stop
+	s.mu.Unlock()
+	factory.Start(keeping.Done())
+	s.keeping.Go(func() {
+		keeper.run(keeping)
 		factory.Shutdown()
 	})
 }

@@ -19,12 +19,14 @@ type Server struct {
 	log   *slog.Logger
 	etcd  *etcd.Member
 
-	stop    context.CancelCauseFunc // ends what runs in ctx
-	running sync.WaitGroup          // the API server and its controllers
-	done    chan struct{}
-	mu      sync.Mutex
-	err     error
-	closed  bool
+	stop       context.CancelCauseFunc // ends the API server
+	running    sync.WaitGroup          // the API server
+	stopKeeper context.CancelFunc      // ends its clients here
+	keeping    sync.WaitGroup
+	done       chan struct{}
+	mu         sync.Mutex
+	err        error
+	closed     bool
 }
 
 // Start opens the data, starts etcd and the API server, and returns when requests
@@ -39,7 +41,13 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		return nil, err
 	}
 	life, stop := context.WithCancelCause(context.WithoutCancel(ctx))
-	s := &Server{url: "https://" + o.Listener.Addr().String(), log: o.Log, stop: stop, done: make(chan struct{})}
+	s := &Server{
+		url:        "https://" + o.Listener.Addr().String(),
+		log:        o.Log,
+		stop:       stop,
+		stopKeeper: func() {},
+		done:       make(chan struct{}),
+	}
 	routeKlog(o.Log, s.fail)
 	// A failure while it starts ends the start.
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -86,8 +94,7 @@ func (s *Server) fail(err error) {
 	s.mu.Unlock()
 	if first {
 		s.log.Error("API server failed", "error", err)
-		s.stop(err)
-		go s.shut()
+		go s.shut(err)
 	}
 }
 
@@ -111,15 +118,20 @@ func (s *Server) Close() error {
 	s.closed = true
 	s.mu.Unlock()
 	if first {
-		s.stop(errClosed)
-		s.shut()
+		s.shut(errClosed)
 	}
 	<-s.done
 	return s.Err()
 }
 
-// shut waits for the API server, then ends etcd.
-func (s *Server) shut() {
+// shut ends the clients here, the API server, and etcd, in this order.
+func (s *Server) shut(cause error) {
+	s.mu.Lock()
+	stopKeeper := s.stopKeeper
+	s.mu.Unlock()
+	stopKeeper()
+	s.keeping.Wait()
+	s.stop(cause)
 	s.running.Wait()
 	if s.etcd != nil {
 		s.etcd.Close()

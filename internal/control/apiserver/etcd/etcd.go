@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/storage/wal"
@@ -21,6 +22,7 @@ type Member struct {
 	lock     *os.File
 	etcd     *embed.Etcd
 	faults   *faults
+	quiet    atomic.Bool
 	close    sync.Once
 }
 
@@ -56,6 +58,7 @@ func Start(ctx context.Context, dir, socketDir string, log *slog.Logger) (*Membe
 }
 
 func (m *Member) start(ctx context.Context, socket string, log *slog.Logger) error {
+	m.quiet.Store(true)
 	if err := checkBackend(m.dir); err != nil {
 		return err
 	}
@@ -63,7 +66,7 @@ func (m *Member) start(ctx context.Context, socket string, log *slog.Logger) err
 	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("etcd: %w", err)
 	}
-	etcd, err := m.faults.embed(config(m.dir, m.endpoint, newLogger(log, m.faults)))
+	etcd, err := m.faults.embed(config(m.dir, m.endpoint, newLogger(log, &m.quiet, m.faults)))
 	if err != nil {
 		return err
 	}
@@ -73,6 +76,7 @@ func (m *Member) start(ctx context.Context, socket string, log *slog.Logger) err
 	}
 	select {
 	case <-etcd.Server.ReadyNotify():
+		m.quiet.Store(false)
 		go m.watch()
 		return nil
 	case err := <-etcd.Err():
@@ -107,6 +111,7 @@ func (m *Member) Err() error { return m.faults.Err() }
 // Close ends etcd, and gives up the folder's lock.
 func (m *Member) Close() {
 	m.close.Do(func() {
+		m.quiet.Store(true)
 		if m.etcd != nil {
 			m.faults.shut(m.etcd.Close)
 		}

@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
@@ -12,19 +13,23 @@ import (
 type loggerBuilder = func(*embed.Config) error
 
 // newLogger hands etcd a zap logger that writes to log, from warnings up, and whose
-// Panic and Fatal are faults.
-func newLogger(log *slog.Logger, f *faults) loggerBuilder {
-	core := slogCore{log: log.With("component", "etcd")}
+// Panic and Fatal are faults. While quiet is set, warnings and errors are written at
+// level Debug: a first start and an orderly end make etcd complain of both.
+func newLogger(log *slog.Logger, quiet *atomic.Bool, f *faults) loggerBuilder {
+	core := slogCore{log: log.With("component", "etcd"), quiet: quiet}
 	return embed.NewZapLoggerBuilder(zap.New(core, zap.WithPanicHook(f), zap.WithFatalHook(f)))
 }
 
 // slogCore is a zapcore.Core over slog.
-type slogCore struct{ log *slog.Logger }
+type slogCore struct {
+	log   *slog.Logger
+	quiet *atomic.Bool
+}
 
 func (c slogCore) Enabled(l zapcore.Level) bool { return l >= zapcore.WarnLevel }
 
 func (c slogCore) With(fields []zapcore.Field) zapcore.Core {
-	return slogCore{log: c.log.With(attrs(fields)...)}
+	return slogCore{log: c.log.With(attrs(fields)...), quiet: c.quiet}
 }
 
 func (c slogCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
@@ -36,7 +41,10 @@ func (c slogCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.Chec
 
 func (c slogCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	level := slog.LevelWarn
-	if e.Level >= zapcore.ErrorLevel {
+	switch {
+	case c.quiet.Load() && e.Level <= zapcore.ErrorLevel:
+		level = slog.LevelDebug
+	case e.Level >= zapcore.ErrorLevel:
 		level = slog.LevelError
 	}
 	c.log.Log(context.Background(), level, e.Message, attrs(fields)...)
