@@ -19,17 +19,17 @@ var private = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 // parse makes a Set of what an issuer answered. One bad key is skipped with a
 // warning; a set without any usable key is an error.
 func parse(uri string, body []byte, fetched time.Time) (*Set, error) {
-	keys, kept, warnings, err := publicKeys(body)
+	doc, kept, warnings, err := public(body)
 	if err != nil {
 		return nil, err
 	}
-	text, err := json.Marshal(map[string]any{"keys": keys})
+	text, err := json.Marshal(doc)
 	if err != nil {
 		return nil, fmt.Errorf("key set cannot be written: %w", err)
 	}
 	ks, err := jose.ParseKeySet(text)
 	if err != nil {
-		return nil, fmt.Errorf("not a key set: %w", err)
+		return nil, fmt.Errorf("not a key set: %s", clean(err.Error()))
 	}
 	for _, s := range ks.Skipped() {
 		i := s.Index
@@ -51,9 +51,10 @@ func parse(uri string, body []byte, fetched time.Time) (*Set, error) {
 	}, nil
 }
 
-// publicKeys gives the keys of a set less symmetric ones and private members,
-// and the place that each had.
-func publicKeys(body []byte) (keys []map[string]json.RawMessage, kept []int, warnings []string, err error) {
+// public gives the document less symmetric keys and private members, and the place
+// that each of its keys had. One without "keys" is left for package jose to judge:
+// certificates by kid, as Google publishes them.
+func public(body []byte) (doc map[string]json.RawMessage, kept []int, warnings []string, err error) {
 	body = bytes.TrimSpace(body)
 	if len(body) == 0 {
 		return nil, nil, nil, errors.New("the answer is empty, not a key set")
@@ -62,17 +63,31 @@ func publicKeys(body []byte) (keys []map[string]json.RawMessage, kept []int, war
 		return nil, nil, nil, errors.New("the answer is HTML or XML, not a key set")
 	}
 	// Maps, since encoding/json matches the members of structs in any case.
-	var doc map[string]json.RawMessage
-	if err := json.Unmarshal(body, &doc); err != nil {
+	if err := json.Unmarshal(body, &doc); err != nil || doc == nil {
 		return nil, nil, nil, errors.New("the answer is not a JSON object")
 	}
+	raw, ok := doc["keys"]
+	if !ok {
+		if len(doc) > MaxKeys {
+			return nil, nil, nil, fmt.Errorf("the key set has %d keys, more than %d", len(doc), MaxKeys)
+		}
+		return doc, nil, nil, nil
+	}
 	var list []json.RawMessage
-	if err := json.Unmarshal(doc["keys"], &list); err != nil || list == nil {
-		return nil, nil, nil, errors.New(`the answer has no list "keys"`)
+	if err := json.Unmarshal(raw, &list); err != nil || list == nil {
+		return nil, nil, nil, errors.New(`"keys" is not a list`)
 	}
 	if len(list) > MaxKeys {
 		return nil, nil, nil, fmt.Errorf("the key set has %d keys, more than %d", len(list), MaxKeys)
 	}
+	keys, kept, warnings := publicKeys(list)
+	if raw, err = json.Marshal(keys); err != nil {
+		return nil, nil, nil, errors.New("key set cannot be written")
+	}
+	return map[string]json.RawMessage{"keys": raw}, kept, warnings, nil
+}
+
+func publicKeys(list []json.RawMessage) (keys []map[string]json.RawMessage, kept []int, warnings []string) {
 	keys = []map[string]json.RawMessage{}
 	for i, raw := range list {
 		var k map[string]json.RawMessage
@@ -97,7 +112,7 @@ func publicKeys(body []byte) (keys []map[string]json.RawMessage, kept []int, war
 		}
 		keys, kept = append(keys, k), append(kept, i)
 	}
-	return keys, kept, warnings, nil
+	return keys, kept, warnings
 }
 
 // could tells whether the set has a key that may verify a token of this kid: one

@@ -28,16 +28,18 @@ type fetched struct {
 
 // fetcher does single fetches. It keeps nothing.
 type fetcher struct {
-	client *http.Client
-	mirror bool
-	now    func() time.Time
+	client  *http.Client
+	mirror  bool
+	now     func() time.Time
+	timeout time.Duration
 }
 
 func newFetcher(t http.RoundTripper, mirror bool, now func() time.Time) *fetcher {
 	return &fetcher{
-		client: &http.Client{Transport: t, CheckRedirect: checkRedirect},
-		mirror: mirror,
-		now:    now,
+		client:  &http.Client{Transport: t, CheckRedirect: checkRedirect},
+		mirror:  mirror,
+		now:     now,
+		timeout: fetchTimeout,
 	}
 }
 
@@ -65,7 +67,7 @@ func checkScheme(to, from *url.URL) error {
 
 // fetch gets the target's set. last, of an earlier fetch, may be nil.
 func (f *fetcher) fetch(ctx context.Context, t Target, kid string, last *fetched) (*fetched, error) {
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
 	u, err := parseURL(t.URI, nil)
 	if err != nil {
@@ -212,7 +214,7 @@ func (f *fetcher) get(ctx context.Context, u *url.URL, etag string) (*http.Respo
 // cause takes the address off an error of net/http, and names time-outs.
 func cause(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Errorf("no whole answer within %s", fetchTimeout)
+		return errors.New("no whole answer in time")
 	}
 	var ue *url.Error
 	if errors.As(err, &ue) {
@@ -224,7 +226,7 @@ func cause(ctx context.Context, err error) error {
 func readBody(rsp *http.Response) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(rsp.Body, MaxBody+1))
 	if err != nil {
-		return nil, fmt.Errorf("the answer is not whole: %w", cause(rsp.Request.Context(), err))
+		return nil, fmt.Errorf("the answer cannot be read: %w", cause(rsp.Request.Context(), err))
 	}
 	if len(b) > MaxBody {
 		return nil, fmt.Errorf("the answer is bigger than %d bytes", MaxBody)

@@ -1,0 +1,385 @@
+package jwks
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// issuer answers as a test says, within a bubble: no sockets, so that time can be
+// made to pass.
+type issuer struct {
+	mu      sync.Mutex
+	body    []byte
+	status  int
+	header  http.Header
+	delay   time.Duration
+	asked   []time.Time
+	queries []string
+	tags    []string
+}
+
+func (i *issuer) RoundTrip(rq *http.Request) (*http.Response, error) {
+	i.mu.Lock()
+	i.asked = append(i.asked, time.Now())
+	i.queries = append(i.queries, rq.URL.RawQuery)
+	i.tags = append(i.tags, rq.Header.Get("If-None-Match"))
+	delay := i.delay
+	i.mu.Unlock()
+	if delay > 0 {
+		t := time.NewTimer(delay)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-rq.Context().Done():
+			return nil, rq.Context().Err()
+		}
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.status == 0 {
+		return nil, errors.New("connection refused")
+	}
+	h := i.header.Clone()
+	if h == nil {
+		h = http.Header{}
+	}
+	status, body := i.status, i.body
+	if e := h.Get("Etag"); e != "" && e == rq.Header.Get("If-None-Match") {
+		status, body = http.StatusNotModified, nil
+	}
+	return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(bytes.NewReader(body)), Request: rq}, nil
+}
+
+func (i *issuer) set(status int, body []byte) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.status, i.body = status, body
+}
+
+func (i *issuer) count() int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return len(i.asked)
+}
+
+const uri = "https://issuer.example/keys"
+
+func newCache(i *issuer, dir string) *Cache {
+	return New(Options{Transport: i, Dir: dir, Rand: func() float64 { return 0 }})
+}
+
+func mustGet(t *testing.T, c *Cache, kid string, has bool) *Set {
+	t.Helper()
+	s, err := c.Get(context.Background(), uri, kid)
+	if err != nil {
+		t.Fatalf("Get(%q): %v", kid, err)
+	}
+	if kid != "" && s.Keys.Has(kid) != has {
+		t.Fatalf("Get(%q): has it: %v", kid, !has)
+	}
+	return s
+}
+
+func TestUnknownKeyIsFetchedThrottled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := &issuer{status: 200, body: keySet(t, "a")}
+		c := newCache(i, "")
+		defer c.Close()
+		if _, err := c.Get(t.Context(), uri, "a"); err != ErrUnknown {
+			t.Fatalf("before Set: %v", err)
+		}
+		c.Set([]Target{{URI: uri}})
+		mustGet(t, c, "a", true) // waits for the fetch that Set began
+		if n := i.count(); n != 1 {
+			t.Fatalf("%d fetches", n)
+		}
+		// Within five seconds nobody can make us ask again.
+		for k := range 100 {
+			mustGet(t, c, fmt.Sprint("made up ", k), false)
+		}
+		if n := i.count(); n != 1 {
+			t.Fatalf("%d fetches within 5 s", n)
+		}
+		i.set(200, keySet(t, "a", "b"))
+		time.Sleep(5 * time.Second)
+		var wg sync.WaitGroup
+		for range 500 {
+			wg.Go(func() { mustGet(t, c, "b", true) })
+		}
+		wg.Wait()
+		if n := i.count(); n != 2 {
+			t.Fatalf("%d fetches for a new key", n)
+		}
+		// A flood of unknown keys for a minute is a fetch each 5 s.
+		for k := range 600 {
+			mustGet(t, c, fmt.Sprint("x", k), false)
+			time.Sleep(100 * time.Millisecond)
+		}
+		if n := i.count() - 2; n < 11 || n > 13 {
+			t.Fatalf("%d fetches in a minute of unknown keys", n)
+		}
+	})
+}
+
+func TestWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := &issuer{status: 200, body: keySet(t, "a"), delay: 3 * time.Second}
+		c := newCache(i, "")
+		defer c.Close()
+		c.Set([]Target{{URI: uri}})
+		synctest.Wait()
+		start := time.Now()
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		got := map[error]int{}
+		for range MaxWaiters + 50 {
+			wg.Go(func() {
+				_, err := c.Get(context.Background(), uri, "a")
+				mu.Lock()
+				defer mu.Unlock()
+				got[err]++
+			})
+		}
+		synctest.Wait()
+		mu.Lock()
+		if got[ErrBusy] != 50 || len(got) != 1 {
+			t.Fatalf("at once: %v", got)
+		}
+		mu.Unlock()
+		wg.Wait()
+		if d := time.Since(start); d != MaxWait {
+			t.Fatalf("waited %s", d)
+		}
+		if got[ErrNoKeys] != MaxWaiters {
+			t.Fatalf("after a second: %v", got)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if _, err := c.Get(ctx, uri, "a"); err != context.DeadlineExceeded {
+			t.Fatalf("caller gone: %v", err)
+		}
+		time.Sleep(1500 * time.Millisecond)
+		mustGet(t, c, "a", true)
+	})
+}
+
+// An issuer that starts after the mesh is found soon.
+func TestRetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := &issuer{}
+		c := newCache(i, "")
+		defer c.Close()
+		c.Set([]Target{{URI: uri}})
+		_, err := c.Get(t.Context(), uri, "")
+		if !errors.Is(err, ErrNoKeys) || err.Error() != "no keys to be had: "+uri+": connection refused" {
+			t.Fatalf("error %v", err)
+		}
+		time.Sleep(time.Second)
+		i.set(200, keySet(t, "a"))
+		time.Sleep(time.Second)
+		mustGet(t, c, "a", true)
+		i.set(500, nil)
+		time.Sleep(2 * time.Hour)
+		before := i.count()
+		time.Sleep(time.Hour)
+		if n := i.count() - before; n < 120 || n > 240 { // 15 to 30 s each
+			t.Fatalf("%d tries an hour", n)
+		}
+	})
+}
+
+func TestOldKeysEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := &issuer{status: 200, body: keySet(t, "a")}
+		c := newCache(i, "")
+		defer c.Close()
+		c.Set([]Target{{URI: uri}})
+		mustGet(t, c, "a", true)
+		i.set(503, nil)
+		time.Sleep(MaxAge - time.Minute)
+		mustGet(t, c, "a", true)
+		st := c.States()[0]
+		if st.Keys != 1 || st.LastError != uri+": answers 503, not 200" || st.Failures == 0 {
+			t.Fatalf("state %+v", st)
+		}
+		time.Sleep(2 * time.Minute)
+		if _, err := c.Get(t.Context(), uri, "a"); !errors.Is(err, ErrNoKeys) {
+			t.Fatalf("after a day: %v", err)
+		}
+		if st := c.States()[0]; st.Keys != 0 {
+			t.Fatalf("state %+v", st)
+		}
+		i.set(200, keySet(t, "b"))
+		time.Sleep(time.Minute)
+		mustGet(t, c, "b", true)
+	})
+}
+
+func TestRefresh(t *testing.T) {
+	for _, tt := range []struct {
+		name, cacheControl, age string
+		want                    time.Duration
+	}{
+		{"nothing said", "", "", 5 * time.Minute},
+		{"within bounds", "public, max-age=600", "", 10 * time.Minute},
+		{"aged", "max-age=600", "300", 5 * time.Minute},
+		{"too long", "max-age=86400", "", time.Hour},
+		{"too short", "max-age=1", "", 30 * time.Second},
+		{"not to be kept", "no-store", "", 30 * time.Second},
+		{"nonsense", "max-age=-5", "", 30 * time.Second},
+		{"overflow", "max-age=99999999999999999999", "", 30 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := http.Header{"Etag": {`"1"`}, "Cache-Control": {tt.cacheControl}, "Age": {tt.age}}
+				i := &issuer{status: 200, body: keySet(t, "a"), header: h}
+				c := newCache(i, "")
+				defer c.Close()
+				c.Set([]Target{{URI: uri}})
+				time.Sleep(tt.want + time.Millisecond)
+				synctest.Wait()
+				if len(i.asked) != 2 || i.asked[1].Sub(i.asked[0]) != tt.want {
+					t.Fatalf("asked at %v, want after %s", i.asked, tt.want)
+				}
+				if i.tags[0] != "" || i.tags[1] != `"1"` {
+					t.Fatalf("If-None-Match %q", i.tags)
+				}
+				if st := c.States()[0]; st.LastError != "" || !st.Fetched.Equal(i.asked[1]) {
+					t.Fatalf("304 is not a good fetch: %+v", st)
+				}
+			})
+		})
+	}
+}
+
+func TestJitter(t *testing.T) {
+	for _, r := range []float64{0, 0.5, 0.999999} {
+		if d := issuerPace.fresh(http.Header{}, r); d > 5*time.Minute || d < 270*time.Second {
+			t.Errorf("fresh for %s at %v", d, r)
+		}
+		for n := 1; n < 100; n++ {
+			if d := retry(n, r); d < minRetry/2 || d > maxRetry {
+				t.Errorf("retry %d after %s at %v", n, d, r)
+			}
+		}
+	}
+}
+
+func TestDisk(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		i := &issuer{status: 200, body: keySet(t, "a")}
+		c := newCache(i, dir)
+		c.Set([]Target{{URI: uri}})
+		mustGet(t, c, "a", true)
+		c.Close()
+	})
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("files %v, %v", files, err)
+	}
+	file := files[0]
+	if fi, err := os.Stat(file); err != nil || fi.Mode().Perm() != 0o600 {
+		t.Fatalf("%v, %v", fi, err)
+	}
+	good, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := func(t *testing.T, content []byte, later time.Duration, check func(*Cache)) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			if err := os.WriteFile(file, content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Hour + later)
+			i := &issuer{}
+			c := newCache(i, dir)
+			defer c.Close()
+			c.Add(Target{URI: uri})
+			synctest.Wait()
+			check(c)
+		})
+	}
+	start(t, good, 0, func(c *Cache) {
+		s := mustGet(t, c, "a", true)
+		if st := c.States()[0]; !st.FromDisk || time.Since(s.Fetched) != time.Hour {
+			t.Fatalf("state %+v", st)
+		}
+	})
+	none := func(c *Cache) {
+		t.Helper()
+		if _, err := c.Get(context.Background(), uri, "a"); !errors.Is(err, ErrNoKeys) {
+			t.Fatalf("Get: %v", err)
+		}
+	}
+	start(t, good, MaxAge, none)
+	start(t, good[:len(good)/2], 0, none)
+	start(t, []byte("{}"), 0, none)
+	start(t, bytes.Replace(good, []byte("issuer.example"), []byte("others.example"), 1), 0, none)
+	start(t, bytes.Replace(good, []byte(`"kty":"EC"`), []byte(`"kty":"oct"`), 1), 0, none)
+	start(t, bytes.Replace(good, []byte(`"Fetched":"2`), []byte(`"Fetched":"3`), 1), 0, none)
+
+	// What is no longer named is forgotten.
+	synctest.Test(t, func(t *testing.T) {
+		i := &issuer{status: 200, body: keySet(t, "a")}
+		c := newCache(i, dir)
+		defer c.Close()
+		c.Set([]Target{{URI: uri}})
+		mustGet(t, c, "a", true)
+		c.Set(nil)
+		if _, err := c.Get(t.Context(), uri, "a"); err != ErrUnknown {
+			t.Fatalf("Get: %v", err)
+		}
+	})
+	if files, _ := filepath.Glob(filepath.Join(dir, "*")); len(files) != 0 {
+		t.Fatalf("left: %v", files)
+	}
+}
+
+// Between proxy and mirror: the kid is told, the issuer's age counts, not ours.
+func TestMirrorSide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := &issuer{status: 200, body: keySet(t, "a"), header: http.Header{AgeHeader: {"82800"}, "Etag": {`"1"`}}} // 23 h
+		c := New(Options{Transport: i, Mirror: true, Rand: func() float64 { return 0 }})
+		defer c.Close()
+		c.Set([]Target{{URI: uri}})
+		if s := mustGet(t, c, "a", true); time.Since(s.Fetched) != 23*time.Hour {
+			t.Fatalf("fetched %s ago", time.Since(s.Fetched))
+		}
+		time.Sleep(time.Second)
+		mustGet(t, c, "b c&d", false)
+		if i.queries[1] != "kid=b+c%26d" || i.tags[1] != `"1"` {
+			t.Fatalf("asked %q with %q", i.queries, i.tags)
+		}
+		// The mirror goes away: the day ends an hour from now.
+		i.set(0, nil)
+		time.Sleep(59 * time.Minute)
+		mustGet(t, c, "a", true)
+		time.Sleep(2 * time.Minute)
+		if _, err := c.Get(t.Context(), uri, "a"); !errors.Is(err, ErrNoKeys) {
+			t.Fatalf("Get: %v", err)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		i := &issuer{status: 200, body: keySet(t, "a")}
+		c := New(Options{Transport: i, Mirror: true})
+		defer c.Close()
+		c.Set([]Target{{URI: uri}})
+		_, err := c.Get(t.Context(), uri, "a")
+		if err == nil || !strings.HasSuffix(err.Error(), "the mirror does not say how old the keys are") {
+			t.Fatalf("Get: %v", err)
+		}
+	})
+}
