@@ -298,3 +298,11 @@ func field(l []byte) (name, value string, err error) {
 	}
 	return view(l[:i]), view(v), nil
 }
+
+// First gives the first unread byte.
+func (r *Reader) First() (byte, bool) {
+	if r.start == r.end {
+		return 0, false
+	}
+	return r.buf[r.start], true
+}

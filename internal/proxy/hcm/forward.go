@@ -1,0 +1,365 @@
+package hcm
+
+import (
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/usher-mesh/usher/internal/proxy/http1"
+	"github.com/usher-mesh/usher/internal/proxy/route"
+	"github.com/usher-mesh/usher/internal/proxy/upstream"
+)
+
+// forward sends the request to the route's cluster and the answer back.
+func (s *session) forward(r *route.Route) {
+	x := &s.x
+	f := r.Forward
+	if u := x.Request.Upgrade; u != "" && !s.upgradeAllowed(f, u) {
+		x.Reply(403, "", "upgrade_failed")
+		s.respondLocal(r)
+		return
+	}
+	choice := f.Choose(x)
+	x.Cluster = choice.Cluster
+	cluster := s.cluster(choice.Cluster)
+	if cluster == nil {
+		x.Flags = "NC"
+		x.Reply(f.NotFound, "", "cluster_not_found")
+		s.respondLocal(r)
+		return
+	}
+	r.Rewrite(x, choice)
+	if x.Request.Path == "" || !http1.ValidAuthority(x.Request.Authority) {
+		x.Reply(503, "", "invalid_rewrite")
+		s.respondLocal(r)
+		return
+	}
+	s.expectedTimeout(f)
+	conn, err := s.try(r, f, cluster)
+	switch {
+	case err == errClient:
+		x.Flags, x.Details = "DC", "downstream_remote_disconnect"
+		s.keep = false
+		s.badBody(r)
+	case err != nil:
+		s.fail(r, err)
+		s.respondLocal(r)
+	case x.Response.Status == 101:
+		s.upgrade(r, choice, conn)
+	default:
+		s.relay(r, choice, conn)
+	}
+}
+
+// badBody answers a request whose body turned out to be malformed.
+func (s *session) badBody(r *route.Route) {
+	var e *http1.Error
+	if s.pump != nil && errors.As(s.pump.err, &e) {
+		s.x.Flags = "DPE"
+		s.x.Reply(e.Status, "Bad Request", e.Detail)
+		s.respondLocal(r)
+		return
+	}
+	if s.pump != nil && errors.Is(s.pump.err, os.ErrDeadlineExceeded) {
+		s.x.Flags = "SI"
+		s.x.Reply(408, "request timeout", "request_overall_timeout")
+		s.respondLocal(r)
+	}
+}
+
+func (s *session) upgradeAllowed(f *route.Forward, kind string) bool {
+	if on, ok := f.Upgrades[kind]; ok {
+		return on
+	}
+	return s.m.upgrades[kind]
+}
+
+func (s *session) expectedTimeout(f *route.Forward) {
+	if s.m.suppressHeaders || f.Timeout <= 0 {
+		return
+	}
+	h := &s.x.Request.Header
+	if f.Timeout == 15*time.Second {
+		h.Set("x-envoy-expected-rq-timeout-ms", "15000")
+		return
+	}
+	h.Set("x-envoy-expected-rq-timeout-ms", strconv.FormatInt(f.Timeout.Milliseconds(), 10))
+}
+
+// limits of one request's way through an upstream.
+type limits struct {
+	total   time.Time // of the whole answer; zero: none
+	timeout *broken   // what total means
+	idle    time.Duration
+}
+
+func (s *session) limits(f *route.Forward) limits {
+	l := limits{timeout: errTimeout, idle: s.m.streamIdle}
+	if f.Idle >= 0 {
+		l.idle = f.Idle
+	}
+	now := time.Now()
+	if f.Timeout > 0 && s.x.Request.Upgrade == "" {
+		l.total = now.Add(f.Timeout)
+	}
+	for _, d := range [2]time.Duration{f.MaxDuration, s.m.maxStream} {
+		if d > 0 && (l.total.IsZero() || now.Add(d).Before(l.total)) {
+			l.total, l.timeout = now.Add(d), errMaxStream
+		}
+	}
+	return l
+}
+
+// next gives the deadline of the next read, and what its passing means.
+func (l *limits) next(try time.Time) (time.Time, *broken) {
+	d, what := l.total, l.timeout
+	if !try.IsZero() && (d.IsZero() || try.Before(d)) {
+		d, what = try, errPerTry
+	}
+	if l.idle > 0 {
+		if i := time.Now().Add(l.idle); d.IsZero() || i.Before(d) {
+			d, what = i, errStreamIdle
+		}
+	}
+	return d, what
+}
+
+// try asks hosts of the cluster until one has answered with a head, as often as
+// the route's retry policy says. A connection from the pool that turns out to be
+// dead before any byte came back does not count, if the request may be repeated.
+func (s *session) try(r *route.Route, f *route.Forward, cluster *upstream.Cluster) (*upstream.Conn, error) {
+	x := &s.x
+	l := s.limits(f)
+	fresh := false
+	authority := x.Request.Authority
+	for {
+		s.entry.Attempts++
+		if f.Attempts {
+			x.Request.Header.Set("x-envoy-attempt-count", strconv.Itoa(s.entry.Attempts))
+		}
+		host, err := cluster.Pick(s.ctx, authority, s.port())
+		if err != nil {
+			return nil, err
+		}
+		x.UpstreamHost = host.Text
+		if f.AutoHost && host.Name != "" {
+			x.Request.Authority = host.Name
+		}
+		conn, err := s.once(f, host, &l, fresh)
+		replay := s.replayable()
+		if err == nil {
+			if f.Retry == nil || !replay || s.entry.Attempts > f.Retry.Times || !f.Retry.Status(x.Response.Status) || !s.pause(f.Retry, &l) {
+				return conn, nil
+			}
+			conn.Put(false)
+			s.forget()
+			continue
+		}
+		if err == errStale {
+			s.entry.Attempts--
+			fresh = true
+			continue
+		}
+		if f.Retry == nil || !replay || s.entry.Attempts > f.Retry.Times || !retriable(f.Retry, err) || !s.pause(f.Retry, &l) {
+			return nil, err
+		}
+		s.forget()
+	}
+}
+
+// errStale is a connection from the pool that was dead.
+var errStale = errors.New("stale connection")
+
+func retriable(p *route.Retry, err error) bool {
+	var c *upstream.ConnectError
+	switch {
+	case errors.As(err, &c):
+		return p.Connect()
+	case err == errPerTry:
+		return p.Status(504)
+	case err == errTerminated, err == errProtocol:
+		return p.Reset()
+	}
+	return false
+}
+
+// pause waits between tries; false if there is no time left.
+func (s *session) pause(p *route.Retry, l *limits) bool {
+	most := min(p.Base<<min(s.entry.Attempts, 10), p.Max)
+	if most <= 0 {
+		return true
+	}
+	d := rand.N(most)
+	if !l.total.IsZero() && time.Now().Add(d).After(l.total) {
+		return false
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-s.ctx.Done():
+		return false
+	}
+}
+
+// forget drops the answer of an earlier try.
+func (s *session) forget() {
+	s.x.Response.Header.Reset()
+	s.x.Response.Trailer.Reset()
+	s.x.Response.Body = nil
+	s.x.Response.Status = 0
+}
+
+// replayable tells whether the request can be sent again: it has no content, or
+// all of it is still at hand.
+func (s *session) replayable() bool {
+	b := s.x.Request.Body
+	if b == nil {
+		return true
+	}
+	if s.pump != nil {
+		return false
+	}
+	_, whole := wholeBody(b)
+	return whole
+}
+
+func wholeBody(body io.Reader) ([]byte, bool) {
+	if b, ok := body.(*http1.Body); ok {
+		return b.Whole()
+	}
+	return nil, false
+}
+
+// idempotent methods may be repeated without asking (RFC 9110, 9.2.2).
+func idempotent(method string) bool {
+	switch method {
+	case "GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE":
+		return true
+	}
+	return false
+}
+
+// once sends the request to one host and reads the answer's head.
+func (s *session) once(f *route.Forward, host *upstream.Host, l *limits, fresh bool) (*upstream.Conn, error) {
+	x := &s.x
+	repeat := s.replayable() && idempotent(x.Request.Method)
+	var conn *upstream.Conn
+	for {
+		var err error
+		if conn, err = host.Get(s.ctx, l.total, fresh); err != nil {
+			return nil, err
+		}
+		if conn.Reused && !repeat && !conn.Alive() {
+			conn.Put(false)
+			continue
+		}
+		break
+	}
+	if s.entry.UpstreamLocal == "" && len(s.m.logs) > 0 {
+		s.entry.UpstreamLocal = conn.LocalAddr().String()
+	}
+	err := s.send(conn, l)
+	if err == nil {
+		err = s.head(conn, f, l)
+	}
+	if err == nil {
+		return conn, nil
+	}
+	untouched := conn.R.Buffered() == 0 && err == errTerminated
+	if s.pump != nil {
+		if perr := s.pump.stop(s, conn); perr != nil && s.pump.client {
+			err = errClient
+		}
+	}
+	stale := untouched && conn.Reused && repeat
+	conn.Put(false)
+	if stale {
+		return nil, errStale
+	}
+	return nil, err
+}
+
+// send writes the request's head and what is at hand of its content, and starts
+// the pump for the rest.
+func (s *session) send(conn *upstream.Conn, l *limits) error {
+	x := &s.x
+	if l.idle > 0 {
+		conn.SetWriteDeadline(time.Now().Add(l.idle))
+	}
+	if err := conn.W.Request(&x.Request, false); err != nil {
+		return errProtocol
+	}
+	if x.Request.Body == nil {
+		if conn.W.Flush() != nil {
+			return errTerminated
+		}
+		return nil
+	}
+	if b, ok := wholeBody(x.Request.Body); ok {
+		err := conn.W.Bytes(b)
+		if err == nil {
+			err = conn.W.Flush()
+		}
+		s.entry.Received = int64(len(b))
+		if err != nil {
+			return errTerminated
+		}
+		return nil
+	}
+	s.pump = startPump(s, conn, l.idle)
+	return nil
+}
+
+// maxInterim bounds the 1xx answers before the final one.
+const maxInterim = 16
+
+// head reads the answer's head, past interim ones.
+func (s *session) head(conn *upstream.Conn, f *route.Forward, l *limits) error {
+	var try time.Time
+	if f.Retry != nil && f.Retry.PerTry > 0 {
+		try = time.Now().Add(f.Retry.PerTry)
+	}
+	deadline, what := l.next(try)
+	conn.SetReadDeadline(deadline)
+	x := &s.x
+	for range maxInterim {
+		for {
+			ok, err := conn.R.Complete()
+			if err != nil {
+				return errProtocol
+			}
+			if ok {
+				break
+			}
+			if err := conn.R.Fill(); err != nil {
+				if errors.Is(err, os.ErrDeadlineExceeded) {
+					return what
+				}
+				return errTerminated
+			}
+		}
+		if err := conn.R.Response(&x.Response, x.Request.Method); err != nil {
+			s.forget()
+			return errProtocol
+		}
+		if x.Response.Status >= 200 {
+			s.entry.Upstream = s.m.o.Now().Sub(x.Start)
+			return nil
+		}
+		if x.Response.Status == 101 {
+			if x.Request.Upgrade == "" {
+				s.forget()
+				return errProtocol
+			}
+			return nil
+		}
+		s.forget()
+		conn.R.Next()
+	}
+	return errProtocol
+}

@@ -1,0 +1,186 @@
+package hcm
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
+	"github.com/usher-mesh/usher/internal/proxy/filter"
+	"github.com/usher-mesh/usher/internal/proxy/http1"
+	"github.com/usher-mesh/usher/internal/proxy/route"
+)
+
+// judge takes a request through its stations: trust, path, route, filters, action.
+func (s *session) judge() {
+	x, m := &s.x, s.m
+	if m.o.HTTPProxy && s.tunnel == "" && !s.proxyRequest() {
+		s.respondLocal(nil)
+		return
+	}
+	s.sanitize()
+	if !s.path() {
+		s.respondLocal(nil)
+		return
+	}
+	s.findRoute()
+	for i := range m.filters {
+		f := &m.filters[i]
+		r, _ := x.Route.(*route.Route)
+		if f.skip(r) {
+			continue
+		}
+		if !f.filter.Decode(x) {
+			r, _ = x.Route.(*route.Route)
+			s.respondLocal(r)
+			return
+		}
+		if x.RouteCleared() {
+			s.findRoute()
+		}
+	}
+	r, _ := x.Route.(*route.Route)
+	switch {
+	case r == nil:
+		x.Flags = "NR"
+		x.Reply(404, "", "route_not_found")
+		s.respondLocal(nil)
+	case r.Direct != nil:
+		x.Reply(r.Direct.Status, r.Direct.Body, "direct_response")
+		r.Rewrite(x, route.Choice{})
+		s.respondLocal(r)
+	case r.Redirect != nil:
+		x.Reply(r.Redirect.Status, "", "direct_response")
+		x.Response.Header.Add("location", r.Redirect.Location(x, r))
+		s.respondLocal(r)
+	case x.Request.Method == "CONNECT":
+		s.connect(r)
+	default:
+		s.forward(r)
+	}
+}
+
+func (f *namedFilter) skip(r *route.Route) bool {
+	if r == nil {
+		return f.disabled
+	}
+	return r.Disabled(f.name) || f.disabled && r.FilterConfig(f.name) == nil
+}
+
+// findRoute selects the route of the request as it is now.
+func (s *session) findRoute() {
+	x := &s.x
+	x.Route = nil
+	if s.table == nil {
+		return
+	}
+	r := s.lookup()
+	if r == nil {
+		return
+	}
+	x.Route = r
+	s.entry.Route, s.entry.VirtualHost = r.Name, r.VirtualHost
+}
+
+// lookup asks the table. A forward proxy's routes name hosts with their ports, so
+// the port that a request stands for is added where it was not sent.
+func (s *session) lookup() *route.Route {
+	x := &s.x
+	if x.Request.Method == "CONNECT" {
+		// The tunnel's requests are routed one by one; the route to its root
+		// tells where bytes go that are no requests.
+		method, path := x.Request.Method, x.Request.Path
+		x.Request.Method, x.Request.Path = "GET", "/"
+		r := s.table.Lookup(x, "")
+		x.Request.Method, x.Request.Path = method, path
+		return r
+	}
+	if !s.m.o.HTTPProxy {
+		return s.table.Lookup(x, "")
+	}
+	return s.table.Lookup(x, s.withPort())
+}
+
+// withPort gives the authority with the port of the tunnel, or of plain HTTP.
+func (s *session) withPort() string {
+	a := s.x.Request.Authority
+	if i := strings.LastIndexByte(a, ':'); i >= 0 && i > strings.LastIndexByte(a, ']') {
+		return ""
+	}
+	return a + ":" + strconv.Itoa(int(s.port()))
+}
+
+// encode lets the filters see the response's head, in reverse.
+func (s *session) encode() {
+	r, _ := s.x.Route.(*route.Route)
+	for i := len(s.m.filters) - 1; i >= 0; i-- {
+		f := &s.m.filters[i]
+		if e, ok := f.filter.(filter.Encoder); ok && !f.skip(r) {
+			e.Encode(&s.x)
+		}
+	}
+}
+
+// respondLocal sends the answer that Reply made.
+func (s *session) respondLocal(r *route.Route) {
+	x := &s.x
+	if s.x.Response.Status == 0 {
+		x.Reply(500, "", "filter_without_answer")
+	}
+	body, _ := x.Local()
+	if grpcRequest(x) && x.Response.Status != 200 {
+		grpcReply(x, body)
+		body = ""
+	} else if body != "" {
+		if _, ok := x.Response.Header.Lookup("content-type"); !ok {
+			x.Response.Header.Add("content-type", "text/plain")
+		}
+	}
+	x.Response.ContentLength = int64(len(body))
+	if r != nil {
+		r.Respond(x, route.Choice{})
+	}
+	s.encode()
+	if !s.consumed() {
+		s.keep = false
+	}
+	s.complete()
+	f := s.framing()
+	_, err := s.w.Response(&x.Response, f)
+	if err == nil && f.Method != "HEAD" && x.Response.Status != 204 && x.Response.Status != 304 {
+		err = s.w.String(body)
+	}
+	if err != nil {
+		s.w.Discard()
+		s.keep = false
+		return
+	}
+	s.deadline()
+	if s.w.Flush() != nil {
+		s.keep = false
+	}
+}
+
+func (s *session) framing() http1.Framing {
+	return http1.Framing{Method: s.x.Request.Method, HTTP10: s.x.Request.ProtoMajor == 1 && s.x.Request.ProtoMinor == 0, Close: !s.keep}
+}
+
+// complete adds what the proxy says in each response.
+func (s *session) complete() {
+	x, m := &s.x, s.m
+	h := &x.Response.Header
+	m.serverHeader(h)
+	if _, ok := h.Lookup("date"); !ok {
+		h.Add("date", s.now())
+	}
+	if m.via != "" {
+		h.Add("via", m.via)
+	}
+	if m.idInResponse && s.entry.RequestID != "" {
+		h.Set("x-request-id", s.entry.RequestID)
+	}
+}
+
+func grpcRequest(x *exchange.Exchange) bool {
+	ct := x.Request.Header.Get("content-type")
+	return strings.HasPrefix(ct, "application/grpc") && (len(ct) == 16 || ct[16] == '+' || ct[16] == ';')
+}

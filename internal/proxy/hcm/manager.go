@@ -1,0 +1,110 @@
+package hcm
+
+import (
+	"log/slog"
+	"time"
+
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/usher-mesh/usher/internal/proxy/accesslog"
+	"github.com/usher-mesh/usher/internal/proxy/filter"
+	"github.com/usher-mesh/usher/internal/proxy/http1"
+	"github.com/usher-mesh/usher/internal/proxy/route"
+	"github.com/usher-mesh/usher/internal/proxy/snapshot"
+)
+
+// Options are what a manager needs besides its configuration.
+type Options struct {
+	Filters  []filter.Factory
+	Snapshot func() *snapshot.Snapshot
+	Listener string
+	// Usher is metadata.filter_metadata["usher"] of the listener, or nil.
+	Usher *structpb.Struct
+	// HTTPProxy makes it a forward proxy: absolute form and CONNECT alone, with
+	// the credential of ProxyCredential ("user:password", or a password for any
+	// user). Without a credential everything is refused.
+	HTTPProxy       bool
+	ProxyCredential func() string
+	// LocalURI gives the URI SAN of the certificate that this side shows, "" if
+	// it has none; nil without TLS.
+	LocalURI func() string
+	// AccessLogs opens the logs that the configuration names.
+	AccessLogs *accesslog.Files
+	// Observe is told of each request that has ended; nil for none.
+	Observe func(*accesslog.Entry)
+	Log     *slog.Logger
+	Now     func() time.Time
+}
+
+// namedFilter is a filter at its place in the order.
+type namedFilter struct {
+	name     string
+	filter   filter.Filter
+	disabled bool // unless a route enables it by a configuration
+}
+
+// Manager is a compiled HttpConnectionManager. It is shared by connections and
+// immutable.
+type Manager struct {
+	o       Options
+	filters []namedFilter
+	logs    []accesslog.Logger
+
+	table     *route.Table // inline
+	routeName string       // or by name, from the snapshot
+
+	limits         http1.Limits
+	server         string
+	serverMode     hcmv3.HttpConnectionManager_ServerHeaderTransformation
+	idle           time.Duration // between requests; 0: none
+	headers        time.Duration // of a head that has begun; 0: none
+	streamIdle     time.Duration
+	requestTimeout time.Duration
+	delayedClose   time.Duration
+	maxRequests    int64
+	maxAge         time.Duration
+	maxStream      time.Duration
+
+	useRemote       bool
+	skipXFFAppend   bool
+	trustedHops     uint32
+	requestID       bool
+	preserveID      bool
+	idInResponse    bool
+	via             string
+	xfcc            hcmv3.HttpConnectionManager_ForwardClientCertDetails
+	xfccDetails     *hcmv3.HttpConnectionManager_SetCurrentClientCertDetails
+	upgrades        map[string]bool
+	normalize       bool
+	mergeSlashes    bool
+	escapedSlashes  hcmv3.HttpConnectionManager_PathWithEscapedSlashesAction
+	stripPort       bool
+	stripAnyPort    bool
+	stripDot        bool
+	suppressHeaders bool // router: suppress_envoy_headers
+}
+
+// RouteName is the RouteConfiguration that the manager takes by name, "" if it
+// holds its own.
+func (m *Manager) RouteName() string { return m.routeName }
+
+// routes gives the table of routes for a request.
+func (m *Manager) routes(s *snapshot.Snapshot) *route.Table {
+	if m.routeName == "" {
+		return m.table
+	}
+	if s == nil {
+		return nil
+	}
+	return s.Routes[m.routeName]
+}
+
+// Close releases what the filters hold.
+func (m *Manager) Close() {
+	for _, f := range m.filters {
+		if c, ok := f.filter.(filter.Closer); ok {
+			c.Close()
+		}
+	}
+}

@@ -1,0 +1,143 @@
+package hcm
+
+import (
+	"errors"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/usher-mesh/usher/internal/proxy/http1"
+	"github.com/usher-mesh/usher/internal/proxy/route"
+	"github.com/usher-mesh/usher/internal/proxy/tunnel"
+	"github.com/usher-mesh/usher/internal/proxy/upstream"
+)
+
+// relay sends the upstream's answer to the client and settles both connections.
+func (s *session) relay(r *route.Route, c route.Choice, conn *upstream.Conn) {
+	x := &s.x
+	x.Details = "via_upstream"
+	h := &x.Response.Header
+	if !s.m.suppressHeaders {
+		h.Set("x-envoy-upstream-service-time", strconv.FormatInt(s.entry.Upstream.Milliseconds(), 10))
+	}
+	r.Respond(x, c)
+	s.encode()
+	s.complete()
+	if s.pump != nil && s.pump.finished() == false {
+		s.keep = false // an answer before the end of the request: no other can follow
+	}
+	err := s.write(r, conn)
+	reuse := err == nil && conn.R.KeepAlive
+	if s.pump != nil {
+		if s.pump.stop(s, conn) != nil {
+			reuse = false
+		}
+		reuse = reuse && s.consumed()
+	} else if b, ok := x.Request.Body.(*http1.Body); ok && b != nil && !b.Done() {
+		b.Skip() // it was sent as a whole
+	}
+	if err != nil {
+		s.keep = false
+		var read *http1.ReadError
+		if errors.As(err, &read) {
+			s.truncated = true
+			x.Flags, x.Details = "UC", "upstream_reset_after_response_started{connection_termination}"
+		} else {
+			x.Flags, x.Details = "DC", "downstream_remote_disconnect"
+		}
+	}
+	s.release(conn, reuse)
+}
+
+// release gives the connection back after the log was written: the answer's
+// fields stand in its buffer.
+func (s *session) release(conn *upstream.Conn, reuse bool) {
+	s.held, s.heldReuse = conn, reuse
+}
+
+// write writes the answer. A failure of the upstream is an *http1.ReadError.
+func (s *session) write(r *route.Route, conn *upstream.Conn) error {
+	x := &s.x
+	f := s.framing()
+	if x.Response.ContentLength < 0 && x.Response.Body != nil && f.HTTP10 {
+		s.keep, f.Close = false, true
+	}
+	chunked, err := s.w.Response(&x.Response, f)
+	if err != nil {
+		s.w.Discard()
+		return err
+	}
+	s.deadline()
+	if x.Response.Body == nil {
+		return s.w.Flush()
+	}
+	src := x.Response.Body
+	b, ok := src.(*http1.Body)
+	if whole := false; ok {
+		var all []byte
+		if all, whole = b.Whole(); whole {
+			if err := s.w.Bytes(all); err != nil {
+				return err
+			}
+			b.Skip()
+			return s.w.Flush()
+		}
+	}
+	s.stream = streamBody{s: s, body: src, conn: conn, limits: s.limits(r.Forward)}
+	if f := r.Forward; f.Timeout > 0 && !s.stream.limits.total.IsZero() {
+		// The route's timeout runs from the request's start, not from here.
+		s.stream.limits.total = s.stream.limits.total.Add(-time.Since(x.Start))
+	}
+	return s.w.Copy(&s.stream, chunked, &x.Response.Trailer)
+}
+
+// streamBody moves the deadlines of both sides with each read of a long answer.
+type streamBody struct {
+	s      *session
+	body   io.Reader
+	conn   *upstream.Conn
+	limits limits
+	at     time.Time // when the deadlines were moved last
+}
+
+// Buffered lets the writer see what is at hand.
+func (t *streamBody) Buffered() int {
+	if b, ok := t.body.(interface{ Buffered() int }); ok {
+		return b.Buffered()
+	}
+	return 0
+}
+
+func (t *streamBody) Read(b []byte) (int, error) {
+	if now := time.Now(); now.Sub(t.at) > time.Second/4 {
+		t.at = now
+		d, _ := t.limits.next(time.Time{})
+		t.conn.SetReadDeadline(d)
+		t.s.deadline()
+	}
+	return t.body.Read(b)
+}
+
+// upgrade answers 101 and carries bytes from there on.
+func (s *session) upgrade(r *route.Route, c route.Choice, conn *upstream.Conn) {
+	x := &s.x
+	x.Details = "via_upstream"
+	r.Respond(x, c)
+	s.encode()
+	s.complete()
+	_, err := s.w.Response(&x.Response, s.framing())
+	if err == nil {
+		err = s.w.Bytes(conn.R.Take())
+	}
+	if err == nil {
+		err = s.w.Flush()
+	}
+	s.keep = false
+	if err == nil {
+		s.taken = true
+		s.nc.SetDeadline(noDeadline)
+		conn.SetDeadline(noDeadline)
+		s.entry.Received, s.entry.Sent = tunnel.Run(s.nc, conn.Conn, s.r.Take(), s.m.streamIdle)
+	}
+	s.release(conn, false)
+}

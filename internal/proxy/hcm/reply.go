@@ -1,0 +1,84 @@
+package hcm
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
+)
+
+func (m *Manager) serverHeader(h *exchange.Header) {
+	switch m.serverMode {
+	case hcmv3.HttpConnectionManager_PASS_THROUGH:
+		return
+	case hcmv3.HttpConnectionManager_APPEND_IF_ABSENT:
+		if _, ok := h.Lookup("server"); ok {
+			return
+		}
+	}
+	h.Set("server", m.server)
+}
+
+// now gives the Date of responses, made once a second.
+func (s *session) now() string {
+	t := time.Now()
+	if u := t.Unix(); u != s.dateAt {
+		s.dateAt, s.date = u, t.UTC().Format(http.TimeFormat)
+	}
+	return s.date
+}
+
+// grpcStatus maps an HTTP status (gRPC's http-grpc-status-mapping.md).
+func grpcStatus(status int) int {
+	switch status {
+	case 400:
+		return 13
+	case 401:
+		return 16
+	case 403:
+		return 7
+	case 404:
+		return 12
+	case 429, 502, 503, 504:
+		return 14
+	}
+	return 2
+}
+
+// grpcReply turns a local reply into gRPC's trailers-only form: they stand in
+// the head of an HTTP 200.
+func grpcReply(x *exchange.Exchange, message string) {
+	h := &x.Response.Header
+	h.Set("content-type", "application/grpc")
+	h.Set("grpc-status", strconv.Itoa(grpcStatus(x.Response.Status)))
+	if message != "" {
+		h.Set("grpc-message", grpcEscape(message))
+	}
+	x.Response.Status = 200
+}
+
+// grpcEscape is gRPC's percent-encoding of Status-Message.
+func grpcEscape(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c > 0x7e || c == '%' {
+			b.WriteByte('%')
+			b.WriteByte("0123456789ABCDEF"[c>>4])
+			b.WriteByte("0123456789ABCDEF"[c&15])
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// deadline bounds how long a client may take to read.
+func (s *session) deadline() {
+	if s.m.streamIdle > 0 {
+		s.nc.SetWriteDeadline(time.Now().Add(s.m.streamIdle))
+	}
+}

@@ -1,0 +1,312 @@
+package hcm
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"github.com/usher-mesh/usher/internal/proxy/accesslog"
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
+	"github.com/usher-mesh/usher/internal/proxy/http1"
+	"github.com/usher-mesh/usher/internal/proxy/route"
+	"github.com/usher-mesh/usher/internal/proxy/snapshot"
+	"github.com/usher-mesh/usher/internal/proxy/upstream"
+)
+
+// Connection is one downstream connection, past its handshake.
+type Connection struct {
+	Conn   net.Conn
+	Prefix []byte // what was read of it already
+	Info   *exchange.Conn
+	// Current gives the manager in force; nil: the connection must end.
+	Current func() *Manager
+	// Idle tells when the connection waits for a request (true) and when it has
+	// one. While it waits, a read deadline in the past makes it ask Current again.
+	Idle func(bool)
+}
+
+// session serves a connection.
+type session struct {
+	ctx   context.Context
+	c     *Connection
+	nc    net.Conn
+	r     *http1.Reader
+	w     *http1.Writer
+	x     exchange.Exchange
+	began time.Time
+	count int64
+
+	// tunnel is the authority of the CONNECT that the requests come through, ""
+	// outside of one.
+	tunnel string
+
+	// Of the current request:
+	m         *Manager
+	snap      *snapshot.Snapshot
+	table     *route.Table
+	entry     accesslog.Entry
+	keep      bool // the connection goes on after it
+	taken     bool // the connection was handed over (upgrade, CONNECT)
+	truncated bool // the response broke off: the client is reset
+	pump      *pump
+	stream    streamBody
+	held      *upstream.Conn // goes back to its pool when the request is over
+	heldReuse bool
+	id        [36]byte
+	xfccOf    *Manager
+	xfcc      string
+	dateAt    int64
+	date      string
+}
+
+// Serve serves requests until the connection ends, and closes it. It returns when
+// ctx ends, too, after the response in flight.
+func Serve(ctx context.Context, c *Connection) {
+	s := &session{ctx: ctx, c: c, nc: c.Conn, r: http1.NewReader(c.Conn, c.Prefix), w: http1.NewWriter(c.Conn), began: time.Now()}
+	s.x.Conn = c.Info
+	defer func() {
+		if !s.taken {
+			s.nc.Close()
+		}
+		s.r.Close()
+		s.w.Close()
+	}()
+	s.loop()
+}
+
+func (s *session) loop() {
+	for {
+		s.r.Next()
+		m, err := s.await()
+		if m == nil {
+			return
+		}
+		s.m = m
+		if err != nil {
+			s.refuse(err)
+			return
+		}
+		s.one()
+		if !s.keep {
+			if !s.taken {
+				s.linger()
+			}
+			return
+		}
+	}
+}
+
+// await waits for a whole head. It gives the manager that is in force then, nil
+// if the connection must end without an answer, and what is wrong with the head.
+func (s *session) await() (*Manager, error) {
+	s.c.Idle(true)
+	defer s.c.Idle(false)
+	m := s.c.Current()
+	if m == nil {
+		return nil, nil
+	}
+	s.r.Limits = m.limits
+	var deadline time.Time
+	begun := false
+	for {
+		ok, err := s.r.Complete()
+		if ok || err != nil {
+			m = s.c.Current() // policy may have changed while we waited
+			if m != nil {
+				s.r.Limits = m.limits
+			}
+			return m, err
+		}
+		if deadline.IsZero() || !begun && s.r.Buffered() > 0 {
+			begun = s.r.Buffered() > 0
+			deadline = time.Now().Add(m.wait(begun))
+			s.nc.SetReadDeadline(deadline)
+			if m = s.c.Current(); m == nil {
+				return nil, nil
+			}
+		}
+		err = s.r.Fill()
+		switch {
+		case err == nil:
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if m = s.c.Current(); m == nil || s.ctx.Err() != nil {
+				return nil, nil
+			}
+			if !time.Now().Before(deadline) {
+				if begun {
+					return m, errHeadTimeout
+				}
+				return nil, nil
+			}
+			s.nc.SetReadDeadline(deadline)
+		default:
+			return nil, nil
+		}
+	}
+}
+
+// errHeadTimeout is a head that did not come in time.
+var errHeadTimeout = &http1.Error{Status: 408, Detail: "request_header_timeout", Reason: "the head did not come in time"}
+
+// forever stands for no timeout.
+const forever = 1 << 62
+
+// wait gives how long to wait for a request, or for the rest of its head.
+func (m *Manager) wait(begun bool) time.Duration {
+	d := m.idle
+	if begun {
+		d = m.headers
+	}
+	if d <= 0 {
+		return forever
+	}
+	return d
+}
+
+// refuse answers a message that is none, and ends the connection.
+func (s *session) refuse(err error) {
+	e := new(http1.Error)
+	if !errors.As(err, &e) {
+		return
+	}
+	s.start()
+	s.keep = false
+	body := ""
+	switch e.Status {
+	case 400:
+		body = "Bad Request"
+	case 408:
+		body = "request timeout"
+	case 417:
+		body = "Expectation Failed"
+	case 426:
+		body = "Upgrade Required"
+	case 431:
+		body = "Request Header Fields Too Large"
+	case 501:
+		body = "Not Implemented"
+	}
+	s.m.o.Log.Debug("request refused", slog.String("listener", s.m.o.Listener), slog.String("reason", e.Reason))
+	s.x.Request.Header.Reset()
+	s.x.Request.Body = nil
+	s.x.Flags = "DPE"
+	s.x.Reply(e.Status, body, e.Detail)
+	s.respondLocal(nil)
+	s.finish()
+	s.linger()
+}
+
+// start makes the exchange ready for a request.
+func (s *session) start() {
+	s.x.Reset()
+	s.x.Listener = s.m.o.Listener
+	s.x.Start = s.m.o.Now()
+	s.entry = accesslog.Entry{X: &s.x, Upstream: -1}
+	s.snap = s.m.o.Snapshot()
+	s.table = s.m.routes(s.snap)
+	s.pump, s.truncated, s.taken = nil, false, false
+	s.count++
+}
+
+// one serves one request whose head is buffered.
+func (s *session) one() {
+	s.start()
+	x := &s.x
+	if err := s.r.Request(&x.Request); err != nil {
+		s.refuse(err)
+		s.keep = false
+		return
+	}
+	m := s.m
+	s.keep = s.r.KeepAlive && s.ctx.Err() == nil && (m.maxRequests == 0 || s.count < m.maxRequests) &&
+		(m.maxAge == 0 || time.Since(s.began) < m.maxAge)
+	s.nc.SetReadDeadline(bodyDeadline(m))
+	s.entry.OriginalPath = x.Request.Path
+	s.judge()
+	s.finish()
+}
+
+func bodyDeadline(m *Manager) time.Time {
+	d := m.streamIdle
+	if m.requestTimeout > 0 && (d == 0 || m.requestTimeout < d) {
+		d = m.requestTimeout
+	}
+	if d <= 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(d)
+}
+
+// finish settles the connection's state and writes the request's one record.
+func (s *session) finish() {
+	defer func() {
+		if s.held != nil {
+			s.held.Put(s.heldReuse)
+			s.held = nil
+		}
+	}()
+	if !s.taken && s.keep && !s.consumed() {
+		s.keep = false
+	}
+	if len(s.m.logs) == 0 && s.m.o.Observe == nil {
+		return
+	}
+	s.entry.End = s.m.o.Now()
+	if s.entry.Sent == 0 {
+		s.entry.Sent = s.w.Content()
+	}
+	for _, l := range s.m.logs {
+		l.Log(&s.entry)
+	}
+	if s.m.o.Observe != nil {
+		s.m.o.Observe(&s.entry)
+	}
+}
+
+// consumed tells whether the request's body was read to its end, or can be.
+func (s *session) consumed() bool {
+	b, ok := s.x.Request.Body.(*http1.Body)
+	if !ok || b == nil || b.Done() {
+		return true
+	}
+	if _, whole := b.Whole(); whole {
+		b.Skip()
+		return true
+	}
+	return false
+}
+
+// lingerBytes bounds what is read of a request that nobody wants any more.
+const lingerBytes = 256 << 10
+
+// linger ends a connection so that the client can read the answer although it is
+// still sending: the kernel would reset it, and drop the answer, if unread bytes
+// were there at close.
+func (s *session) linger() {
+	if s.truncated {
+		reset(s.nc)
+		return
+	}
+	c, ok := s.nc.(interface{ CloseWrite() error })
+	if !ok || c.CloseWrite() != nil || s.m == nil || s.m.delayedClose <= 0 {
+		return
+	}
+	s.nc.SetReadDeadline(time.Now().Add(min(s.m.delayedClose, 2*time.Second)))
+	_, _ = io.CopyN(io.Discard, s.nc, lingerBytes)
+}
+
+// reset makes the client see that its answer is not whole.
+func reset(c net.Conn) {
+	under := c
+	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
+		under = t.NetConn()
+	}
+	if t, ok := under.(interface{ SetLinger(int) error }); ok {
+		_ = t.SetLinger(0)
+	}
+	under.Close()
+}
