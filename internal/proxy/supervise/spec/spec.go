@@ -55,8 +55,6 @@ type Spec struct {
 	Mirror       string            `json:"mirror,omitempty"`
 	Restart      Restart           `json:"restart,omitempty"` // default Never
 	Hostname     string            `json:"hostname,omitempty"`
-	// UpPID is the process that started the workload, 0 if nobody's life matters.
-	UpPID int `json:"upPID,omitempty"`
 }
 
 // Port is one port of the workload's Service.
