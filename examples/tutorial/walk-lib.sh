@@ -45,7 +45,7 @@ matches() { printf '%s' "$1" | grep -Eqx -- "$2"; }
 # fetch CURL-ARGUMENT...: sets status (000: no answer) and body.
 fetch() {
   : >"$work/body"
-  status=$(curl --silent --max-time 10 --output "$work/body" --write-out '%{http_code}' "$@" 2>"$work/error") || true
+  status=$(curl --silent --noproxy '*' --max-time 10 --output "$work/body" --write-out '%{http_code}' "$@" 2>"$work/error") || true
   body=$(cat "$work/body")
 }
 

@@ -77,7 +77,7 @@ on_the_wire() {
   wait "$capture_pid" || true
   capture_pid=
   grep -aqF "$token" "$work/packets" && found=readable
-  n=$(grep -ao . "$work/packets" | wc -l)
+  n=$(wc -c <"$work/packets")
   [ "$n" -gt 500 ] || fail "packets between customer and preference" "none were captured" workloads/tutorial/customer-v1/proxy.log
   printf 'captured between customer and preference with %s: the token is %s\n' "$1" "$found"
   [ "$found" = "$2" ] || fail "a $2 token on the wire with $1" "a $found one" workloads/tutorial/preference-v1/proxy.log

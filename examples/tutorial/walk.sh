@@ -76,7 +76,7 @@ The mesh goes on running. In a shell of yours:
     eval "\$(usher env)"
     curl \$GATEWAY_URL/customer
     usher status
-    kubectl create -f istiofiles/enduser-authentication-jwt-istio.yml
+    kubectl apply -f istiofiles/enduser-authentication-jwt-istio.yml
     kubectl apply -f istiofiles/authorization-policy-role-claim.yml      # the next chapter
     usher token mint --issuer testing@secure.istio.io --subject me --claim role=customer
 
