@@ -28,5 +28,5 @@ type Server struct {
 type ServerTLS struct {
 	// Credential names a Secret in the namespace of the gateway's proxies.
 	Credential string
-	Mutual bool
+	Mutual     bool
 }

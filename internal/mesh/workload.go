@@ -28,6 +28,8 @@ type Security struct {
 	// PeerPolicy is what the Policy form demands by port name ("" for others):
 	// the stricter of it and the above holds.
 	PeerPolicy map[string]PeerPolicy
+	// Peers are the PeerAuthentications that apply.
+	Peers []Ref
 	// Authorization are the AuthorizationPolicies that apply, sorted.
 	Authorization []*AuthorizationPolicy
 	// Denied are objects that select the workload and could not be translated:

@@ -47,6 +47,9 @@ func (m *match) modes(s *mesh.Security) {
 			first[i] = p
 		}
 	}
+	for _, p := range m.peers {
+		s.Peers = append(s.Peers, p.ref)
+	}
 	s.MTLS = mesh.Permissive
 	for i := len(first) - 1; i >= 0; i-- {
 		if first[i] != nil && first[i].mode != 0 {
