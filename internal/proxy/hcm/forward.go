@@ -311,6 +311,11 @@ func (s *session) send(conn *upstream.Conn, l *limits) error {
 		}
 		return nil
 	}
+	if b, ok := x.Request.Body.(*http1.Body); ok && s.r.Expect && b.Buffered() == 0 {
+		if s.w.Continue() != nil {
+			return errClient
+		}
+	}
 	s.pump = startPump(s, conn, l.idle)
 	return nil
 }

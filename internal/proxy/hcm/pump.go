@@ -22,7 +22,7 @@ type pump struct {
 func startPump(s *session, conn *upstream.Conn, idle time.Duration) *pump {
 	p := &pump{done: make(chan struct{})}
 	rq := &s.x.Request
-	src := &timedBody{s: s, body: rq.Body, conn: conn, idle: idle, expect: s.r.Expect}
+	src := &timedBody{s: s, body: rq.Body, conn: conn, idle: idle}
 	go func() {
 		defer close(p.done)
 		p.err = conn.W.Copy(src, rq.ContentLength == exchange.UnknownLength, &rq.Trailer)
@@ -60,15 +60,13 @@ func (p *pump) finished() bool {
 	}
 }
 
-// timedBody moves the deadlines of both sides with each read, and tells a client
-// that waits for it to go on.
+// timedBody moves the deadlines of both sides with each read.
 type timedBody struct {
 	s      *session
 	body   io.Reader
 	conn   *upstream.Conn
 	idle   time.Duration
 	n      int64
-	expect bool
 }
 
 // Buffered lets the writer see what is at hand.
@@ -80,14 +78,6 @@ func (t *timedBody) Buffered() int {
 }
 
 func (t *timedBody) Read(b []byte) (int, error) {
-	if t.expect {
-		t.expect = false
-		if t.Buffered() == 0 {
-			if err := t.s.w.Continue(); err != nil {
-				return 0, err
-			}
-		}
-	}
 	n, err := t.body.Read(b)
 	t.n += int64(n)
 	if t.idle > 0 && n > 0 {

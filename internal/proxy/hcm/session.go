@@ -302,7 +302,11 @@ func (s *session) linger() {
 // reset makes the client see that its answer is not whole.
 func reset(c net.Conn) {
 	under := c
-	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
+	for range 3 {
+		t, ok := under.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
 		under = t.NetConn()
 	}
 	if t, ok := under.(interface{ SetLinger(int) error }); ok {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"errors"
+	"slices"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
@@ -61,6 +62,20 @@ func (d *Downstream) build(noTickets bool) *tls.Config {
 		c.ClientAuth = tls.RequestClientCert
 	}
 	c.VerifyConnection = d.Verify
+	if len(c.NextProtos) > 0 {
+		// As BoringSSL does: without a protocol in common the handshake goes on
+		// without one, where crypto/tls would refuse it.
+		none := c.Clone()
+		none.NextProtos = nil
+		c.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+			for _, p := range h.SupportedProtos {
+				if slices.Contains(c.NextProtos, p) {
+					return nil, nil
+				}
+			}
+			return none, nil
+		}
+	}
 	return c
 }
 

@@ -1,0 +1,215 @@
+package listener
+
+import (
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/usher-mesh/usher/internal/proxy/hcm"
+	"github.com/usher-mesh/usher/internal/proxy/strict"
+	"github.com/usher-mesh/usher/internal/proxy/tls"
+)
+
+const (
+	inspectorType  = "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"
+	defaultInspect = 10 * time.Second
+	defaultShake   = 10 * time.Second
+)
+
+// Compile makes a spec of Envoy's message. An error names the field.
+func Compile(m *listenerv3.Listener, o Options) (*Spec, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := strict.Only(m, "name", "address", "stat_prefix", "filter_chains", "default_filter_chain", "metadata", "listener_filters",
+		"listener_filters_timeout", "traffic_direction", "per_connection_buffer_limit_bytes", "drain_type", "enable_reuse_port",
+		"tcp_backlog_size", "bind_to_port", "continue_on_listener_filters_timeout"); err != nil {
+		return nil, err
+	}
+	at, err := Address(m)
+	if err != nil {
+		return nil, err
+	}
+	s := &Spec{Name: m.GetName(), Address: at, timeout: defaultInspect, max: o.MaxConnections, log: o.Log}
+	if s.max <= 0 {
+		s.max = defaultMax
+	}
+	if t := m.GetListenerFiltersTimeout(); t != nil {
+		if s.timeout = t.AsDuration(); s.timeout <= 0 {
+			s.timeout = defaultInspect
+		}
+	}
+	if m.GetContinueOnListenerFiltersTimeout() {
+		return nil, strict.Errorf("continue_on_listener_filters_timeout", "%w", strict.ErrUnsupported)
+	}
+	if m.GetBindToPort() != nil && !m.GetBindToPort().GetValue() {
+		return nil, strict.Errorf("bind_to_port", "false: %w", strict.ErrUnsupported)
+	}
+	for i, f := range m.GetListenerFilters() {
+		if f.GetTypedConfig().GetTypeUrl() != inspectorType && f.GetName() != "envoy.filters.listener.tls_inspector" {
+			return nil, strict.AtIndex("listener_filters", i, strict.Errorf("typed_config", "%s: %w", f.GetTypedConfig().GetTypeUrl(), strict.ErrUnsupported))
+		}
+	}
+	if err := s.compileChains(m, o); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Address gives the address that a listener is to be bound to.
+func Address(m *listenerv3.Listener) (netip.AddrPort, error) {
+	a := m.GetAddress().GetSocketAddress()
+	if a == nil {
+		return netip.AddrPort{}, strict.Errorf("address", "not a socket_address: %w", strict.ErrUnsupported)
+	}
+	if err := strict.Only(a, "protocol", "address", "port_value", "ipv4_compat"); err != nil {
+		return netip.AddrPort{}, strict.At("address.socket_address", err)
+	}
+	if a.GetProtocol() != corev3.SocketAddress_TCP {
+		return netip.AddrPort{}, strict.Errorf("address.socket_address.protocol", "%w", strict.ErrUnsupported)
+	}
+	ip, err := netip.ParseAddr(a.GetAddress())
+	if err != nil {
+		return netip.AddrPort{}, strict.Errorf("address.socket_address.address", "not an IP address")
+	}
+	if a.GetPortValue() > 65535 {
+		return netip.AddrPort{}, strict.Errorf("address.socket_address.port_value", "not a port")
+	}
+	return netip.AddrPortFrom(ip, uint16(a.GetPortValue())), nil
+}
+
+func (s *Spec) compileChains(m *listenerv3.Listener, o Options) error {
+	usher := m.GetMetadata().GetFilterMetadata()["usher"]
+	for i, c := range m.GetFilterChains() {
+		compiled, err := s.compileChain(c, o, usher)
+		if err != nil {
+			return strict.AtIndex("filter_chains", i, err)
+		}
+		s.chains = append(s.chains, compiled)
+		x := &compiled.match
+		s.hello = s.hello || len(x.names) > 0 || len(x.alpn) > 0
+		s.inspect = s.inspect || s.hello || x.transport != ""
+	}
+	if d := m.GetDefaultFilterChain(); d != nil {
+		c, err := s.compileChain(d, o, usher)
+		if err != nil {
+			return strict.At("default_filter_chain", err)
+		}
+		s.fallback = c
+	}
+	if len(s.chains) == 0 && s.fallback == nil {
+		return strict.Errorf("filter_chains", "empty")
+	}
+	return nil
+}
+
+func (s *Spec) compileChain(m *listenerv3.FilterChain, o Options, usher *structpb.Struct) (*chain, error) {
+	if err := strict.Only(m, "filter_chain_match", "filters", "transport_socket", "transport_socket_connect_timeout", "name", "metadata"); err != nil {
+		return nil, err
+	}
+	c := &chain{name: m.GetName(), wait: defaultShake}
+	if t := m.GetTransportSocketConnectTimeout(); t != nil && t.AsDuration() > 0 {
+		c.wait = t.AsDuration()
+	}
+	if err := c.compileMatch(m.GetFilterChainMatch()); err != nil {
+		return nil, strict.At("filter_chain_match", err)
+	}
+	var err error
+	if c.tls, err = tls.CompileDownstream(m.GetTransportSocket(), o.Secrets); err != nil {
+		return nil, strict.At("transport_socket", err)
+	}
+	if len(m.GetFilters()) != 1 {
+		return nil, strict.Errorf("filters", "%d filters, one is supported", len(m.GetFilters()))
+	}
+	return c, strict.At("filters[0]", s.compileFilter(c, m.GetFilters()[0], o, usher))
+}
+
+func (s *Spec) compileFilter(c *chain, f *listenerv3.Filter, o Options, usher *structpb.Struct) error {
+	if err := strict.Only(f, "name", "typed_config"); err != nil {
+		return err
+	}
+	any := f.GetTypedConfig()
+	switch {
+	case any.MessageIs((*hcmv3.HttpConnectionManager)(nil)):
+		m := new(hcmv3.HttpConnectionManager)
+		if err := any.UnmarshalTo(m); err != nil {
+			return strict.At("typed_config", err)
+		}
+		ho := hcm.Options{Filters: o.Filters, Snapshot: o.Snapshot, Listener: s.Name, Usher: usher,
+			HTTPProxy: usher.GetFields()["http_proxy"].GetBoolValue(), ProxyCredential: o.ProxyCredential,
+			AccessLogs: o.AccessLogs, Observe: o.Observe, Log: o.Log, Now: o.Now}
+		if c.tls != nil {
+			ho.LocalURI = c.tls.LocalURI
+		}
+		var err error
+		if c.http, err = hcm.Compile(m, ho); err != nil {
+			return strict.At("typed_config", err)
+		}
+		if r := c.http.RouteName(); r != "" && !slices.Contains(s.Routes, r) {
+			s.Routes = append(s.Routes, r)
+		}
+		return nil
+	case any.MessageIs((*tcpv3.TcpProxy)(nil)):
+		m := new(tcpv3.TcpProxy)
+		if err := any.UnmarshalTo(m); err != nil {
+			return strict.At("typed_config", err)
+		}
+		var err error
+		c.tcp, err = compileTCP(m, o)
+		return strict.At("typed_config", err)
+	}
+	return strict.Errorf("typed_config", "%s: %w", any.GetTypeUrl(), strict.ErrUnsupported)
+}
+
+func (c *chain) compileMatch(m *listenerv3.FilterChainMatch) error {
+	if m == nil {
+		return nil
+	}
+	if err := strict.Only(m, "destination_port", "prefix_ranges", "server_names", "transport_protocol", "application_protocols"); err != nil {
+		return err
+	}
+	x := &c.match
+	if p := m.GetDestinationPort(); p != nil {
+		if p.GetValue() == 0 || p.GetValue() > 65535 {
+			return strict.Errorf("destination_port", "not a port")
+		}
+		x.port = uint16(p.GetValue())
+	}
+	for i, r := range m.GetPrefixRanges() {
+		ip, err := netip.ParseAddr(r.GetAddressPrefix())
+		if err != nil {
+			return strict.AtIndex("prefix_ranges", i, strict.Errorf("address_prefix", "not an IP address"))
+		}
+		p, err := ip.Prefix(int(r.GetPrefixLen().GetValue()))
+		if err != nil {
+			return strict.AtIndex("prefix_ranges", i, strict.Errorf("prefix_len", "too long"))
+		}
+		x.prefixes = append(x.prefixes, p)
+	}
+	for i, n := range m.GetServerNames() {
+		n = strings.ToLower(n)
+		if strings.HasPrefix(n, "*.") {
+			n = n[1:]
+		}
+		if n == "" || strings.Contains(n, "*") {
+			return strict.AtIndex("server_names", i, strict.Errorf("", "%q is not a server name", n))
+		}
+		x.names = append(x.names, n)
+	}
+	switch x.transport = m.GetTransportProtocol(); x.transport {
+	case "", "tls", "raw_buffer":
+	default:
+		return strict.Errorf("transport_protocol", "%q: %w", x.transport, strict.ErrUnsupported)
+	}
+	x.alpn = m.GetApplicationProtocols()
+	return nil
+}

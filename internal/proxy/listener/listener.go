@@ -1,0 +1,173 @@
+package listener
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Listener is a running listener.
+type Listener struct {
+	ln   net.Listener
+	spec atomic.Pointer[Spec]
+	ctx  context.Context // ends when the listener drains
+	end  context.CancelFunc
+
+	mu     sync.Mutex
+	conns  map[*conn]struct{}
+	closed bool
+	wg     sync.WaitGroup // of the goroutines
+}
+
+// New binds the spec's address and begins to accept. Port 0 takes a free one: see
+// Addr.
+func New(s *Spec) (*Listener, error) {
+	ln, err := net.Listen("tcp", s.Address.String())
+	if err != nil {
+		return nil, fmt.Errorf("listener %s: %w", s.Name, err)
+	}
+	return On(s, ln), nil
+}
+
+// On is New with a socket that is bound already.
+func On(s *Spec, ln net.Listener) *Listener {
+	l := &Listener{ln: ln, conns: make(map[*conn]struct{})}
+	l.ctx, l.end = context.WithCancel(context.Background())
+	l.spec.Store(s)
+	l.wg.Add(1)
+	go l.accept()
+	return l
+}
+
+// Addr is where the listener is bound.
+func (l *Listener) Addr() netip.AddrPort {
+	return l.ln.Addr().(*net.TCPAddr).AddrPort()
+}
+
+// Spec gives the spec in force.
+func (l *Listener) Spec() *Spec { return l.spec.Load() }
+
+// Connections counts the open connections.
+func (l *Listener) Connections() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.conns)
+}
+
+// Swap puts another spec of the same address in force, for new connections and
+// for the next request of open ones. Connections for which it has no chain end:
+// idle ones now, others after the response in flight.
+func (l *Listener) Swap(s *Spec) error {
+	if old := l.spec.Load(); old.Address != s.Address {
+		return fmt.Errorf("listener %s: bound to %s, not %s", s.Name, old.Address, s.Address)
+	}
+	l.spec.Store(s)
+	l.wake()
+	return nil
+}
+
+// wake makes idle connections look at what is in force.
+func (l *Listener) wake() {
+	l.mu.Lock()
+	all := make([]*conn, 0, len(l.conns))
+	for c := range l.conns {
+		all = append(all, c)
+	}
+	l.mu.Unlock()
+	for _, c := range all {
+		c.wake()
+	}
+}
+
+// Drain stops accepting and ends connections after the response in flight. It
+// returns when all have ended or ctx has; Close ends the rest.
+func (l *Listener) Drain(ctx context.Context) error {
+	l.stop()
+	l.wake()
+	done := make(chan struct{})
+	go func() { l.wg.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l *Listener) stop() {
+	l.end()
+	l.ln.Close()
+}
+
+// Close stops accepting and closes every connection at once.
+func (l *Listener) Close() {
+	l.stop()
+	l.mu.Lock()
+	l.closed = true
+	for c := range l.conns {
+		c.raw.Close()
+	}
+	l.mu.Unlock()
+	l.wg.Wait()
+}
+
+// Bounds of the wait after a failure to accept (too many open files).
+const (
+	minPause = 5 * time.Millisecond
+	maxPause = time.Second
+)
+
+func (l *Listener) accept() {
+	defer l.wg.Done()
+	pause := minPause
+	for {
+		nc, err := l.ln.Accept()
+		if err != nil {
+			if l.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+				return
+			}
+			l.spec.Load().log.Warn("cannot accept", "listener", l.spec.Load().Name, "error", err)
+			t := time.NewTimer(pause)
+			select {
+			case <-t.C:
+			case <-l.ctx.Done():
+				t.Stop()
+				return
+			}
+			pause = min(2*pause, maxPause)
+			continue
+		}
+		pause = minPause
+		l.begin(nc)
+	}
+}
+
+// begin serves a connection in a goroutine of its own, unless there are too many.
+func (l *Listener) begin(nc net.Conn) {
+	s := l.spec.Load()
+	c := &conn{l: l, raw: nc}
+	l.mu.Lock()
+	if l.closed || s.deny || len(l.conns) >= s.max {
+		l.mu.Unlock()
+		nc.Close()
+		return
+	}
+	l.conns[c] = struct{}{}
+	l.wg.Add(1)
+	l.mu.Unlock()
+	go func() {
+		defer l.wg.Done()
+		defer func() {
+			l.mu.Lock()
+			delete(l.conns, c)
+			l.mu.Unlock()
+			nc.Close()
+		}()
+		c.serve()
+	}()
+}

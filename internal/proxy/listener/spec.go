@@ -1,0 +1,90 @@
+package listener
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/usher-mesh/usher/internal/proxy/accesslog"
+	"github.com/usher-mesh/usher/internal/proxy/filter"
+	"github.com/usher-mesh/usher/internal/proxy/hcm"
+	"github.com/usher-mesh/usher/internal/proxy/snapshot"
+	"github.com/usher-mesh/usher/internal/proxy/tls"
+)
+
+// Options are what listeners need besides their configuration.
+type Options struct {
+	Filters    []filter.Factory
+	Secrets    tls.Secrets
+	Snapshot   func() *snapshot.Snapshot
+	AccessLogs *accesslog.Files // nil: configurations with access logs are refused
+	// ProxyCredential is what clients of a forward proxy must show:
+	// "user:password", or a password for any user. "" refuses everybody.
+	ProxyCredential func() string
+	// Observe is told of each request that has ended; nil for none.
+	Observe func(*accesslog.Entry)
+	Log     *slog.Logger
+	Now     func() time.Time
+	// MaxConnections bounds the open connections of a listener; 0: 16,384.
+	MaxConnections int
+}
+
+// Spec is a compiled listener. It is immutable.
+type Spec struct {
+	Name    string
+	Address netip.AddrPort
+	// Routes are the RouteConfigurations that its chains take by name.
+	Routes []string
+
+	chains   []*chain
+	fallback *chain // default_filter_chain
+	inspect  bool   // TLS is told from plaintext by the first bytes
+	hello    bool   // the ClientHello's names matter for the choice
+	timeout  time.Duration
+	max      int
+	log      *slog.Logger
+	deny     bool
+}
+
+// Close releases what the filters of the spec hold, once nobody uses it.
+func (s *Spec) Close() {
+	for _, c := range append(s.chains, s.fallback) {
+		if c != nil && c.http != nil {
+			c.http.Close()
+		}
+	}
+}
+
+// chain is a compiled filter chain.
+type chain struct {
+	name  string
+	match match
+	tls   *tls.Downstream // nil: in clear
+	http  *hcm.Manager    // or
+	tcp   *tcpProxy
+	wait  time.Duration // for the handshake
+}
+
+// match is a compiled FilterChainMatch. Empty parts match everything.
+type match struct {
+	port      uint16
+	prefixes  []netip.Prefix
+	names     []string // server names, lower case; "*.x" as ".x"
+	transport string   // "tls" or "raw_buffer"
+	alpn      []string
+}
+
+// Deny is a listener at that address that closes every connection: what stands in
+// for a configuration that was refused although it carries authentication or
+// authorization.
+func Deny(name string, at netip.AddrPort, log *slog.Logger) *Spec {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Spec{Name: name, Address: at, deny: true, log: log, max: defaultMax}
+}
+
+// Denies tells whether the spec was made by Deny.
+func (s *Spec) Denies() bool { return s.deny }
+
+const defaultMax = 16384
