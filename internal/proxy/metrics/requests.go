@@ -1,0 +1,204 @@
+package metrics
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/usher-mesh/usher/internal/proxy/accesslog"
+)
+
+// maxSeries bounds how many kinds of requests are told apart; what is more is
+// counted together, with every label "overflow".
+const maxSeries = 5000
+
+// unknown is Istio's value of a label that is not known.
+const unknown = "unknown"
+
+// Self is the workload that the proxy belongs to.
+type Self struct {
+	Workload, Namespace, Service, Version string
+	Principal                             string // SPIFFE ID
+}
+
+// key tells kinds of requests apart.
+type key struct {
+	inbound        bool
+	tls            bool
+	code           int
+	grpc           bool
+	cluster, flags string
+	peer           string // SPIFFE ID of the downstream
+	overflow       bool
+}
+
+// series are the metrics of one kind of request.
+type series struct {
+	count    atomic.Uint64
+	duration *histogram
+	received *histogram
+	sent     *histogram
+}
+
+// Requests counts requests.
+type Requests struct {
+	self Self
+	mu   sync.RWMutex
+	all  map[key]*series
+}
+
+func newRequests(self Self) *Requests { return &Requests{self: self, all: map[key]*series{}} }
+
+// Observe counts a request that has ended.
+func (r *Requests) Observe(e *accesslog.Entry) {
+	x := e.X
+	k := key{
+		inbound: strings.HasPrefix(x.Listener, "inbound"), code: x.Response.Status,
+		cluster: x.Cluster, flags: x.Flags,
+		grpc: strings.HasPrefix(x.Request.Header.Get("content-type"), "application/grpc"),
+	}
+	if x.Conn != nil {
+		k.tls, k.peer = x.Conn.MTLS(), x.Conn.PeerURI
+	}
+	s := r.series(k)
+	s.count.Add(1)
+	s.duration.observe(float64(e.End.Sub(x.Start)) / float64(time.Millisecond))
+	s.received.observe(float64(e.Received))
+	s.sent.observe(float64(e.Sent))
+}
+
+func (r *Requests) series(k key) *series {
+	r.mu.RLock()
+	s := r.all[k]
+	r.mu.RUnlock()
+	if s != nil {
+		return s
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s := r.all[k]; s != nil {
+		return s
+	}
+	if len(r.all) >= maxSeries {
+		k = key{overflow: true}
+		if s := r.all[k]; s != nil {
+			return s
+		}
+	}
+	k.cluster, k.flags, k.peer = strings.Clone(k.cluster), strings.Clone(k.flags), strings.Clone(k.peer)
+	s = &series{duration: newHistogram(milliseconds), received: newHistogram(byteSizes), sent: newHistogram(byteSizes)}
+	r.all[k] = s
+	return s
+}
+
+func (r *Requests) write(t *textWriter) {
+	type row struct {
+		labels []label
+		s      *series
+	}
+	r.mu.RLock()
+	rows := make([]row, 0, len(r.all))
+	for k, s := range r.all {
+		rows = append(rows, row{r.labels(k), s})
+	}
+	r.mu.RUnlock()
+	slices.SortFunc(rows, func(a, b row) int {
+		return slices.CompareFunc(a.labels, b.labels, func(x, y label) int { return cmp.Compare(x.value, y.value) })
+	})
+	t.head("istio_requests_total", Counter, "Requests.")
+	for _, w := range rows {
+		t.sample("istio_requests_total", w.labels, float64(w.s.count.Load()))
+	}
+	for _, h := range []struct {
+		name, help string
+		of         func(*series) *histogram
+	}{
+		{"istio_request_duration_milliseconds", "Time from the request's head to the response's end.", func(s *series) *histogram { return s.duration }},
+		{"istio_request_bytes", "Bytes of the requests' content.", func(s *series) *histogram { return s.received }},
+		{"istio_response_bytes", "Bytes of the responses' content.", func(s *series) *histogram { return s.sent }},
+	} {
+		t.head(h.name, "histogram", h.help)
+		for _, w := range rows {
+			h.of(w.s).write(t, h.name, w.labels)
+		}
+	}
+}
+
+// labels are Istio's standard labels, as far as they are known here.
+func (r *Requests) labels(k key) []label {
+	if k.overflow {
+		return []label{{"reporter", "overflow"}}
+	}
+	host, subset := destination(k.cluster)
+	l := map[string]string{}
+	own := func(side, principal string) {
+		l[side+"_workload"], l[side+"_workload_namespace"] = r.self.Workload, r.self.Namespace
+		l[side+"_app"], l[side+"_canonical_service"] = r.self.Service, r.self.Service
+		l[side+"_version"], l[side+"_canonical_revision"] = r.self.Version, r.self.Version
+		l[side+"_principal"] = principal
+	}
+	if k.inbound {
+		l["reporter"] = "destination"
+		own("destination", r.self.Principal)
+		l["source_principal"] = k.peer
+		l["source_workload_namespace"] = namespaceOf(k.peer)
+		l["destination_service_name"], l["destination_service_namespace"] = r.self.Service, r.self.Namespace
+		l["destination_service"] = r.self.Service + "." + r.self.Namespace + ".svc.cluster.local"
+		l["connection_security_policy"] = "none"
+		if k.tls {
+			l["connection_security_policy"] = "mutual_tls"
+		}
+	} else {
+		l["reporter"] = "source"
+		own("source", r.self.Principal)
+		l["destination_service"], l["destination_version"] = host, subset
+		if name, ns, ok := strings.Cut(host, "."); ok {
+			l["destination_service_name"] = name
+			l["destination_service_namespace"], _, _ = strings.Cut(ns, ".")
+		}
+	}
+	l["response_code"] = strconv.Itoa(k.code)
+	l["response_flags"] = cmp.Or(k.flags, "-")
+	l["request_protocol"] = "http"
+	if k.grpc {
+		l["request_protocol"] = "grpc"
+	}
+	out := make([]label, len(labelNames))
+	for i, n := range labelNames {
+		out[i] = label{n, cmp.Or(l[n], unknown)}
+	}
+	return out
+}
+
+var labelNames = []string{
+	"reporter",
+	"source_workload", "source_workload_namespace", "source_principal", "source_app", "source_version",
+	"source_canonical_service", "source_canonical_revision",
+	"destination_workload", "destination_workload_namespace", "destination_principal", "destination_app", "destination_version",
+	"destination_service", "destination_service_name", "destination_service_namespace",
+	"destination_canonical_service", "destination_canonical_revision",
+	"request_protocol", "response_code", "response_flags", "connection_security_policy",
+}
+
+// destination reads host and subset from a cluster's name,
+// "outbound|8080|v1|preference.tutorial.svc.cluster.local".
+func destination(cluster string) (host, subset string) {
+	p := strings.Split(cluster, "|")
+	if len(p) != 4 {
+		return cluster, ""
+	}
+	return p[3], p[2]
+}
+
+// namespaceOf reads the namespace from spiffe://TRUST/ns/NS/sa/SA.
+func namespaceOf(id string) string {
+	if _, rest, ok := strings.Cut(id, "/ns/"); ok {
+		ns, _, _ := strings.Cut(rest, "/")
+		return ns
+	}
+	return ""
+}
