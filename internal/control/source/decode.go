@@ -53,9 +53,12 @@ func holdsCertificate(s *corev1.Secret) bool {
 	if s.Type == corev1.SecretTypeTLS {
 		return true
 	}
-	_, c := s.Data["cert"]
-	_, k := s.Data["key"]
-	return c && k
+	for _, key := range []string{"cert", "tls.crt", "cacert", "ca.crt"} {
+		if _, ok := s.Data[key]; ok {
+			return true
+		}
+	}
+	return false
 }
 
 // istio decodes an object whose spec is a protobuf message.

@@ -20,8 +20,8 @@ type Snapshot struct {
 	Namespaces      []*corev1.Namespace
 	Services        []*corev1.Service
 	ServiceAccounts []*corev1.ServiceAccount
-	// Secrets are those with a certificate (type kubernetes.io/tls, or keys cert
-	// and key); others have no data here.
+	// Secrets are those with a certificate (type kubernetes.io/tls, or a key such
+	// as cert or cacert); others have no data here.
 	Secrets        []*corev1.Secret
 	ConfigMaps     []*corev1.ConfigMap // the mesh configuration alone
 	EndpointSlices []*discoveryv1.EndpointSlice

@@ -31,7 +31,7 @@ func translateSecret(ref mesh.Ref, o *corev1.Secret) *mesh.Secret {
 		Ref: ref, Namespace: o.Namespace, Name: o.Name,
 		Cert: first("tls.crt", "cert"), Key: first("tls.key", "key"), CA: first("ca.crt", "cacert"),
 	}
-	if len(s.Cert) == 0 || len(s.Key) == 0 {
+	if (len(s.Cert) == 0 || len(s.Key) == 0) && len(s.CA) == 0 {
 		return nil
 	}
 	return s

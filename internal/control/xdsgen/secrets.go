@@ -43,9 +43,12 @@ func secretResources(s, roots *mesh.Secret) []*Resource {
 	bytes := func(b []byte) *corev3.DataSource {
 		return &corev3.DataSource{Specifier: &corev3.DataSource_InlineBytes{InlineBytes: b}}
 	}
-	out := []*Resource{newResource(SecretType, name, &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_TlsCertificate{
-		TlsCertificate: &tlsv3.TlsCertificate{CertificateChain: bytes(s.Cert), PrivateKey: bytes(s.Key)},
-	}}, s.Ref)}
+	var out []*Resource
+	if len(s.Cert) > 0 && len(s.Key) > 0 {
+		out = append(out, newResource(SecretType, name, &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_TlsCertificate{
+			TlsCertificate: &tlsv3.TlsCertificate{CertificateChain: bytes(s.Cert), PrivateKey: bytes(s.Key)},
+		}}, s.Ref))
+	}
 	ca, from := s.CA, s.Ref
 	if roots != nil && len(roots.CA) > 0 {
 		ca, from = roots.CA, roots.Ref
