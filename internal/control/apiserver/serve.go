@@ -46,6 +46,9 @@ func (s *Server) serve(ctx, life context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	if err := seedCRDs(ctx, stores, o.CRDs, time.Now()); err != nil {
+		return err
+	}
 	kinds, err := builtin.New(scheme, stores)
 	if err != nil {
 		return err
