@@ -145,3 +145,19 @@ func portOf(v *structpb.Value) (uint16, bool) {
 	}
 	return uint16(n), true
 }
+
+func (n *node) gateway() bool { return n.kind == mesh.Gateway }
+
+// proxy joins what the node says of itself with what the API knows of its
+// workload.
+func (n *node) proxy(w *mesh.Workload, c caller) *mesh.Proxy {
+	p := &mesh.Proxy{
+		Kind: n.kind, Namespace: w.Namespace, Name: w.Name, ServiceAccount: c.serviceAccount,
+		Labels: w.Labels, Address: w.Address, Inbound: n.inbound, Outbound: n.outbound,
+		GatewayBind: n.bind, GatewayPorts: n.ports, Usher: n.usher,
+	}
+	if !p.Address.IsValid() {
+		p.Address = n.address
+	}
+	return p
+}
