@@ -19,6 +19,8 @@ type kind struct {
 	fields   string // field selector
 	// put stores a kind's sorted objects in a snapshot.
 	put func(*Snapshot, []metav1.Object)
+	// get gives them back, less what could not be decoded.
+	get func(*Snapshot) []metav1.Object
 }
 
 const (
@@ -27,8 +29,9 @@ const (
 	authenticationGroup = "authentication.istio.io"
 )
 
-func into[T metav1.Object](field func(*Snapshot) *[]T) func(*Snapshot, []metav1.Object) {
-	return func(s *Snapshot, objects []metav1.Object) {
+// field is where a snapshot has the objects of a kind.
+func field[T metav1.Object](at func(*Snapshot) *[]T) (func(*Snapshot, []metav1.Object), func(*Snapshot) []metav1.Object) {
+	put := func(s *Snapshot, objects []metav1.Object) {
 		list := make([]T, 0, len(objects))
 		for _, o := range objects {
 			switch t := o.(type) {
@@ -38,43 +41,52 @@ func into[T metav1.Object](field func(*Snapshot) *[]T) func(*Snapshot, []metav1.
 				s.Undecodable = append(s.Undecodable, t)
 			}
 		}
-		*field(s) = list
+		*at(s) = list
 	}
+	get := func(s *Snapshot) []metav1.Object {
+		out := make([]metav1.Object, len(*at(s)))
+		for i, o := range *at(s) {
+			out[i] = o
+		}
+		return out
+	}
+	return put, get
+}
+
+func typed[T metav1.Object](gv schema.GroupVersion, resource, fields string, at func(*Snapshot) *[]T) kind {
+	put, get := field(at)
+	return kind{gv.WithResource(resource), false, fields, put, get}
+}
+
+func untyped[T metav1.Object](gv schema.GroupVersion, resource string, at func(*Snapshot) *[]T) kind {
+	put, get := field(at)
+	return kind{gv.WithResource(resource), true, "", put, get}
 }
 
 // kinds is the table of all that is watched.
 func kinds() []kind {
-	core := func(r, fields string, put func(*Snapshot, []metav1.Object)) kind {
-		return kind{schema.GroupVersionResource{Version: "v1", Resource: r}, false, fields, put}
-	}
-	networking := func(r string, put func(*Snapshot, []metav1.Object)) kind {
-		return kind{schema.GroupVersionResource{Group: networkingGroup, Version: "v1", Resource: r}, true, "", put}
-	}
-	security := func(r string, put func(*Snapshot, []metav1.Object)) kind {
-		return kind{schema.GroupVersionResource{Group: securityGroup, Version: "v1", Resource: r}, true, "", put}
-	}
-	authentication := func(r string, put func(*Snapshot, []metav1.Object)) kind {
-		return kind{schema.GroupVersionResource{Group: authenticationGroup, Version: "v1alpha1", Resource: r}, true, "", put}
-	}
+	core, discovery := corev1.SchemeGroupVersion, discoveryv1.SchemeGroupVersion
+	networking := schema.GroupVersion{Group: networkingGroup, Version: "v1"}
+	security := schema.GroupVersion{Group: securityGroup, Version: "v1"}
+	authentication := schema.GroupVersion{Group: authenticationGroup, Version: "v1alpha1"}
 	return []kind{
-		core("namespaces", "", into(func(s *Snapshot) *[]*corev1.Namespace { return &s.Namespaces })),
-		core("services", "", into(func(s *Snapshot) *[]*corev1.Service { return &s.Services })),
-		core("serviceaccounts", "", into(func(s *Snapshot) *[]*corev1.ServiceAccount { return &s.ServiceAccounts })),
-		core("secrets", "", into(func(s *Snapshot) *[]*corev1.Secret { return &s.Secrets })),
-		core("configmaps", "metadata.name=istio", into(func(s *Snapshot) *[]*corev1.ConfigMap { return &s.ConfigMaps })),
-		{schema.GroupVersionResource{Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"}, false, "",
-			into(func(s *Snapshot) *[]*discoveryv1.EndpointSlice { return &s.EndpointSlices })},
-		networking("gateways", into(func(s *Snapshot) *[]*networkingv1.Gateway { return &s.Gateways })),
-		networking("virtualservices", into(func(s *Snapshot) *[]*networkingv1.VirtualService { return &s.VirtualServices })),
-		networking("destinationrules", into(func(s *Snapshot) *[]*networkingv1.DestinationRule { return &s.DestinationRules })),
-		networking("serviceentries", into(func(s *Snapshot) *[]*networkingv1.ServiceEntry { return &s.ServiceEntries })),
-		networking("workloadentries", into(func(s *Snapshot) *[]*networkingv1.WorkloadEntry { return &s.WorkloadEntries })),
-		networking("workloadgroups", into(func(s *Snapshot) *[]*networkingv1.WorkloadGroup { return &s.WorkloadGroups })),
-		networking("sidecars", into(func(s *Snapshot) *[]*networkingv1.Sidecar { return &s.Sidecars })),
-		security("requestauthentications", into(func(s *Snapshot) *[]*securityv1.RequestAuthentication { return &s.RequestAuthentications })),
-		security("authorizationpolicies", into(func(s *Snapshot) *[]*securityv1.AuthorizationPolicy { return &s.AuthorizationPolicies })),
-		security("peerauthentications", into(func(s *Snapshot) *[]*securityv1.PeerAuthentication { return &s.PeerAuthentications })),
-		authentication("policies", into(func(s *Snapshot) *[]*authv1alpha1.Policy { return &s.Policies })),
-		authentication("meshpolicies", into(func(s *Snapshot) *[]*authv1alpha1.MeshPolicy { return &s.MeshPolicies })),
+		typed(core, "namespaces", "", func(s *Snapshot) *[]*corev1.Namespace { return &s.Namespaces }),
+		typed(core, "services", "", func(s *Snapshot) *[]*corev1.Service { return &s.Services }),
+		typed(core, "serviceaccounts", "", func(s *Snapshot) *[]*corev1.ServiceAccount { return &s.ServiceAccounts }),
+		typed(core, "secrets", "", func(s *Snapshot) *[]*corev1.Secret { return &s.Secrets }),
+		typed(core, "configmaps", "metadata.name=istio", func(s *Snapshot) *[]*corev1.ConfigMap { return &s.ConfigMaps }),
+		typed(discovery, "endpointslices", "", func(s *Snapshot) *[]*discoveryv1.EndpointSlice { return &s.EndpointSlices }),
+		untyped(networking, "gateways", func(s *Snapshot) *[]*networkingv1.Gateway { return &s.Gateways }),
+		untyped(networking, "virtualservices", func(s *Snapshot) *[]*networkingv1.VirtualService { return &s.VirtualServices }),
+		untyped(networking, "destinationrules", func(s *Snapshot) *[]*networkingv1.DestinationRule { return &s.DestinationRules }),
+		untyped(networking, "serviceentries", func(s *Snapshot) *[]*networkingv1.ServiceEntry { return &s.ServiceEntries }),
+		untyped(networking, "workloadentries", func(s *Snapshot) *[]*networkingv1.WorkloadEntry { return &s.WorkloadEntries }),
+		untyped(networking, "workloadgroups", func(s *Snapshot) *[]*networkingv1.WorkloadGroup { return &s.WorkloadGroups }),
+		untyped(networking, "sidecars", func(s *Snapshot) *[]*networkingv1.Sidecar { return &s.Sidecars }),
+		untyped(security, "requestauthentications", func(s *Snapshot) *[]*securityv1.RequestAuthentication { return &s.RequestAuthentications }),
+		untyped(security, "authorizationpolicies", func(s *Snapshot) *[]*securityv1.AuthorizationPolicy { return &s.AuthorizationPolicies }),
+		untyped(security, "peerauthentications", func(s *Snapshot) *[]*securityv1.PeerAuthentication { return &s.PeerAuthentications }),
+		untyped(authentication, "policies", func(s *Snapshot) *[]*authv1alpha1.Policy { return &s.Policies }),
+		untyped(authentication, "meshpolicies", func(s *Snapshot) *[]*authv1alpha1.MeshPolicy { return &s.MeshPolicies }),
 	}
 }

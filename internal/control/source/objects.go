@@ -63,3 +63,25 @@ func kindOf(resource string) kind {
 	}
 	return kind{}
 }
+
+// Reuse replaces objects that are the same as in an older snapshot by the older
+// pointers, as Run does. It must be called before anybody else sees s.
+func (s *Snapshot) Reuse(old *Snapshot) {
+	for _, k := range kinds() {
+		before := map[string]metav1.Object{}
+		for _, o := range k.get(old) {
+			before[o.GetNamespace()+"/"+o.GetName()] = o
+		}
+		same := sameCore
+		if k.custom {
+			same = sameCustom
+		}
+		now := k.get(s)
+		for i, o := range now {
+			if b := before[o.GetNamespace()+"/"+o.GetName()]; b != nil && same(b, o) {
+				now[i] = b
+			}
+		}
+		k.put(s, now)
+	}
+}
