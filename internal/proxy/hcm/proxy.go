@@ -105,7 +105,9 @@ func (s *session) connect(r *route.Route) {
 func (s *session) established() bool {
 	x := &s.x
 	x.Response.Status, x.Response.ContentLength, x.Details = 200, 0, "connect"
-	_, err := s.w.Response(&x.Response, s.framing())
+	f := s.framing()
+	f.Close = false
+	_, err := s.w.Response(&x.Response, f)
 	if err == nil {
 		err = s.w.Flush()
 	}
