@@ -43,9 +43,13 @@ func local(r *bootstrapv3.LayeredRuntime) (l sidecar.Local, err error) {
 }
 
 // XDS gives "host:port" of the control plane, "" if there is none.
-func XDS(b *bootstrapv3.Bootstrap) string {
+func XDS(b *bootstrapv3.Bootstrap) string { return Address(b, sidecar.XDSCluster) }
+
+// Address gives "host:port" of the first endpoint of a static cluster, "" if there
+// is none.
+func Address(b *bootstrapv3.Bootstrap, cluster string) string {
 	for _, c := range b.GetStaticResources().GetClusters() {
-		if c.GetName() != sidecar.XDSCluster {
+		if c.GetName() != cluster {
 			continue
 		}
 		for _, l := range c.GetLoadAssignment().GetEndpoints() {

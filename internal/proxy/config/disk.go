@@ -105,6 +105,9 @@ func (s *Store) load(all []*discoveryv3.DeltaDiscoveryResponse) {
 			u.Resources = append(u.Resources, xds.Resource{Name: x.GetName(), Version: x.GetVersion(), Body: x.GetResource()})
 		}
 		s.Apply(u) // its refusals are logged
+		s.mu.Lock()
+		s.publish() // a filter may fetch keys from a cluster as soon as it is made
+		s.mu.Unlock()
 	}
 	s.mu.Lock()
 	for _, r := range all {

@@ -186,3 +186,6 @@ func blank(m protoreflect.Message) {
 		return true
 	})
 }
+
+// Redact hides keys and key sets in m, which it changes.
+func Redact(m proto.Message) error { return redact(m.ProtoReflect()) }

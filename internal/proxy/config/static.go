@@ -36,6 +36,7 @@ func (s *Store) Static(b *bootstrapv3.Bootstrap) error {
 			return strict.At(at, err)
 		}
 	}
+	s.publish() // a filter may fetch keys from them as soon as it is made
 	for i, l := range b.GetStaticResources().GetListeners() {
 		if l.GetName() == "" {
 			l = proto.CloneOf(l)

@@ -37,8 +37,9 @@ type Options struct {
 	Node *corev3.Node
 	Sink Sink
 	Log  *slog.Logger
-	// OnResponse, if set, is called after each response was answered.
-	OnResponse func()
+	// OnChange, if set, is called after each response was answered, and when the
+	// stream broke.
+	OnChange func()
 }
 
 // Client is one proxy's line to its control plane.
@@ -114,9 +115,16 @@ func (c *Client) attempt(ctx context.Context) (talked bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	defer c.changed()
 	defer c.connected.Store(false)
 	c.streams.Add(1)
 	return c.talk(stream)
+}
+
+func (c *Client) changed() {
+	if c.o.OnChange != nil {
+		c.o.OnChange()
+	}
 }
 
 type stream = discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesClient
@@ -152,9 +160,7 @@ func (c *Client) talk(s stream) (talked bool, err error) {
 		}
 		c.connected.Store(true)
 		c.responses.Add(1)
-		if c.o.OnResponse != nil {
-			c.o.OnResponse()
-		}
+		c.changed()
 	}
 }
 

@@ -1,0 +1,34 @@
+// Package app puts the proxy together: which filters there are, where identity,
+// keys and configuration come from, and in which order it starts and ends. It
+// holds no logic of its own.
+package app
+
+import (
+	"log/slog"
+	"time"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+)
+
+// Options say what to run.
+type Options struct {
+	Bootstrap *bootstrapv3.Bootstrap
+	// Notify, if set, is told how the proxy is whenever that changes.
+	Notify func(Notice)
+	Level  *slog.LevelVar
+	Log    *slog.Logger
+}
+
+// Notice is how the proxy is.
+type Notice struct {
+	Ready  bool
+	Config string // digest of the resources in force
+	Acked  bool   // the control plane is there and was answered
+}
+
+const (
+	// drainFor bounds how long requests in flight may take after SIGTERM.
+	drainFor = 5 * time.Second
+	// trimAfter is when what only the start needed is given back.
+	trimAfter = time.Second
+)

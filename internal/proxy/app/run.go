@@ -1,0 +1,240 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+
+	"github.com/usher-mesh/usher/internal/identity"
+	"github.com/usher-mesh/usher/internal/proxy/accesslog"
+	"github.com/usher-mesh/usher/internal/proxy/admin"
+	"github.com/usher-mesh/usher/internal/proxy/bootstrap"
+	"github.com/usher-mesh/usher/internal/proxy/bootstrap/sidecar"
+	"github.com/usher-mesh/usher/internal/proxy/config"
+	"github.com/usher-mesh/usher/internal/proxy/filter"
+	"github.com/usher-mesh/usher/internal/proxy/filter/cors"
+	"github.com/usher-mesh/usher/internal/proxy/filter/jwtauthn"
+	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
+	"github.com/usher-mesh/usher/internal/proxy/footprint"
+	"github.com/usher-mesh/usher/internal/proxy/listener"
+	"github.com/usher-mesh/usher/internal/proxy/metrics"
+	"github.com/usher-mesh/usher/internal/proxy/route"
+	"github.com/usher-mesh/usher/internal/proxy/snapshot"
+	"github.com/usher-mesh/usher/internal/proxy/upstream"
+	"github.com/usher-mesh/usher/internal/proxy/xds"
+)
+
+// proxy is one run.
+type proxy struct {
+	o       Options
+	local   sidecar.Local
+	log     *slog.Logger
+	started time.Time
+
+	own       *identity.Rotating // nil: the proxy has no identity
+	store     *config.Store
+	listeners *listeners
+	keys      *keySets
+	client    *xds.Client // nil: nobody configures the proxy
+	metrics   *metrics.Registry
+	access    *accesslog.Files
+	notices   chan struct{} // something may have changed
+	quit      context.CancelFunc
+	draining  sync.Once
+}
+
+// Validate compiles what the bootstrap holds and binds nothing.
+func Validate(o Options) error {
+	p, err := build(o)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	p.listeners.dry = true
+	return p.store.Static(o.Bootstrap)
+}
+
+// Run serves until ctx ends; requests in flight end first, for a bounded time.
+func Run(ctx context.Context, o Options) error {
+	p, err := build(o)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	ctx, p.quit = context.WithCancel(ctx)
+	defer p.quit()
+	if err := p.store.Static(o.Bootstrap); err != nil {
+		return err
+	}
+	if err := p.store.Load(); err != nil {
+		p.log.Warn("the last good configuration is not used", "error", err)
+	}
+	a, err := admin.Start(bootstrap.Admin(o.Bootstrap), p.local.AdminSocket, p.adminOptions())
+	if err != nil {
+		return err
+	}
+	var work sync.WaitGroup
+	if p.own != nil {
+		work.Go(func() { p.report("identity", p.own.Run(ctx)) })
+	}
+	if p.client != nil {
+		work.Go(func() {
+			select {
+			case <-p.own.Ready():
+				p.changed()
+				p.report("xds", p.client.Run(ctx))
+			case <-ctx.Done():
+			}
+		})
+	}
+	work.Go(func() { p.tell(ctx) })
+	p.changed()
+	<-ctx.Done()
+	p.log.Info("stopping")
+	p.drain()
+	work.Wait()
+	return a.Close()
+}
+
+func (p *proxy) report(what string, err error) {
+	if err != nil {
+		p.log.Error("a part of the proxy ended", "part", what, "error", err)
+	}
+}
+
+// build makes the parts and starts none.
+func build(o Options) (*proxy, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Level == nil {
+		o.Level = new(slog.LevelVar)
+	}
+	p := &proxy{o: o, local: bootstrap.Local(o.Bootstrap), log: o.Log, started: time.Now(), notices: make(chan struct{}, 1), access: &accesslog.Files{}}
+	if err := p.identity(); err != nil {
+		return nil, err
+	}
+	if p.local.AccessLog != "" {
+		f, err := os.OpenFile(p.local.AccessLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("access log: %w", err)
+		}
+		p.access.Stdout = f
+	}
+	p.metrics = metrics.New(p.self())
+	p.keys = newKeySets(p.snapshot, p.local.CacheDir, p.log)
+	filters := []filter.Factory{
+		cors.Factory(),
+		jwtauthn.Factory(jwtauthn.Options{Fetch: p.keys, Log: p.log, Now: time.Now}),
+		rbac.Factory(),
+	}
+	p.listeners = newListeners(listener.Options{
+		Filters: filters, Secrets: secrets{p}, Snapshot: p.snapshot, AccessLogs: p.access,
+		ProxyCredential: p.credential, Observe: p.metrics.Requests.Observe, Log: p.log, Now: time.Now,
+	})
+	clusters := upstream.Options{Secrets: secrets{p}, DialAllowed: notOwn(o.Bootstrap), Log: p.log, Now: time.Now}
+	so := config.Options{
+		Cluster:   func(m *clusterv3.Cluster) (*upstream.Cluster, error) { return upstream.Compile(m, clusters) },
+		Route:     func(m *routev3.RouteConfiguration) (*route.Table, error) { return route.Compile(m, filters) },
+		Listeners: p.listeners, Source: bootstrap.Source(o.Bootstrap), OnChange: p.changed, Log: p.log,
+	}
+	if p.own != nil {
+		so.Own = p.own
+	}
+	if p.local.CacheDir != "" {
+		so.File = filepath.Join(p.local.CacheDir, "config.pb")
+	}
+	p.store = config.New(so)
+	if addr := bootstrap.XDS(o.Bootstrap); o.Bootstrap.GetDynamicResources() != nil {
+		if p.own == nil {
+			return nil, errors.New("dynamic_resources need an identity: layered_runtime names none (token_file, root_file, ca)")
+		}
+		p.client = xds.New(xds.Options{
+			Addr: addr, TLS: identity.ClientTLS(p.own, []string{sidecar.ControlPlaneID(p.trust())}),
+			Node: p.node(), Sink: p.store, Log: p.log, OnChange: p.changed,
+		})
+	}
+	p.addMetrics()
+	return p, nil
+}
+
+func (p *proxy) snapshot() *snapshot.Snapshot { return p.store.Snapshot() }
+
+// credential is what clients of the outbound listener must show; "" refuses all.
+func (p *proxy) credential() string {
+	if p.local.Credential == "" {
+		return ""
+	}
+	return "usher:" + p.local.Credential
+}
+
+// changed has the supervisor told how the proxy is, soon.
+func (p *proxy) changed() {
+	select {
+	case p.notices <- struct{}{}:
+	default:
+	}
+}
+
+// tell tells the supervisor, and gives back memory once the start is over.
+func (p *proxy) tell(ctx context.Context) {
+	var last Notice
+	var trim <-chan time.Time
+	first := true
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-trim:
+			footprint.Trim()
+			continue
+		case <-p.notices:
+		}
+		n := p.notice()
+		if p.o.Notify != nil && (first || n != last) {
+			p.o.Notify(n)
+		}
+		if n.Ready && !last.Ready {
+			p.log.Info("ready", "after", time.Since(p.started).Round(time.Millisecond))
+		}
+		if n.Config != last.Config || n.Ready != last.Ready {
+			trim = time.After(trimAfter)
+		}
+		last, first = n, false
+	}
+}
+
+func (p *proxy) notice() Notice {
+	return Notice{Ready: p.ready(), Config: p.store.Digest(), Acked: p.acked()}
+}
+
+func (p *proxy) acked() bool { return p.client != nil && p.client.Connected() }
+
+// ready: there is configuration, and the identity that it needs.
+func (p *proxy) ready() bool {
+	if p.own != nil {
+		if _, err := p.own.Certificate(); err != nil {
+			return false
+		}
+	}
+	return p.store.Ready()
+}
+
+func (p *proxy) drain() { p.draining.Do(p.listeners.drain) }
+
+func (p *proxy) close() {
+	p.drain()
+	p.store.Close()
+	p.keys.close()
+	if err := p.access.Close(); err != nil {
+		p.log.Warn("access log", "error", err)
+	}
+}
