@@ -1,0 +1,165 @@
+package jwtauthn
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestProviderChecks(t *testing.T) {
+	const text = `
+providers: {p: {local_jwks: {inline_string: JWKS_one}, EXTRA}}
+rules: [{match: {prefix: /}, requires: {provider_name: p}}]
+`
+	const fails = "Jwt verification fails"
+	for _, c := range []struct{ extra, claims, want string }{
+		{"forward: true", `{"iss":"anybody"}`, "OK"},
+		{"forward: true", `{}`, "OK"},
+		{"issuer: i", `{}`, "Jwt issuer is not configured"},
+		{"require_expiration: true", `{}`, fails},
+		{"require_expiration: true", `{"exp":1700000001}`, "OK"},
+		{"max_lifetime: 60s", `{}`, fails},
+		{"max_lifetime: 60s", `{"exp":1700000060}`, "OK"},
+		{"max_lifetime: 60s", `{"exp":1700000061}`, fails},
+		{"subjects: {prefix: a}", `{"sub":"ab"}`, "OK"},
+		{"subjects: {prefix: a}", `{"sub":"b"}`, fails},
+		{"subjects: {prefix: a}", `{}`, fails},
+		{"clock_skew_seconds: 5", `{"exp":1699999995}`, "OK"},
+		{"clock_skew_seconds: 5", `{"exp":1699999994}`, "Jwt is expired"},
+		{"clock_skew_seconds: 0", `{"exp":1699999940}`, "OK"},
+	} {
+		f := newFilter(t, strings.Replace(text, "EXTRA", c.extra, 1), Options{})
+		if got := answer(f, get("/", bearer(token("one", c.claims)))); got != c.want {
+			t.Errorf("%s, %s: %q, want %q", c.extra, c.claims, got, c.want)
+		}
+	}
+}
+
+func TestProviderWithoutKeys(t *testing.T) {
+	f := newFilter(t, `
+providers: {p: {issuer: i}}
+rules: [{match: {prefix: /}, requires: {provider_name: p}}]`, Options{})
+	if got := answer(f, get("/", bearer(token("one", `{"iss":"i"}`)))); got != "Jwks doesn't have any valid public key" {
+		t.Error(got)
+	}
+}
+
+const remote = `
+providers:
+  p:
+    issuer: i
+    remote_jwks: {http_uri: {uri: "https://usher-jwks-mirror/jwks/x", cluster: usher-jwks-mirror, timeout: 5s}}
+    jwt_cache_config: {jwt_cache_size: 100}
+rules: [{match: {prefix: /}, requires: {provider_name: p}}]
+`
+
+func TestRemoteKeys(t *testing.T) {
+	keys := &fakeKeys{}
+	f := newFilter(t, remote, Options{Fetch: keys})
+	if len(keys.want) != 1 || keys.want[0].Cluster != "usher-jwks-mirror" || keys.want[0].Timeout != 5*time.Second {
+		t.Errorf("announced %v", keys.want)
+	}
+	one, rotated := token("one", `{"iss":"i"}`), token("rotated", `{"iss":"i"}`)
+	expect := func(what, tok, want string) {
+		t.Helper()
+		if got := answer(f, get("/", bearer(tok))); got != want {
+			t.Errorf("%s: %q, want %q", what, got, want)
+		}
+	}
+	expect("no keys", one, "Jwks remote fetch is failed")
+	keys.set = testKeys()["one"].set(t)
+	expect("keys are there", one, "OK")
+	expect("from the cache", one, "OK")
+	expect("kid that nobody has", rotated, "Jwks doesn't have key to match kid or alg from Jwt")
+	keys.next = testKeys()["rotated"].set(t)
+	expect("rotated: the first request passes", rotated, "OK")
+	expect("the old key is gone, the cache forgets", one, "Jwks doesn't have key to match kid or alg from Jwt")
+	keys.mu.Lock()
+	keys.set, keys.next = nil, nil
+	keys.mu.Unlock()
+	expect("keys are gone altogether", rotated, "Jwks remote fetch is failed")
+	if n := f.Stats().JWKSFetchFailed.Load(); n != 2 {
+		t.Errorf("%d failures counted", n)
+	}
+}
+
+// A token in the cache is refused when its time has come.
+func TestCacheAndTime(t *testing.T) {
+	now := testNow
+	f := newFilter(t, strings.Replace(basic, "audiences: [a]", "jwt_cache_config: {}", 1), Options{Now: func() time.Time { return now }})
+	tok := token("one", `{"iss":"i","exp":1700000100}`)
+	for _, c := range []struct {
+		after time.Duration
+		want  string
+	}{{0, "OK"}, {time.Minute, "OK"}, {160 * time.Second, "OK"}, {161 * time.Second, "Jwt is expired"}} {
+		now = testNow.Add(c.after)
+		if got := answer(f, get("/", bearer(tok))); got != c.want {
+			t.Errorf("after %v: %q, want %q", c.after, got, c.want)
+		}
+	}
+}
+
+func TestRefusedConfigurations(t *testing.T) {
+	provider := func(p string) string { return "providers: {p: {local_jwks: {inline_string: JWKS_one}, " + p + "}}" }
+	for _, c := range []struct{ text, want string }{
+		{`filter_state_rules: {name: x}`, "filter_state_rules: not supported"},
+		{`providers: {p: {local_jwks: {inline_string: "x"}}}`, `providers["p"].local_jwks: Provider 'p' in jwt_authn config has invalid local jwks: Jwks is an invalid JSON`},
+		{`providers: {p: {local_jwks: {environment_variable: X}}}`, `providers["p"].local_jwks.environment_variable: not supported`},
+		{`providers: {p: {local_jwks: {filename: /does/not/exist}}}`, `providers["p"].local_jwks.filename: `},
+		{remote, `providers["p"].remote_jwks: this proxy fetches no keys`},
+		{provider(`from_headers: [{name: "a b"}]`), `providers["p"].from_headers[0].name: "a b" is not a header name`},
+		{provider(`from_params: [""]`), `providers["p"].from_params[0]: empty`},
+		{provider(`subjects: {}`), `providers["p"].subjects.match_pattern: missing`},
+		{provider(`claim_to_headers: [{header_name: x}]`), `providers["p"].claim_to_headers[0].claim_name: exactly one`},
+		{provider(`forward_payload_header: "x:y"`), `providers["p"].forward_payload_header: "x:y" is not a header name`},
+		{`rules: [{requires: {}}]`, `rules[0].match: missing`},
+		{`rules: [{match: {prefix: /}, requires: {provider_name: q}}]`, `rules[0].requires.provider_name: Required provider ['q'] is not configured.`},
+		{`rules: [{match: {prefix: /}, requirement_name: q}]`, `rules[0].requirement_name: Wrong requirement_name: q. It should be one of []`},
+		{`rules: [{match: {prefix: /, grpc: {}}}]`, `rules[0].match.grpc: not supported`},
+		{`rules: [{match: {prefix: /, runtime_fraction: {default_value: {numerator: 1}}}}]`, `rules[0].match.runtime_fraction: not supported`},
+		{`requirement_map: {m: {requires_any: {requirements: [{provider_name: q}]}}}`, `requirement_map["m"].requires_any.requirements[0].provider_name: Required`},
+		{`requirement_map: {m: {extract_only_without_validation: {}}}`, `requirement_map["m"].extract_only_without_validation: not supported`},
+	} {
+		_, err := tryFilter(t, c.text, Options{}, "")
+		if err == nil || !strings.HasPrefix(err.Error(), c.want) {
+			t.Errorf("%s:\n got %v\nwant %s", c.text, err, c.want)
+		}
+	}
+}
+
+// No refusal's log line, answer or details hold the token.
+func TestTokensAreNotShown(t *testing.T) {
+	var log strings.Builder
+	f := newFilter(t, basic, Options{Log: jsonLog(&log)})
+	for _, claims := range []string{`{"iss":"i","aud":"a","exp":1}`, `{"iss":"evil\nissuer"}`, `{"iss":"i","aud":"hush"}`, `{`} {
+		tok := token("one", claims)
+		for _, x := range []string{tok, tok + "x", tok[:len(tok)-3]} {
+			rq := get("/?access_token="+x, bearer(x))
+			answer(f, rq)
+			body, _ := rq.Local()
+			shown := body + rq.Details + rq.Response.Header.Get("www-authenticate") + log.String()
+			for _, part := range strings.Split(tok, ".") {
+				if strings.Contains(shown, part) {
+					t.Fatalf("a section of the token is shown: %s", shown)
+				}
+			}
+		}
+	}
+	if s := log.String(); !strings.Contains(s, `evil\\nissuer`) || strings.Contains(s, "hush") {
+		t.Errorf("log: %s", s)
+	}
+	if n := strings.Count(log.String(), "\n"); n != maxRefusals {
+		t.Errorf("%d lines in one second", n)
+	}
+}
+
+func BenchmarkDecodeCached(b *testing.B) {
+	f := newFilter(b, strings.Replace(basic, "audiences: [a]", "jwt_cache_config: {}, forward: true, payload_in_metadata: payload", 1), Options{})
+	x := get("/", bearer(token("one", `{"iss":"i"}`)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if !f.Decode(x) {
+			b.Fatal("refused")
+		}
+	}
+}
