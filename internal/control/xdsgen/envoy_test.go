@@ -36,7 +36,7 @@ func TestEnvoy(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			model, _ := translate.New().Translate(snapshot(t, 1, file(a, "objects.yaml")))
+			model, _ := translate.New().Translate(snapshotOf(t, 1, file(a, "objects.yaml")))
 			set := xdsgen.New(options).Generate(model, proxy(t, file(a, "proxy.json")))
 			path := filepath.Join(t.TempDir(), "envoy.json")
 			if err := os.WriteFile(path, bootstrap(t, set), 0o600); err != nil {

@@ -44,7 +44,7 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			model, statuses := translate.New().Translate(snapshot(t, 1, file(a, "objects.yaml")))
+			model, statuses := translate.New().Translate(snapshotOf(t, 1, file(a, "objects.yaml")))
 			set := xdsgen.New(options).Generate(model, proxy(t, file(a, "proxy.json")))
 			validate(t, set)
 			got := map[string][]byte{"statuses.yaml": toYAML(t, statuses)}
@@ -114,7 +114,7 @@ func objects(t testing.TB, text []byte) []*unstructured.Unstructured {
 	return out
 }
 
-func snapshot(t testing.TB, generation uint64, text []byte) *source.Snapshot {
+func snapshotOf(t testing.TB, generation uint64, text []byte) *source.Snapshot {
 	t.Helper()
 	s, err := source.FromObjects(generation, objects(t, text))
 	if err != nil {

@@ -17,13 +17,12 @@ import (
 
 // manager is what one HTTP connection manager is made from.
 type manager struct {
-	stat     string
-	routes   routes
-	guards   []*hcmv3.HttpFilter // in front of the router, in order
-	mtls     bool                // the peers prove who they are
-	edge     bool                // a gateway's
-	inbound  bool
-	absolute bool // an HTTP proxy's
+	stat    string
+	routes  routes
+	guards  []*hcmv3.HttpFilter // in front of the router, in order
+	mtls    bool                // the peers prove who they are
+	edge    bool                // a gateway's
+	inbound bool
 }
 
 type routes func(*hcmv3.HttpConnectionManager)
@@ -85,7 +84,6 @@ func (m *manager) filter() *listenerv3.Filter {
 		UpgradeConfigs:            []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
 		ForwardClientCertDetails:  hcmv3.HttpConnectionManager_SANITIZE,
 		HttpFilters:               append(append([]*hcmv3.HttpFilter(nil), m.guards...), httpFilter("envoy.filters.http.router", &routerv3.Router{})),
-		HttpProtocolOptions:       &corev3.Http1ProtocolOptions{AllowAbsoluteUrl: wrapperspb.Bool(m.absolute)},
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{IdleTimeout: durationpb.New(idleTimeout)},
 	}
 	if m.inbound || m.edge {

@@ -169,7 +169,7 @@ func (g *Generator) outboundListener(p *mesh.Proxy, _ *Resource) *Resource {
 		l := &listenerv3.Listener{
 			Name: outboundName, Address: address(p.Outbound), TrafficDirection: corev3.TrafficDirection_OUTBOUND,
 			FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{
-				(&manager{stat: outboundName, routes: overRDS(outboundName), absolute: true}).filter(),
+				(&manager{stat: outboundName, routes: overRDS(outboundName)}).filter(),
 			}}},
 			Metadata: usherMetadata(map[string]*structpb.Value{"http_proxy": structpb.NewBoolValue(true)}),
 		}
