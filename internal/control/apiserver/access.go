@@ -14,7 +14,9 @@ import (
 
 // accessReview is the resource selfsubjectaccessreviews, which kubectl auth can-i
 // asks.
-type accessReview struct{ authorizer authorizer.UnconditionalAuthorizer }
+type accessReview struct {
+	authorizer authorizer.UnconditionalAuthorizer
+}
 
 var _ rest.Creater = &accessReview{}
 

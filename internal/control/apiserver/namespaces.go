@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
+	listers "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
@@ -34,6 +35,9 @@ type namespaceKeeper struct {
 	log      *slog.Logger
 	queue    workqueue.TypedRateLimitingInterface[string]
 	synced   []cache.InformerSynced
+
+	namespaces listers.NamespaceLister
+	accounts   listers.ServiceAccountLister
 }
 
 // newNamespaceKeeper watches by factory; run does the work.
@@ -42,6 +46,10 @@ func newNamespaceKeeper(client kubernetes.Interface, meta metadata.Interface, fa
 		client:   client,
 		metadata: meta,
 		log:      log,
+
+		namespaces: factory.Core().V1().Namespaces().Lister(),
+		accounts:   factory.Core().V1().ServiceAccounts().Lister(),
+
 		queue: workqueue.NewTypedRateLimitingQueue(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[string](50*time.Millisecond, 30*time.Second)),
 	}
@@ -76,15 +84,19 @@ func (k *namespaceKeeper) run(ctx context.Context) {
 	if !cache.WaitForCacheSync(ctx.Done(), k.synced...) {
 		return
 	}
+	// What is under way when ctx ends gets a moment to end by itself.
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
 	var wg sync.WaitGroup
 	for range keepers {
 		wg.Go(func() {
-			for k.next(ctx) {
+			for k.next(work) {
 			}
 		})
 	}
 	<-ctx.Done()
 	k.queue.ShutDown()
+	defer time.AfterFunc(time.Second, stop).Stop()
 	wg.Wait()
 }
 
@@ -106,7 +118,7 @@ func (k *namespaceKeeper) next(ctx context.Context) bool {
 }
 
 func (k *namespaceKeeper) keep(ctx context.Context, name string) error {
-	ns, err := k.client.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
+	ns, err := k.namespaces.Get(name)
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
@@ -114,6 +126,9 @@ func (k *namespaceKeeper) keep(ctx context.Context, name string) error {
 		return err
 	}
 	if ns.DeletionTimestamp == nil {
+		if _, err := k.accounts.ServiceAccounts(name).Get(defaultAccount); !apierrors.IsNotFound(err) {
+			return err
+		}
 		return ensureAccount(ctx, k.client, name)
 	}
 	if len(ns.Spec.Finalizers) == 0 {
@@ -122,6 +137,7 @@ func (k *namespaceKeeper) keep(ctx context.Context, name string) error {
 	if err := k.empty(ctx, name); err != nil {
 		return err
 	}
+	ns = ns.DeepCopy()
 	ns.Spec.Finalizers = nil
 	if _, err = k.client.CoreV1().Namespaces().Finalize(ctx, ns, metav1.UpdateOptions{}); apierrors.IsNotFound(err) {
 		return nil
@@ -131,12 +147,8 @@ func (k *namespaceKeeper) keep(ctx context.Context, name string) error {
 
 func ensureAccount(ctx context.Context, client kubernetes.Interface, namespace string) error {
 	accounts := client.CoreV1().ServiceAccounts(namespace)
-	_, err := accounts.Get(ctx, defaultAccount, metav1.GetOptions{})
-	if !apierrors.IsNotFound(err) {
-		return err
-	}
-	_, err = accounts.Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: defaultAccount}}, metav1.CreateOptions{})
-	if apierrors.IsAlreadyExists(err) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+	_, err := accounts.Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: defaultAccount}}, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		return nil
 	}
 	return err

@@ -8,6 +8,7 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	extapiserver "k8s.io/apiextensions-apiserver/pkg/apiserver"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -46,7 +47,8 @@ func (s *Server) serve(ctx, life context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if err := seedCRDs(ctx, stores, o.CRDs, time.Now()); err != nil {
+	stale, err := seedCRDs(ctx, stores, o.CRDs, time.Now())
+	if err != nil {
 		return err
 	}
 	kinds, err := builtin.New(scheme, stores)
@@ -73,7 +75,7 @@ func (s *Server) serve(ctx, life context.Context, o Options) error {
 		return err
 	}
 	s.run(life, api.GenericAPIServer, factory, keeper)
-	return prepare(ctx, loopback, client, o)
+	return prepare(ctx, loopback, client, stale)
 }
 
 // build makes the one generic server that serves everything.
@@ -143,11 +145,11 @@ func (s *Server) run(life context.Context, api *server.GenericAPIServer, factory
 }
 
 // prepare waits until the server is ready and makes what must be there.
-func prepare(ctx context.Context, loopback *clientrest.Config, client kubernetes.Interface, o Options) error {
+func prepare(ctx context.Context, loopback *clientrest.Config, client kubernetes.Interface, stale []*apiextensionsv1.CustomResourceDefinition) error {
 	if err := awaitReady(ctx, client); err != nil {
 		return err
 	}
-	if err := installCRDs(ctx, loopback, o.CRDs); err != nil {
+	if err := updateCRDs(ctx, loopback, stale); err != nil {
 		return err
 	}
 	for _, ns := range []string{"default", rootNamespace} {

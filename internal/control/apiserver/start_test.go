@@ -6,11 +6,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apiextensions-apiserver/pkg/client/clientset/clientset"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -139,5 +141,102 @@ func TestStartTwice(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Logf("close %d: %v", i, time.Since(begin).Round(time.Millisecond))
+	}
+}
+
+func TestFailedStart(t *testing.T) {
+	spoil := map[string]func(t *testing.T, o *Options){
+		"damaged database": func(t *testing.T, o *Options) {
+			db := filepath.Join(o.EtcdDir, "member", "snap")
+			if err := os.MkdirAll(db, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(db, "db"), []byte("no database"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"bad key": func(t *testing.T, o *Options) {
+			if err := os.MkdirAll(o.PKIDir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(o.PKIDir, "admin.key"), []byte("no key"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"long socket": func(t *testing.T, o *Options) { o.SocketDir = filepath.Join(o.SocketDir, strings.Repeat("x", 100)) },
+		"bad CRD":     func(t *testing.T, o *Options) { o.CRDs[0].Spec.Versions[0].Schema = nil },
+	}
+	names := map[string]string{"damaged database": "etcd", "bad key": "admin.key", "long socket": "107 bytes", "bad CRD": "widgets.networking.istio.io"}
+	for what, do := range spoil {
+		t.Run(what, func(t *testing.T) {
+			o := testOptions(t, home(t))
+			do(t, &o)
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			s, err := Start(ctx, o)
+			if err == nil {
+				s.Close()
+				t.Fatal("started")
+			}
+			if !strings.Contains(err.Error(), names[what]) {
+				t.Errorf("error does not name %s: %v", names[what], err)
+			}
+			if _, err := o.Listener.Accept(); err == nil {
+				t.Error("the listener is open")
+			}
+		})
+	}
+}
+
+func TestChangedCRD(t *testing.T) {
+	dir := home(t)
+	startServer(t, testOptions(t, dir)).Close()
+	o := testOptions(t, dir)
+	props := o.CRDs[0].Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"].Properties
+	props["weight"] = apiextensionsv1.JSONSchemaProps{Type: "integer"}
+	s := startServer(t, o)
+	set, err := clientset.NewForConfig(s.AdminConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	crd, err := set.ApiextensionsV1().CustomResourceDefinitions().Get(t.Context(), o.CRDs[0].Name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"].Properties["weight"].Type; got != "integer" || crd.Generation != 2 {
+		t.Errorf("weight is %q, generation %d", got, crd.Generation)
+	}
+	s.Close()
+	s = startServer(t, o2(t, o, dir))
+	set, err = clientset.NewForConfig(s.AdminConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := set.ApiextensionsV1().CustomResourceDefinitions().Get(t.Context(), o.CRDs[0].Name, metav1.GetOptions{})
+	if err != nil || again.ResourceVersion != crd.ResourceVersion {
+		t.Errorf("written without a change: %v", err)
+	}
+}
+
+// o2 is o with a listener of its own.
+func o2(t *testing.T, o Options, dir string) Options {
+	n := testOptions(t, dir)
+	n.CRDs = o.CRDs
+	return n
+}
+
+// TestLeaks starts and stops until what stays behind is known not to grow.
+func TestLeaks(t *testing.T) {
+	dir := home(t)
+	var counts []int
+	for range 3 {
+		s := startServer(t, testOptions(t, dir))
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		counts = append(counts, runtime.NumGoroutine())
+	}
+	if counts[2] > counts[0]+5 {
+		t.Errorf("goroutines after each stop: %v", counts)
 	}
 }

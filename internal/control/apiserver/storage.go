@@ -1,6 +1,8 @@
 package apiserver
 
 import (
+	"errors"
+
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
@@ -52,10 +54,16 @@ func newStorages(endpoint string, scheme *runtime.Scheme, c *server.Config) (*st
 		return o.CreateRESTOptionsGetter(&options.SimpleStorageFactory{StorageConfig: o.StorageConfig}, nil)
 	}
 	codecs := serializer.NewCodecFactory(scheme)
+	compact, ok := runtime.SerializerInfoForMediaType(extapiserver.Codecs.SupportedMediaTypes(), runtime.ContentTypeProtobuf)
+	if !ok {
+		return nil, errors.New("no protobuf encoding of custom resource definitions")
+	}
 	s := &storages{
 		builtin: getter(codecs.LegacyCodec(corev1.SchemeGroupVersion, discoveryv1.SchemeGroupVersion)),
-		crds:    getter(extapiserver.Codecs.LegacyCodec(apiextensionsv1.SchemeGroupVersion)),
-		custom:  extoptions.NewCRDRESTOptionsGetter(*base, nil, c.StorageObjectCountTracker),
+		// CRDs are large, and read as a whole at each start.
+		crds: getter(extapiserver.Codecs.CodecForVersions(compact.Serializer, extapiserver.Codecs.UniversalDeserializer(),
+			apiextensionsv1.SchemeGroupVersion, runtime.InternalGroupVersioner)),
+		custom: extoptions.NewCRDRESTOptionsGetter(*base, nil, c.StorageObjectCountTracker),
 	}
 	c.RESTOptionsGetter = s
 	return s, nil

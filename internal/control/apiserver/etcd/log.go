@@ -42,13 +42,18 @@ func (c slogCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.Chec
 func (c slogCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	level := slog.LevelWarn
 	switch {
-	case c.quiet.Load() && e.Level <= zapcore.ErrorLevel:
+	case (c.quiet.Load() || firstStart(e.Message)) && e.Level <= zapcore.ErrorLevel:
 		level = slog.LevelDebug
 	case e.Level >= zapcore.ErrorLevel:
 		level = slog.LevelError
 	}
 	c.log.Log(context.Background(), level, e.Message, attrs(fields)...)
 	return nil
+}
+
+// firstStart is what etcd says of every new folder, shortly after it is ready.
+func firstStart(message string) bool {
+	return message == "Failed to detect schema version" || message == "failed to update storage version"
 }
 
 func (c slogCore) Sync() error { return nil }
