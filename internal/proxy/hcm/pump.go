@@ -62,11 +62,11 @@ func (p *pump) finished() bool {
 
 // timedBody moves the deadlines of both sides with each read.
 type timedBody struct {
-	s      *session
-	body   io.Reader
-	conn   *upstream.Conn
-	idle   time.Duration
-	n      int64
+	s    *session
+	body io.Reader
+	conn *upstream.Conn
+	idle time.Duration
+	n    int64
 }
 
 // Buffered lets the writer see what is at hand.

@@ -174,7 +174,7 @@ func (b *Body) line(limit int) ([]byte, error) {
 // the trailers (RFC 9112, 7.1).
 func (b *Body) chunk() error {
 	if b.started {
-		if l, err := b.line(0); err != nil {
+		if l, err := b.line(1); err != nil {
 			if err == errChunkExt || err == errLineEnd {
 				return errChunkEnd
 			}

@@ -1,0 +1,68 @@
+package listener_test
+
+import (
+	"net"
+	"testing"
+)
+
+// answering is an upstream that costs nothing: it answers each read with the same
+// bytes.
+func answering(b testing.TB, text string) string {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { ln.Close() })
+	answer := []byte(text)
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				buf := make([]byte, 64<<10)
+				for {
+					if _, err := c.Read(buf); err != nil {
+						return
+					}
+					c.Write(answer)
+				}
+			}()
+		}
+	}()
+	return ln.Addr().String()
+}
+
+const benchAnswer = "HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Tue, 24 Nov 2026 04:00:00 GMT\r\nContent-Type: text/html\r\nContent-Length: 12\r\nConnection: keep-alive\r\nETag: \"x\"\r\nAccept-Ranges: bytes\r\n\r\nhello world\n"
+
+func benchHop(b *testing.B, addr string) {
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	buf := make([]byte, 4096)
+	request := []byte("GET / HTTP/1.1\r\nHost: 127.0.0.1:9120\r\nUser-Agent: wrk\r\n\r\n")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.Write(request); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := c.Read(buf); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkPlain is one hop over loopback, client and upstream included.
+func BenchmarkPlain(b *testing.B) {
+	p := newProxy(b, nil)
+	p.cluster(staticCluster("up", answering(b, benchAnswer), ""))
+	p.start(plainListener(""))
+	benchHop(b, p.addr)
+}
+
+// BenchmarkDirect is the same without the proxy: the difference is its cost.
+func BenchmarkDirect(b *testing.B) { benchHop(b, answering(b, benchAnswer)) }
