@@ -1,7 +1,6 @@
 package jose
 
-// Kind is the class of a failure. Its text is what a client sees, and its number
-// what Envoy's failed_status_in_metadata has as "code".
+// Kind is the class of a failure. Its text is what a client sees.
 type Kind uint8
 
 // The kinds, in the order and with the texts of Envoy's jwt_authn filter. The
@@ -89,4 +88,15 @@ func (k Kind) String() string {
 		return kindTexts[k]
 	}
 	return kindTexts[VerificationFailed]
+}
+
+// Code is the number that Envoy's failed_status_in_metadata has for the kind.
+func (k Kind) Code() int {
+	switch k {
+	case FetchFailed: // Envoy has more kinds of bad keys before it
+		return 40
+	case CritUnsupported: // not Envoy's
+		return 1000
+	}
+	return int(k)
 }

@@ -162,6 +162,9 @@ func (v *providerVerifier) judgeClaims(r *request, t *jose.Token) error {
 	if err := t.CheckTimes(r.now, p.skew); err != nil {
 		return err
 	}
+	if err := v.audiences.Check(t); err != nil {
+		return err
+	}
 	if p.subjects != nil && !p.subjects(t.Subject) {
 		return &jose.Error{Kind: jose.VerificationFailed, Detail: "the subject is not allowed"}
 	}
@@ -173,7 +176,7 @@ func (v *providerVerifier) judgeClaims(r *request, t *jose.Token) error {
 			return &jose.Error{Kind: jose.VerificationFailed, Detail: "exp is further away than max_lifetime"}
 		}
 	}
-	return v.audiences.Check(t)
+	return nil
 }
 
 // keys gives the keys in force; kid is the one that is wanted.

@@ -24,6 +24,7 @@ rules: [{match: {prefix: /}, requires: {provider_name: p}}]
 		{"subjects: {prefix: a}", `{"sub":"ab"}`, "OK"},
 		{"subjects: {prefix: a}", `{"sub":"b"}`, fails},
 		{"subjects: {prefix: a}", `{}`, fails},
+		{"audiences: [q], subjects: {prefix: a}, max_lifetime: 60s", `{"sub":"b"}`, "Audiences in Jwt are not allowed"},
 		{"clock_skew_seconds: 5", `{"exp":1699999995}`, "OK"},
 		{"clock_skew_seconds: 5", `{"exp":1699999994}`, "Jwt is expired"},
 		{"clock_skew_seconds: 0", `{"exp":1699999940}`, "OK"},

@@ -1,6 +1,7 @@
 package jwtauthn
 
 import (
+	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
@@ -85,13 +86,14 @@ func quote(s string) string {
 	return string(b)
 }
 
-// note writes a provider's failed_status_in_metadata.
+// note writes a provider's failed_status_in_metadata. A token that is missing has
+// failed nothing.
 func (p *provider) note(r *request, err error) {
-	if p.output.failedKey == "" {
+	kind := jose.KindOf(err)
+	if p.output.failedKey == "" || kind == jose.Missing {
 		return
 	}
-	kind := jose.KindOf(err)
 	r.failed = append(r.failed, metadataItem{p.output.failedKey, map[string]any{
-		"code": strconv.Itoa(int(kind)), "message": kind.String(),
+		"code": json.Number(strconv.Itoa(kind.Code())), "message": kind.String(),
 	}})
 }

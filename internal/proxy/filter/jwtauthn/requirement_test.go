@@ -1,6 +1,7 @@
 package jwtauthn
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -68,7 +69,7 @@ func TestFailedStatus(t *testing.T) {
 	x := get("/", bearer(token("one", `{"iss":"i","exp":1}`)))
 	answer(f, x)
 	m, _ := x.Metadata[Namespace]["failed"].(map[string]any)
-	if m["message"] != "Jwt is expired" || m["code"] != "3" {
+	if m["message"] != "Jwt is expired" || m["code"] != json.Number("3") {
 		t.Errorf("%v", x.Metadata)
 	}
 }
