@@ -1,0 +1,164 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/usher-mesh/usher/internal/control/mirror"
+	"github.com/usher-mesh/usher/internal/control/source"
+	"github.com/usher-mesh/usher/internal/control/status"
+	"github.com/usher-mesh/usher/internal/control/translate"
+	"github.com/usher-mesh/usher/internal/control/xds"
+	"github.com/usher-mesh/usher/internal/control/xdsgen"
+	"github.com/usher-mesh/usher/internal/mesh"
+)
+
+// pipeline takes each snapshot through translation to proxies, key sets and
+// status.
+type pipeline struct {
+	o          Options
+	log        *slog.Logger
+	translator *translate.Translator
+	generator  *xdsgen.Generator
+	mirror     *mirror.Mirror
+	xds        *xds.Server
+	status     *status.Writer
+
+	model   atomic.Pointer[mesh.Model]
+	keys    chan struct{} // a key set's state may have changed
+	ready   sync.Once
+	seconds prometheus.Histogram
+	objects prometheus.Gauge
+}
+
+func newPipeline(o Options, g *xdsgen.Generator) *pipeline {
+	return &pipeline{
+		o: o, log: o.Log.With("part", "pipeline"), translator: translate.New(), generator: g,
+		keys: make(chan struct{}, 1),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "usher", Name: "translate_seconds", Help: "From a snapshot to its model at the xDS server.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1},
+		}),
+		objects: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: "usher", Name: "objects", Help: "Objects of the mesh's API that the newest model was made from.",
+		}),
+	}
+}
+
+func (p *pipeline) attach(m *mirror.Mirror, x *xds.Server, s *status.Writer) {
+	p.mirror, p.xds, p.status = m, x, s
+}
+
+func (p *pipeline) collectors() []prometheus.Collector {
+	return []prometheus.Collector{p.seconds, p.objects}
+}
+
+func (p *pipeline) run(ctx context.Context) error {
+	return source.Run(ctx, p.o.Config, source.Options{Log: p.o.Log.With("part", "source")}, p.take)
+}
+
+// take is one turn. The mirror learns of key sets before proxies that may ask for
+// them.
+func (p *pipeline) take(s *source.Snapshot) {
+	begin := time.Now()
+	model, statuses := p.translator.Translate(s)
+	p.model.Store(model)
+	p.mirror.Set(model.KeySets)
+	p.xds.Update(model)
+	took := time.Since(begin)
+	p.seconds.Observe(took.Seconds())
+	p.objects.Set(float64(len(statuses)))
+	p.log.Debug("a new model", "generation", model.Generation, "objects", len(statuses), "took", took)
+	p.status.Set(model.Generation, statuses)
+	p.keysChanged()
+	p.ready.Do(func() {
+		if p.o.Ready != nil {
+			p.o.Ready()
+		}
+	})
+}
+
+// resolve gives the endpoints of a mesh service to the mirror.
+func (p *pipeline) resolve(hostport string) ([]netip.AddrPort, bool) {
+	m := p.model.Load()
+	host, port, err := net.SplitHostPort(hostport)
+	if m == nil || err != nil {
+		return nil, false
+	}
+	s := m.Service(host)
+	if s == nil {
+		return nil, false
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return nil, true
+	}
+	if i := s.Port(uint16(n)); i >= 0 {
+		return s.Addresses(i), true
+	}
+	return nil, true
+}
+
+func (p *pipeline) keysChanged() {
+	select {
+	case p.keys <- struct{}{}:
+	default:
+	}
+}
+
+// Keys older than this are warned of, as they are looked at now and then.
+const (
+	oldKeys  = time.Hour
+	keysTick = 5 * time.Minute
+)
+
+// warn puts what is wrong with key sets into the status of the objects that name
+// them.
+func (p *pipeline) warn(ctx context.Context) error {
+	tick := time.NewTicker(keysTick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-p.keys:
+		case <-tick.C:
+		}
+		p.status.Warn(p.warnings(time.Now()))
+	}
+}
+
+func (p *pipeline) warnings(now time.Time) map[mesh.Ref][]string {
+	m := p.model.Load()
+	if m == nil {
+		return nil
+	}
+	found := map[string][]string{} // by URI
+	for _, s := range p.mirror.States() {
+		switch {
+		case s.LastError != "" && s.Keys == 0:
+			found[s.URI] = append(found[s.URI], fmt.Sprintf("key set %s: there are no keys, so tokens are refused: %s", s.URI, s.LastError))
+		case s.LastError != "" && now.Sub(s.Fetched) >= oldKeys:
+			found[s.URI] = append(found[s.URI], fmt.Sprintf("key set %s: no good fetch since %s: %s", s.URI, s.Fetched.UTC().Format(time.RFC3339), s.LastError))
+		}
+		for _, w := range s.Warnings {
+			found[s.URI] = append(found[s.URI], fmt.Sprintf("key set %s: %s", s.URI, w))
+		}
+	}
+	out := map[mesh.Ref][]string{}
+	for _, k := range m.KeySets {
+		for _, ref := range k.Owners {
+			out[ref] = append(out[ref], found[k.URI]...)
+		}
+	}
+	return out
+}
