@@ -4,6 +4,13 @@
 // what a good token says into headers and metadata. What a good token is, package
 // jose knows; where remote keys come from, whoever implements KeySets.
 //
-// Where it differs from Envoy, it refuses more: the whole list stands in
-// docs/design of the project, the reasons beside the code.
+// Where it differs from Envoy on purpose:
+//   - tokens are read strictly (package jose), a header's prefix stands at the start
+//     of its value, and the scheme of Authorization may be in any case;
+//   - every value of a parameter or cookie is a token to judge, not the first alone;
+//   - beside allow_missing no good token lets a bad one through;
+//   - forward false takes the token out of cookies too, and other parameters stay
+//     byte for byte;
+//   - the challenge's realm has no query and is a proper quoted-string;
+//   - claims to headers: numbers as JSON has them, lists and objects too.
 package jwtauthn
