@@ -44,7 +44,9 @@ func (c *conn) setIdle(idle bool) {
 }
 
 func (c *conn) serve() {
-	s := c.l.spec.Load()
+	s := c.l.use()
+	c.spec = s
+	defer func() { c.spec.release() }()
 	c.facts.local = addrPort(c.raw.LocalAddr())
 	var first []byte
 	if s.inspect {
@@ -54,7 +56,7 @@ func (c *conn) serve() {
 		}
 		c.facts.transport, c.facts.sni, c.facts.alpn, first = in.transport, in.sni, in.alpn, in.first
 	}
-	c.spec, c.chain = s, s.find(c.facts)
+	c.chain = s.find(c.facts)
 	if c.chain == nil {
 		s.log.Debug("no filter chain for the connection", "listener", s.Name, "transport", c.facts.transport)
 		return
@@ -107,9 +109,10 @@ func (c *conn) current() *hcm.Manager {
 	if c.l.ctx.Err() != nil {
 		return nil
 	}
-	s := c.l.spec.Load()
-	if s != c.spec {
-		c.spec, c.chain = s, c.again(s)
+	if c.l.spec.Load() != c.spec {
+		c.spec.release()
+		c.spec = c.l.use()
+		c.chain = c.again(c.spec)
 	}
 	if c.chain == nil {
 		return nil

@@ -66,9 +66,24 @@ func (l *Listener) Swap(s *Spec) error {
 	if old := l.spec.Load(); old.Address != s.Address {
 		return fmt.Errorf("listener %s: bound to %s, not %s", s.Name, old.Address, s.Address)
 	}
-	l.spec.Store(s)
+	old := l.spec.Swap(s)
 	l.wake()
+	if old != s {
+		old.retire()
+	}
 	return nil
+}
+
+// use gives the spec in force, counted as used until it is released.
+func (l *Listener) use() *Spec {
+	for {
+		s := l.spec.Load()
+		s.users.Add(1)
+		if l.spec.Load() == s {
+			return s
+		}
+		s.release()
+	}
 }
 
 // wake makes idle connections look at what is in force.
@@ -93,6 +108,7 @@ func (l *Listener) Drain(ctx context.Context) error {
 	go func() { l.wg.Wait(); close(done) }()
 	select {
 	case <-done:
+		l.spec.Load().retire()
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -114,6 +130,7 @@ func (l *Listener) Close() {
 	}
 	l.mu.Unlock()
 	l.wg.Wait()
+	l.spec.Load().retire()
 }
 
 // Bounds of the wait after a failure to accept (too many open files).

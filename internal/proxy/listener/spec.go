@@ -3,6 +3,8 @@ package listener
 import (
 	"log/slog"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/usher-mesh/usher/internal/proxy/accesslog"
@@ -44,10 +46,32 @@ type Spec struct {
 	max      int
 	log      *slog.Logger
 	deny     bool
+
+	users   atomic.Int64 // connections that ask its chains
+	retired atomic.Bool  // another spec took its place
+	once    sync.Once
 }
 
-// Close releases what the filters of the spec hold, once nobody uses it.
-func (s *Spec) Close() {
+// release is called by a connection that does not ask the spec any more.
+func (s *Spec) release() {
+	if s.users.Add(-1) == 0 && s.retired.Load() {
+		s.Close()
+	}
+}
+
+// retire closes the spec when its last connection has left it.
+func (s *Spec) retire() {
+	s.retired.Store(true)
+	if s.users.Load() == 0 {
+		s.Close()
+	}
+}
+
+// Close releases what the filters of a spec hold: for one that was never put in
+// force. Listeners close theirs themselves.
+func (s *Spec) Close() { s.once.Do(s.close) }
+
+func (s *Spec) close() {
 	for _, c := range append(s.chains, s.fallback) {
 		if c != nil && c.http != nil {
 			c.http.Close()

@@ -1,0 +1,215 @@
+package route
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	"sigs.k8s.io/yaml"
+
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
+)
+
+func compile(t testing.TB, text string) (*Table, error) {
+	t.Helper()
+	j, err := yaml.YAMLToJSON([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := new(routev3.RouteConfiguration)
+	if err := protojson.Unmarshal(j, m); err != nil {
+		t.Fatal(err)
+	}
+	return Compile(m, nil)
+}
+
+func request(method, authority, path string, headers ...string) *exchange.Exchange {
+	x := new(exchange.Exchange)
+	x.Request.Method, x.Request.Authority, x.Request.Path, x.Request.Scheme = method, authority, path, "http"
+	for _, h := range headers {
+		n, v, _ := strings.Cut(h, ":")
+		x.Request.Header.Add(n, v)
+	}
+	return x
+}
+
+func TestLookup(t *testing.T) {
+	table, err := compile(t, `
+virtual_hosts:
+- {name: exact, domains: ["a.com", "a.com:8080"], routes: [
+    {name: header, match: {prefix: /, headers: [{name: x, string_match: {exact: 'y'}}]}, direct_response: {status: 200}},
+    {name: absent, match: {prefix: /absent, headers: [{name: z, present_match: false}]}, direct_response: {status: 200}},
+    {name: inverted, match: {prefix: /inv, headers: [{name: z, string_match: {exact: q}, invert_match: true}]}, direct_response: {status: 200}},
+    {name: query, match: {prefix: /, query_parameters: [{name: q, string_match: {prefix: a}}]}, direct_response: {status: 200}},
+    {name: path, match: {path: /p}, direct_response: {status: 200}},
+    {name: separated, match: {path_separated_prefix: /s}, direct_response: {status: 200}},
+    {name: regex, match: {safe_regex: {regex: "/r[0-9]+"}}, direct_response: {status: 200}},
+    {name: fold, match: {prefix: /FOLD, case_sensitive: false}, direct_response: {status: 200}},
+    {name: prefix, match: {prefix: /pre}, direct_response: {status: 200}}]}
+- {name: suffix, domains: ["*.b.com"], routes: [{name: suffix, match: {prefix: /}, direct_response: {status: 200}}]}
+- {name: longer, domains: ["*.c.b.com"], routes: [{name: longer, match: {prefix: /}, direct_response: {status: 200}}]}
+- {name: prefixed, domains: ["p.*"], routes: [{name: prefixed, match: {prefix: /}, direct_response: {status: 200}}]}
+- {name: any, domains: ["*"], routes: [{name: any, match: {prefix: /}, direct_response: {status: 200}}]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		x    *exchange.Exchange
+		want string
+	}{
+		{request("GET", "a.com", "/", "x:y"), "header"},
+		{request("GET", "A.COM", "/", "x:y"), "header"},
+		{request("GET", "a.com:8080", "/", "x:y"), "header"},
+		{request("GET", "a.com", "/", "x:n"), ""},
+		{request("GET", "a.com", "/absent"), "absent"},
+		{request("GET", "a.com", "/absent", "z:1"), ""},
+		{request("GET", "a.com", "/inv", "z:1"), "inverted"},
+		{request("GET", "a.com", "/inv", "z:q"), ""},
+		{request("GET", "a.com", "/inv"), ""},
+		{request("GET", "a.com", "/?q=abc"), "query"},
+		{request("GET", "a.com", "/?%71=%61bc"), "query"},
+		{request("GET", "a.com", "/?q=b"), ""},
+		{request("GET", "a.com", "/p?x"), "path"},
+		{request("GET", "a.com", "/p/"), ""},
+		{request("GET", "a.com", "/s"), "separated"},
+		{request("GET", "a.com", "/s/t"), "separated"},
+		{request("GET", "a.com", "/st"), ""},
+		{request("GET", "a.com", "/r12"), "regex"},
+		{request("GET", "a.com", "/r12/"), ""},
+		{request("GET", "a.com", "/fold/x"), "fold"},
+		{request("GET", "a.com", "/prefix"), "prefix"},
+		{request("GET", "x.b.com", "/"), "suffix"},
+		{request("GET", "x.c.b.com", "/"), "longer"},
+		{request("GET", "b.com", "/"), "any"},
+		{request("GET", "p.org", "/"), "prefixed"},
+		{request("GET", "other", "/"), "any"},
+		{request("CONNECT", "other", ""), ""},
+	} {
+		got := ""
+		if r := table.Lookup(tt.x, ""); r != nil {
+			got = r.Name
+		}
+		if got != tt.want {
+			t.Errorf("%s %s %s %v: %q, want %q", tt.x.Request.Method, tt.x.Request.Authority, tt.x.Request.Path, tt.x.Request.Header.Fields(), got, tt.want)
+		}
+	}
+}
+
+// TestIndex holds that the index finds what a walk over all routes finds.
+func TestIndex(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("virtual_hosts:\n- name: v\n  domains: ['*']\n  routes:\n")
+	for i := range 300 {
+		kind := [...]string{"prefix: /%d", "path: /%d", "safe_regex: {regex: '/%d.'}", "path_separated_prefix: /%d"}[i%4]
+		fmt.Fprintf(&b, "  - {name: r%d, match: {"+kind+"}, direct_response: {status: 200}}\n", i, i%37)
+	}
+	table, err := compile(t, b.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := table.any
+	for i := range 400 {
+		path := fmt.Sprintf("/%d", i)
+		x := request("GET", "a", path)
+		var want *Route
+		for _, r := range v.routes {
+			if r.matches(x, path, "") {
+				want = r
+				break
+			}
+		}
+		if got := v.lookup(x); got != want {
+			t.Errorf("%s: %v, want %v", path, got, want)
+		}
+	}
+}
+
+func TestRefused(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{"vhds: {}", "vhds: not supported"},
+		{"virtual_hosts: [{name: v, domains: []}]", "virtual_hosts[0].domains: empty"},
+		{"virtual_hosts: [{name: v, domains: [a, A]}]", `virtual_hosts[0].domains[1]: "A" is there already`},
+		{"virtual_hosts: [{name: v, domains: ['*'], require_tls: ALL}]", "virtual_hosts[0].require_tls: not supported"},
+		{"virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, route: {cluster: a, hash_policy: [{terminal: true}]}}]}]",
+			"virtual_hosts[0].routes[0].route.hash_policy: not supported"},
+		{"virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}}]}]", "virtual_hosts[0].routes[0].action: missing"},
+		{"virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /, grpc: {}}, route: {cluster: a}}]}]", "virtual_hosts[0].routes[0].match.grpc: not supported"},
+		{"virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {safe_regex: {regex: '('}}, route: {cluster: a}}]}]",
+			"virtual_hosts[0].routes[0].match.safe_regex: error parsing regexp: missing closing ): `^(?s:()$`"},
+		{"request_headers_to_add: [{header: {key: a, value: '%REQ(x)%'}}]", "request_headers_to_add[0].header.value: formatters: not supported"},
+		{"request_headers_to_add: [{header: {key: a, value: \"x\\r\\ny\"}}]", "request_headers_to_add[0].header.value: holds a control character"},
+		{"virtual_hosts: [{name: v, domains: ['*'], typed_per_filter_config: {f: {'@type': type.googleapis.com/google.protobuf.Empty}}}]",
+			"virtual_hosts[0].typed_per_filter_config[f]: type.googleapis.com/google.protobuf.Empty: not supported"},
+	} {
+		if _, err := compile(t, tt.text); err == nil || err.Error() != tt.want {
+			t.Errorf("%s:\n%v, want\n%s", tt.text, err, tt.want)
+		}
+	}
+}
+
+func TestRewrite(t *testing.T) {
+	for _, tt := range []struct{ match, action, path, wantPath, wantHost, wantOriginal string }{
+		{"prefix: /a", "prefix_rewrite: /b", "/a/c?q", "/b/c?q", "h", "/a/c?q"},
+		{"prefix: /a", "path_rewrite: /b", "/a/c?q", "/b?q", "h", "/a/c?q"},
+		{"prefix: /", "regex_rewrite: {pattern: {regex: '^/(.*)/x'}, substitution: '/y/\\1$'}", "/v/x?q", "/y/v$?q", "h", "/v/x?q"},
+		{"prefix: /", "host_rewrite_literal: other", "/a", "/a", "other", ""},
+		{"prefix: /", "host_rewrite_header: x-h", "/a", "/a", "named", ""},
+		{"prefix: /a", "prefix_rewrite: /b", "/a?access_token=s3cret&%61ccess_token=t0o", "/b?access_token=s3cret&%61ccess_token=t0o", "h", "/a?access_token=[redacted]&%61ccess_token=[redacted]"},
+	} {
+		table, err := compile(t, "virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {"+tt.match+"}, route: {cluster: c, "+tt.action+"}}]}]")
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := request("GET", "h", tt.path, "x-h:named")
+		x.Redact([]exchange.Secret{{Kind: exchange.SecretParam, Name: "access_token"}})
+		r := table.Lookup(x, "")
+		r.Rewrite(x, r.Forward.Choose(x))
+		if x.Request.Path != tt.wantPath || x.Request.Authority != tt.wantHost || x.Request.Header.Get("x-envoy-original-path") != tt.wantOriginal {
+			t.Errorf("%s: %q %q %q", tt.action, x.Request.Path, x.Request.Authority, x.Request.Header.Get("x-envoy-original-path"))
+		}
+	}
+}
+
+func TestRedirect(t *testing.T) {
+	for _, tt := range []struct{ action, host, path, want string }{
+		{"https_redirect: true", "h:80", "/a?q", "https://h/a?q"},
+		{"host_redirect: o, path_redirect: /n", "h:8080", "/a?q", "http://o:8080/n?q"},
+		{"prefix_rewrite: /z, strip_query: true", "h", "/a/b?q", "http://h/z/b"},
+		{"port_redirect: 8443, scheme_redirect: https", "h", "/a", "https://h:8443/a"},
+	} {
+		table, err := compile(t, "virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /a}, redirect: {"+tt.action+"}}]}]")
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := request("GET", tt.host, tt.path)
+		r := table.Lookup(x, "")
+		if got := r.Redirect.Location(x, r); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.action, got, tt.want)
+		}
+	}
+}
+
+func BenchmarkLookup(b *testing.B) {
+	for _, n := range []int{10, 3000} {
+		var text strings.Builder
+		text.WriteString("virtual_hosts:\n")
+		for i := range n {
+			fmt.Fprintf(&text, "- {name: v%d, domains: [h%d.ns.svc], routes: [{match: {prefix: /}, route: {cluster: c}}]}\n", i, i)
+		}
+		table, err := compile(b, text.String())
+		if err != nil {
+			b.Fatal(err)
+		}
+		x := request("GET", fmt.Sprintf("h%d.ns.svc", n-1), "/a/b?c")
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if table.Lookup(x, "") == nil {
+					b.Fatal("no route")
+				}
+			}
+		})
+	}
+}
