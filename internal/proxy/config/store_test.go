@@ -1,0 +1,401 @@
+package config
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	rbacconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/usher-mesh/usher/internal/proxy/route"
+	"github.com/usher-mesh/usher/internal/proxy/upstream"
+	"github.com/usher-mesh/usher/internal/proxy/xds"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// running is a fake of listeners: it refuses stat_prefix "bad", panics at "panic"
+// and cannot bind "taken".
+type running struct {
+	mu sync.Mutex
+	m  map[string]*listenerv3.Listener
+}
+
+type ready struct {
+	r *running
+	l *listenerv3.Listener
+}
+
+func (r *running) Compile(l *listenerv3.Listener) (Prepared, error) {
+	switch l.GetStatPrefix() {
+	case "bad":
+		return nil, errors.New("stat_prefix: bad")
+	case "panic":
+		panic("compiler")
+	}
+	return ready{r, l}, nil
+}
+
+func (p ready) Apply() error {
+	if p.l.GetStatPrefix() == "taken" {
+		return errors.New("address in use")
+	}
+	p.r.mu.Lock()
+	defer p.r.mu.Unlock()
+	p.r.m[p.l.GetName()] = p.l
+	return nil
+}
+
+func (r *running) Remove(n string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.m, n)
+}
+
+func (r *running) get(n string) *listenerv3.Listener {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.m[n]
+}
+
+func store(t *testing.T, file string, warm time.Duration) (*Store, *running) {
+	ls := &running{m: map[string]*listenerv3.Listener{}}
+	s := New(Options{
+		Cluster:   func(m *clusterv3.Cluster) (*upstream.Cluster, error) { return upstream.Compile(m, upstream.Options{}) },
+		Route:     func(m *routev3.RouteConfiguration) (*route.Table, error) { return route.Compile(m, nil) },
+		Listeners: ls, File: file, WarmFor: warm, Log: slog.New(slog.DiscardHandler),
+	})
+	t.Cleanup(s.Close)
+	return s, ls
+}
+
+func update(t *testing.T, version string, ms ...proto.Message) xds.Update {
+	u := xds.Update{}
+	for _, m := range ms {
+		a, err := anypb.New(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := ""
+		switch m := m.(type) {
+		case interface{ GetClusterName() string }:
+			name = m.GetClusterName()
+		case interface{ GetName() string }:
+			name = m.GetName()
+		}
+		u.Type = a.GetTypeUrl()
+		u.Resources = append(u.Resources, xds.Resource{Name: name, Version: version, Body: a})
+	}
+	return u
+}
+
+func pack(t *testing.T, m proto.Message) *anypb.Any {
+	a, err := anypb.New(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// lis makes a listener with an RBAC filter that names policy, and routes by name.
+func lis(t *testing.T, name, stat, policy, rds string) *listenerv3.Listener {
+	h := &hcmv3.HttpConnectionManager{}
+	if rds != "" {
+		h.RouteSpecifier = &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{RouteConfigName: rds}}
+	}
+	if policy != "" {
+		r := &rbacv3.RBAC{Rules: &rbacconfigv3.RBAC{Policies: map[string]*rbacconfigv3.Policy{policy: {}}}}
+		h.HttpFilters = []*hcmv3.HttpFilter{{Name: "rbac", ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: pack(t, r)}}}
+	}
+	return &listenerv3.Listener{Name: name, StatPrefix: stat, FilterChains: []*listenerv3.FilterChain{{
+		Filters: []*listenerv3.Filter{{Name: "hcm", ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: pack(t, h)}}},
+	}}}
+}
+
+func denies(l *listenerv3.Listener) bool {
+	if l == nil {
+		return false
+	}
+	for _, f := range l.GetFilterChains()[0].GetFilters() {
+		if h := manager(f); h != nil && len(h.GetHttpFilters()) > 0 {
+			return h.GetHttpFilters()[0].GetName() == "usher.deny"
+		}
+	}
+	return false
+}
+
+func static(name string) *clusterv3.Cluster { return &clusterv3.Cluster{Name: name} }
+
+func eds(name string) *clusterv3.Cluster {
+	return &clusterv3.Cluster{Name: name, ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS}}
+}
+
+func routes(name, cluster string) *routev3.RouteConfiguration {
+	return &routev3.RouteConfiguration{Name: name, VirtualHosts: []*routev3.VirtualHost{{Name: "v", Domains: []string{"*"}, Routes: []*routev3.Route{{
+		Match:  &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
+		Action: &routev3.Route_Route{Route: &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster}}},
+	}}}}}
+}
+
+func TestBadResourceAlone(t *testing.T) {
+	s, ls := store(t, "", time.Hour)
+	bad := static("bad")
+	bad.LbPolicy = clusterv3.Cluster_MAGLEV
+	rejected := s.Apply(update(t, "1", static("a"), bad, static("b")))
+	if len(rejected) != 1 || rejected["bad"] != "lb_policy: MAGLEV: not supported" {
+		t.Errorf("rejected %v", rejected)
+	}
+	if c := s.Snapshot().Clusters; c["a"] == nil || c["b"] == nil || c["bad"] != nil {
+		t.Errorf("clusters %v", c)
+	}
+	// A bad version keeps the last good one, and its version.
+	worse := static("a")
+	worse.LbPolicy = clusterv3.Cluster_MAGLEV
+	if r := s.Apply(update(t, "2", worse)); r["a"] == "" {
+		t.Error("taken")
+	}
+	if v := s.Versions(xds.ClusterType); s.Snapshot().Clusters["a"] == nil || v["a"] != "1" {
+		t.Errorf("versions %v", v)
+	}
+	// One that makes a compiler panic is refused too.
+	r := s.Apply(update(t, "1", lis(t, "p", "panic", "", ""), lis(t, "q", "", "", "")))
+	if !strings.Contains(r["p"], "internal error") || len(r) != 1 || ls.get("q") == nil || ls.get("p") != nil {
+		t.Errorf("rejected %v", r)
+	}
+	if r := s.Apply(update(t, "3", static("a"))); len(r) != 0 || s.Rejected() != 2 {
+		t.Errorf("%v, %d rejected", r, s.Rejected())
+	}
+}
+
+func TestBadNames(t *testing.T) {
+	s, _ := store(t, "", time.Hour)
+	u := update(t, "1", static("a"))
+	u.Resources[0].Name = "b"
+	if r := s.Apply(u); r["b"] != `the resource in it is named "a"` {
+		t.Error(r)
+	}
+	u = update(t, "1", routes("a", "c"))
+	u.Type = xds.ClusterType
+	if r := s.Apply(u); !strings.Contains(r["a"], "not supported") {
+		t.Error(r)
+	}
+}
+
+// TestGuardChange: a refused version that would change who may pass denies; one
+// that would not leaves the last good version in force.
+func TestGuardChange(t *testing.T) {
+	for _, c := range []struct {
+		name, before, after string
+		want                bool
+	}{
+		{"a policy is added", "", "p", true},
+		{"a policy is changed", "p", "q", true},
+		{"a policy is removed", "p", "", true},
+		{"policy stays", "p", "p", false},
+		{"there is none", "", "", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, ls := store(t, "", time.Hour)
+			s.Apply(update(t, "1", lis(t, "l", "", c.before, "")))
+			if r := s.Apply(update(t, "2", lis(t, "l", "bad", c.after, ""))); r["l"] != "stat_prefix: bad" {
+				t.Fatalf("rejected %v", r)
+			}
+			if got := denies(ls.get("l")); got != c.want {
+				t.Errorf("denies: %v", got)
+			}
+			s.Apply(update(t, "3", lis(t, "l", "", c.after, "")))
+			if denies(ls.get("l")) {
+				t.Error("still denies after a good version")
+			}
+			// The same good version as before the bad one must not be taken for
+			// one that is in force already.
+			s.Apply(update(t, "4", lis(t, "l", "bad", c.after+"x", "")))
+			s.Apply(update(t, "5", lis(t, "l", "", c.after, "")))
+			if denies(ls.get("l")) {
+				t.Error("still denies after the good version came again")
+			}
+		})
+	}
+}
+
+func TestFirstBadListener(t *testing.T) {
+	s, ls := store(t, "", time.Hour)
+	s.Apply(update(t, "1", lis(t, "l", "bad", "p", "")))
+	if ls.get("l") != nil || len(s.Versions(xds.ListenerType)) != 0 {
+		t.Error("something listens")
+	}
+}
+
+func TestBadRouteDenies(t *testing.T) {
+	s, ls := store(t, "", time.Hour)
+	s.Apply(update(t, "1", lis(t, "l", "", "", "r")))
+	bad := routes("r", "c")
+	bad.ValidateClusters = nil
+	bad.VirtualHosts[0].RequireTls = routev3.VirtualHost_ALL
+	if r := s.Apply(update(t, "1", bad)); r["r"] != "virtual_hosts[0].require_tls: not supported" {
+		t.Fatalf("%v", r)
+	}
+	if s.Snapshot().Routes["r"] == nil || ls.get("l") == nil {
+		t.Error("the listener waits for ever")
+	}
+	if len(s.Versions(xds.RouteType)) != 0 {
+		t.Error("a refused first version counts as held")
+	}
+}
+
+func TestWarming(t *testing.T) {
+	s, ls := store(t, "", time.Hour)
+	s.Apply(update(t, "1", eds("c")))
+	s.Apply(update(t, "1", lis(t, "l", "", "", "r")))
+	if s.Ready() || ls.get("l") != nil {
+		t.Error("live without its routes")
+	}
+	if w := s.Wanted(xds.RouteType); !slices.Equal(w, []string{"r"}) {
+		t.Errorf("wanted %v", w)
+	}
+	s.Apply(update(t, "1", routes("r", "c")))
+	if s.Snapshot().Routes["r"] != nil || ls.get("l") != nil {
+		t.Error("live before its cluster knows its endpoints")
+	}
+	s.Apply(update(t, "1", &endpointv3.ClusterLoadAssignment{ClusterName: "c"}))
+	if s.Snapshot().Routes["r"] == nil || ls.get("l") == nil || !s.Ready() {
+		t.Error("not live although all is there")
+	}
+	// A removed cluster stays for as long as a route names it.
+	s.Apply(xds.Update{Type: xds.ClusterType, Removed: []string{"c"}})
+	if s.Snapshot().Clusters["c"] == nil {
+		t.Error("gone under its route")
+	}
+	s.Apply(update(t, "1", static("d")))
+	s.Apply(update(t, "2", routes("r", "d")))
+	if s.Snapshot().Clusters["c"] != nil {
+		t.Error("still there")
+	}
+}
+
+func TestWarmingIsBounded(t *testing.T) {
+	live := make(chan struct{}, 100)
+	ls := &running{m: map[string]*listenerv3.Listener{}}
+	s := New(Options{Listeners: ls, WarmFor: 20 * time.Millisecond, OnChange: func() { live <- struct{}{} }})
+	defer s.Close()
+	s.Apply(update(t, "1", lis(t, "l", "", "", "never")))
+	limit := time.After(10 * time.Second)
+	for ls.get("l") == nil {
+		select {
+		case <-live:
+		case <-limit:
+			t.Fatal("waits for ever")
+		}
+	}
+}
+
+func TestDisk(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.pb")
+	s, _ := store(t, file, time.Hour)
+	s.Apply(update(t, "1", static("c")))
+	s.Apply(update(t, "1", lis(t, "l", "", "p", "r"), lis(t, "d", "", "p", "")))
+	s.Apply(update(t, "1", routes("r", "c")))
+	s.Apply(update(t, "2", lis(t, "d", "bad", "q", "")))
+	fi, err := os.Stat(file)
+	if err != nil || fi.Mode().Perm() != 0o600 {
+		t.Fatal(fi, err)
+	}
+	digest := s.Digest()
+
+	again, ls := store(t, file, time.Hour)
+	if again.Ready() {
+		t.Error("ready before anything came")
+	}
+	if err := again.Load(); err != nil {
+		t.Fatal(err)
+	}
+	if !again.Ready() || ls.get("l") == nil || again.Snapshot().Routes["r"] == nil || again.Snapshot().Clusters["c"] == nil {
+		t.Error("not as before")
+	}
+	if !denies(ls.get("d")) || denies(ls.get("l")) {
+		t.Error("what denied must deny after a restart, and nothing else")
+	}
+	if again.Digest() != digest {
+		t.Error("another digest")
+	}
+	if v := again.Versions(xds.ListenerType); v["d"] != "1" || v["l"] != "1" {
+		t.Errorf("versions %v", v)
+	}
+
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{0, 1, len(whole) / 2, len(whole) - 1} {
+		if err := os.WriteFile(file, whole[:n], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cut, _ := store(t, file, time.Hour)
+		if err := cut.Load(); err == nil || cut.Ready() {
+			t.Errorf("a file cut at %d is used: %v", n, err)
+		}
+	}
+}
+
+func TestListenerRetried(t *testing.T) {
+	s, ls := store(t, "", time.Hour)
+	if r := s.Apply(update(t, "1", lis(t, "l", "taken", "", ""))); r["l"] != "address in use" {
+		t.Errorf("%v", r)
+	}
+	if d := s.Dump(xds.ListenerType); len(d) != 1 || d[0].Error != "address in use" || !d[0].Waiting {
+		t.Errorf("%+v", d)
+	}
+	if r := s.Apply(update(t, "2", lis(t, "l", "", "", ""))); len(r) != 0 || ls.get("l") == nil {
+		t.Errorf("%v", r)
+	}
+}
+
+func TestDumpHidesKeys(t *testing.T) {
+	s, _ := store(t, "", time.Hour)
+	s.Apply(update(t, "1", lis(t, "l", "", "", "")))
+	sec := &tlsv3.Secret{Name: "kubernetes://a/b", Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
+		PrivateKey: &corev3.DataSource{Specifier: &corev3.DataSource_InlineBytes{InlineBytes: []byte("TOPSECRET")}},
+	}}}
+	for _, m := range []proto.Message{sec, &tlsv3.DownstreamTlsContext{CommonTlsContext: &tlsv3.CommonTlsContext{
+		TlsCertificates: []*tlsv3.TlsCertificate{{PrivateKey: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: "TOPSECRET"}}}},
+	}}} {
+		// Inside an Any too.
+		wrapped := pack(t, &listenerv3.Filter{ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: pack(t, m)}})
+		for _, a := range []*anypb.Any{pack(t, m), wrapped} {
+			js := string(show(a))
+			if js == "" || strings.Contains(js, "TOPSECRET") || strings.Contains(js, "VE9QU0VDUkVU") {
+				t.Errorf("shown: %s", js)
+			}
+		}
+	}
+}
+
+func TestSecretsInlineOnly(t *testing.T) {
+	s, _ := store(t, "", time.Hour)
+	sec := &tlsv3.Secret{Name: "x", Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
+		CertificateChain: &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: "/etc/passwd"}},
+	}}}
+	if r := s.Apply(update(t, "1", sec)); r["x"] != "tls_certificate.certificate_chain: must be inline: not supported" {
+		t.Errorf("%v", r)
+	}
+	if _, err := s.Certificate("default"); err == nil {
+		t.Error("an identity out of nowhere")
+	}
+}
