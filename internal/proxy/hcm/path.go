@@ -99,7 +99,8 @@ func mergeSlashes(p string) string {
 // normalize is Envoy's path canonicalization (RFC 3986, 6.2.2, with the WHATWG's
 // view of backslashes): unreserved characters are decoded, dot segments resolved,
 // what must not stand in a path is escaped. False: an escape of NUL or a broken
-// one.
+// one (Envoy keeps the latter; but "%%32e" would become "%2e", which whoever
+// comes next reads as a dot).
 func normalize(p string) (string, bool) {
 	if plain(p) {
 		return p, true
@@ -110,15 +111,10 @@ func normalize(p string) (string, bool) {
 		switch {
 		case c == '%':
 			if i+2 >= len(p) {
-				b = append(b, c)
-				continue
+				return "", false
 			}
 			n, err := strconv.ParseUint(p[i+1:i+3], 16, 8)
-			if err != nil {
-				b = append(b, c)
-				continue
-			}
-			if n == 0 {
+			if err != nil || n == 0 {
 				return "", false
 			}
 			if unreserved(byte(n)) {

@@ -12,10 +12,12 @@ func redact(x *exchange.Exchange, path string) string {
 	return RedactQuery(path, x.Secrets())
 }
 
-// RedactQuery replaces the values of the parameters that secrets name.
+// RedactQuery replaces the values of the parameters that secrets name, and of
+// access_token (RFC 6750) always: a request may be refused before the filter that
+// declares its secrets has seen it.
 func RedactQuery(path string, secrets []exchange.Secret) string {
 	i := strings.IndexByte(path, '?')
-	if i < 0 || len(secrets) == 0 {
+	if i < 0 {
 		return path
 	}
 	var b strings.Builder
@@ -41,6 +43,9 @@ func RedactQuery(path string, secrets []exchange.Secret) string {
 }
 
 func secretParam(secrets []exchange.Secret, name string) bool {
+	if name == "access_token" {
+		return true
+	}
 	for _, s := range secrets {
 		if s.Kind == exchange.SecretParam && s.Name == name {
 			return true
