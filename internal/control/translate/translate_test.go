@@ -1,0 +1,207 @@
+package translate_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+
+	"github.com/usher-mesh/usher/internal/control/source"
+	"github.com/usher-mesh/usher/internal/control/translate"
+	"github.com/usher-mesh/usher/internal/mesh"
+)
+
+const app = `
+apiVersion: v1
+kind: Service
+metadata: {name: a, namespace: t}
+spec: {selector: {app: a}, ports: [{name: http, port: 80}, {name: http-admin, port: 81}]}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: a, namespace: t, labels: {app: a, security.istio.io/tlsMode: istio}}
+spec: {address: 127.1.0.1, serviceAccount: a}
+`
+
+func model(t testing.TB, text string) (*mesh.Model, map[string]mesh.Status) {
+	t.Helper()
+	var list []*unstructured.Unstructured
+	for _, doc := range strings.Split(app+"\n---\n"+text, "\n---\n") {
+		m := map[string]any{}
+		if err := yaml.Unmarshal([]byte(doc), &m); err != nil {
+			t.Fatal(err)
+		}
+		j, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u := &unstructured.Unstructured{}
+		if len(m) == 0 {
+			continue
+		}
+		if err := u.UnmarshalJSON(j); err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, u)
+	}
+	s, err := source.FromObjects(1, list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, statuses := translate.New().Translate(s)
+	by := map[string]mesh.Status{}
+	for _, st := range statuses {
+		by[st.Ref.Kind+"/"+st.Ref.Name] = st
+	}
+	return m, by
+}
+
+func policyYAML(name, created, targets, rest string) string {
+	kind := "Policy"
+	if name == "mesh" {
+		kind, name = "MeshPolicy", "default"
+	}
+	return fmt.Sprintf("apiVersion: authentication.istio.io/v1alpha1\nkind: %s\nmetadata: {name: %s, namespace: %q, creationTimestamp: %q}\nspec: {targets: [%s], %s}\n---\n",
+		kind, name, map[bool]string{true: "t"}[kind == "Policy"], "2026-01-0"+created+"T00:00:00Z", targets, rest)
+}
+
+func origin(issuer string) string {
+	return "origins: [{jwt: {issuer: " + issuer + ", jwksUri: 'http://k/'}}]"
+}
+
+func TestOnePolicyWins(t *testing.T) {
+	meshWide, wide := policyYAML("mesh", "1", "", origin("m")), policyYAML("default", "1", "", origin("ns"))
+	service, older := policyYAML("s", "3", "{name: a}", origin("s")), policyYAML("o", "2", "{name: a}", origin("o"))
+	port := policyYAML("p", "4", "{name: a, ports: [{number: 81}]}", origin("p"))
+	none := policyYAML("z", "2", "{name: a}", "peers: [{mtls: {}}]")
+	for name, tc := range map[string]struct{ text, http, admin string }{
+		"nothing":                {"", "", ""},
+		"mesh":                   {meshWide, "m", "m"},
+		"namespace":              {meshWide + wide, "ns", "ns"},
+		"service":                {meshWide + wide + service, "s", "s"},
+		"port":                   {wide + service + port, "s", "p"},
+		"port beside namespace":  {wide + port, "ns", "p"},
+		"older":                  {service + older, "o", "o"},
+		"one that asks for none": {wide + none, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, _ := model(t, tc.text)
+			sec := m.Workload("t", "a").Security
+			for p, want := range map[string]string{"http": tc.http, "http-admin": tc.admin} {
+				got := ""
+				if o := sec.OriginFor(p); o != nil {
+					got = o.Rules[0].Issuer
+				}
+				if got != want {
+					t.Errorf("%s: policy of issuer %q, want %q", p, got, want)
+				}
+			}
+		})
+	}
+	m, statuses := model(t, service+older)
+	if st := statuses["Policy/s"]; st.Accepted || st.Reason != "Conflicted" {
+		t.Errorf("the younger policy is %+v", st)
+	}
+	if len(m.KeySets) != 1 || len(m.KeySets[0].Owners) != 2 {
+		t.Errorf("key sets %+v", m.KeySets)
+	}
+}
+
+func TestMTLSMode(t *testing.T) {
+	peer := func(name, ns, selector, rest string) string {
+		return fmt.Sprintf("apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: %s, namespace: %s}\nspec: {%s %s}\n---\n", name, ns, selector, rest)
+	}
+	mode := func(s string) string { return "mtls: {mode: " + s + "}" }
+	sel := "selector: {matchLabels: {app: a}},"
+	for name, tc := range map[string]struct {
+		text string
+		want mesh.MTLSMode
+	}{
+		"default":                      {"", mesh.Permissive},
+		"mesh":                         {peer("d", "istio-system", "", mode("STRICT")), mesh.Strict},
+		"namespace over mesh":          {peer("d", "istio-system", "", mode("STRICT")) + peer("d", "t", "", mode("DISABLE")), mesh.Disable},
+		"unset inherits":               {peer("d", "istio-system", "", mode("STRICT")) + peer("d", "t", "", mode("UNSET")), mesh.Strict},
+		"workload over namespace":      {peer("d", "t", "", mode("STRICT")) + peer("w", "t", sel, mode("DISABLE")), mesh.Disable},
+		"port over workload":           {peer("w", "t", sel, mode("DISABLE")+", portLevelMtls: {80: {mode: STRICT}}"), mesh.Strict},
+		"another port":                 {peer("w", "t", sel, mode("DISABLE")+", portLevelMtls: {81: {mode: STRICT}}"), mesh.Disable},
+		"selector in the root":         {peer("w", "istio-system", sel, mode("STRICT")), mesh.Permissive},
+		"the Policy form is stricter":  {peer("d", "t", "", mode("DISABLE")) + policyYAML("p", "1", "{name: a}", "peers: [{mtls: {}}]"), mesh.Strict},
+		"the Policy form is milder":    {peer("d", "t", "", mode("STRICT")) + policyYAML("p", "1", "{name: a}", "peers: [{mtls: {mode: PERMISSIVE}}]"), mesh.Strict},
+		"the Policy form, as optional": {policyYAML("p", "1", "{name: a}", "peers: [{mtls: {}}], peerIsOptional: true"), mesh.Permissive},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, _ := model(t, tc.text)
+			w := m.Workload("t", "a")
+			if got := w.Security.Mode("http", 80); got != tc.want || len(w.Security.Denied) > 0 {
+				t.Errorf("mode %d, want %d; denied %v", got, tc.want, w.Security.Denied)
+			}
+			if got := m.Service("a.t.svc.cluster.local").Endpoints[0][0].MTLS; got != (tc.want != mesh.Disable) {
+				t.Errorf("callers use mTLS: %v", got)
+			}
+		})
+	}
+}
+
+// TestUnresolvable: what cannot be taken denies what it selects, and nothing else.
+func TestUnresolvable(t *testing.T) {
+	const other = "apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: b, namespace: t, labels: {app: b}}\nspec: {address: 127.1.0.2}\n---\n"
+	head := func(kind, meta string) string {
+		group := "security.istio.io/v1"
+		if strings.HasSuffix(kind, "Policy") && !strings.HasPrefix(kind, "Auth") {
+			group = "authentication.istio.io/v1alpha1"
+		}
+		return "apiVersion: " + group + "\nkind: " + kind + "\nmetadata: {name: x, namespace: " + meta + "}\nspec: "
+	}
+	sel := "selector: {matchLabels: {app: a}}, "
+	for name, tc := range map[string]struct {
+		text string
+		a, b bool
+	}{
+		"bad keys":              {head("RequestAuthentication", "t") + "{" + sel + "jwtRules: [{issuer: i, jwks: '{}'}]}", true, false},
+		"no keys":               {head("RequestAuthentication", "t") + "{" + sel + "jwtRules: [{issuer: i}]}", true, false},
+		"whole namespace":       {head("RequestAuthentication", "t") + "{jwtRules: [{issuer: i}]}", true, true},
+		"another namespace":     {head("RequestAuthentication", "u") + "{jwtRules: [{issuer: i}]}", false, false},
+		"whole mesh":            {head("RequestAuthentication", "istio-system") + "{jwtRules: [{issuer: i}]}", true, true},
+		"unknown field":         {head("AuthorizationPolicy", "t") + "{" + sel + "future: 1}", true, false},
+		"unknown selector":      {head("AuthorizationPolicy", "t") + "{selector: {future: 1}}", true, true},
+		"unknown key":           {head("AuthorizationPolicy", "t") + "{" + sel + "rules: [{when: [{key: x, values: [y]}]}]}", true, false},
+		"bad port":              {head("AuthorizationPolicy", "t") + "{" + sel + "rules: [{to: [{operation: {ports: [x]}}]}]}", true, false},
+		"DENY without rules":    {head("AuthorizationPolicy", "t") + "{" + sel + "action: DENY}", true, false},
+		"ports without labels":  {head("PeerAuthentication", "t") + "{portLevelMtls: {80: {mode: STRICT}}}", true, true},
+		"Policy of a peer JWT":  {head("Policy", "t") + "{targets: [{name: a}], peers: [{jwt: {issuer: i}}]}", true, false},
+		"Policy without target": {head("Policy", "t") + "{" + origin("i") + "}", true, true},
+		"Policy, bad regex":     {head("Policy", "t") + "{targets: [{name: a}], origins: [{jwt: {issuer: i, jwksUri: 'http://k', triggerRules: [{excludedPaths: [{regex: '('}]}]}}]}", true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, statuses := model(t, other+tc.text)
+			for _, st := range statuses {
+				if st.Ref.Name == "x" && (st.Accepted || st.Message == "") {
+					t.Errorf("status %+v", st)
+				}
+			}
+			for name, want := range map[string]bool{"a": tc.a, "b": tc.b} {
+				if got := len(m.Workload("t", name).Security.Denied) > 0; got != want {
+					t.Errorf("%s is denied: %v, want %v", name, got, want)
+				}
+			}
+		})
+	}
+}
+
+// TestSecretNeverShows: a key does not get into a dump of the model.
+func TestSecretNeverShows(t *testing.T) {
+	m, _ := model(t, "apiVersion: v1\nkind: Secret\ntype: kubernetes.io/tls\nmetadata: {name: s, namespace: t}\ndata: {tls.crt: Y2VydA==, tls.key: c2VjcmV0}\n")
+	j, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(j) + fmt.Sprintf("%v %+v %#v %s", m.Secrets[0], m.Secrets[0], m.Secrets[0], m.Secrets[0].Key)
+	for _, s := range []string{"secret", "c2VjcmV0", "115 101 99"} {
+		if strings.Contains(text, `"`+s) || strings.Contains(text, s+"]") {
+			t.Errorf("the key shows as %s", s)
+		}
+	}
+}
