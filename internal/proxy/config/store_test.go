@@ -247,7 +247,6 @@ func TestBadRouteDenies(t *testing.T) {
 	s, ls := store(t, "", time.Hour)
 	s.Apply(update(t, "1", lis(t, "l", "", "", "r")))
 	bad := routes("r", "c")
-	bad.ValidateClusters = nil
 	bad.VirtualHosts[0].RequireTls = routev3.VirtualHost_ALL
 	if r := s.Apply(update(t, "1", bad)); r["r"] != "virtual_hosts[0].require_tls: not supported" {
 		t.Fatalf("%v", r)
@@ -368,8 +367,6 @@ func TestListenerRetried(t *testing.T) {
 }
 
 func TestDumpHidesKeys(t *testing.T) {
-	s, _ := store(t, "", time.Hour)
-	s.Apply(update(t, "1", lis(t, "l", "", "", "")))
 	sec := &tlsv3.Secret{Name: "kubernetes://a/b", Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
 		PrivateKey: &corev3.DataSource{Specifier: &corev3.DataSource_InlineBytes{InlineBytes: []byte("TOPSECRET")}},
 	}}}
