@@ -5,9 +5,6 @@ import (
 	"time"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-
 	"github.com/usher-mesh/usher/internal/control/xdsgen"
 )
 
@@ -46,8 +43,10 @@ func (st *stream) pass() (sent, held bool, err error) {
 			continue
 		}
 		p := s.next(target, st.server.compare, how{
-			askedOnly:    behind,
-			holdRemovals: s.kind.removedLast() && !st.usersSettled(),
+			askedOnly: behind,
+			// The first answer to a client that reconnects may come before it has
+			// asked for the listeners that replace its old ones.
+			holdRemovals: s.kind.removedLast() && (s.owed || !st.usersSettled()),
 			bytes:        st.server.o.Limits.PushBytes,
 		})
 		p.generation = st.set.Generation
@@ -103,13 +102,27 @@ func (st *stream) send(s *subscription, p *push) error {
 	if s.kind == clusters && !st.node.usher {
 		st.resendEndpoints(p)
 	}
-	stalled := time.AfterFunc(st.server.o.Limits.SendStall, func() {
-		st.finish(status.Error(codes.ResourceExhausted, "the client does not read its responses"))
-	})
-	defer stalled.Stop()
+	st.expectAnswer()
 	st.server.metrics.pushes.WithLabelValues(s.kind.label()).Inc()
 	st.server.metrics.bytes.Add(float64(p.size))
 	return st.grpc.Send(resp)
+}
+
+// expectAnswer ends the stream if the oldest response is not answered in time, so
+// that a client that does not read holds no memory for long.
+func (st *stream) expectAnswer() {
+	var oldest time.Time
+	for k := range st.subs {
+		if p := st.subs[k].sent; p != nil && (oldest.IsZero() || p.at.Before(oldest)) {
+			oldest = p.at
+		}
+	}
+	if oldest.IsZero() {
+		st.unanswered.Stop()
+		return
+	}
+	limit := st.server.o.Limits.AnswerWithin
+	st.unanswered.Reset(limit - st.server.o.Now().Sub(oldest))
 }
 
 // resendEndpoints sends endpoints again with their cluster: Envoy waits for them

@@ -64,6 +64,9 @@ func (st *stream) publish(since time.Time) {
 			acked = min(acked, byKind[k])
 		}
 	}
+	if !st.routesAsked() {
+		acked = min(acked, st.set.Generation-1)
+	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	p := &st.state
@@ -79,6 +82,21 @@ func (st *stream) publish(since time.Time) {
 	if changed && p.let {
 		st.server.progressed()
 	}
+}
+
+// routesAsked says whether the proxy wants the routes of its listeners. Between
+// the listener's ACK and that request it has a listener without routes. With a
+// listener refused, its routes may never be asked for.
+func (st *stream) routesAsked() bool {
+	if len(st.subs[listeners].rejected) > 0 {
+		return true
+	}
+	for name := range st.set.ByType[typeURLs[routes]] {
+		if !st.subs[routes].covers(name) {
+			return false
+		}
+	}
+	return true
 }
 
 func (st *stream) rejections() []Rejection {
@@ -150,7 +168,8 @@ type Standing struct {
 func (s *Server) Standing(ref mesh.Ref, generation uint64) Standing {
 	var out Standing
 	s.each(func(st *stream, p *progress) {
-		if !s.concerns(p.set, ref) {
+		// What an older set says of the object may not be so any more.
+		if p.set.Generation >= generation && !s.concerns(p.set, ref) {
 			return
 		}
 		out.Concerned++

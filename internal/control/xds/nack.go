@@ -15,6 +15,7 @@ const maxMessage = 512
 func (st *stream) answered(s *subscription, bad *rpcstatus.Status) {
 	p := s.sent
 	st.server.metrics.answers.WithLabelValues(s.kind.label()).Observe(st.server.o.Now().Sub(p.at).Seconds())
+	defer st.expectAnswer()
 	if bad == nil {
 		s.acked(nil, true)
 		return

@@ -42,7 +42,7 @@ type Limits struct {
 	WaitForEntry       time.Duration // 10 s for the WorkloadEntry to appear
 	Grace              time.Duration // 10 s a stream lives on after its WorkloadEntry is gone
 	FirstRequest       time.Duration // 10 s for the first request
-	SendStall          time.Duration // 30 s a response may take to be read
+	AnswerWithin       time.Duration // 60 s a response may wait for its ACK or NACK
 	KeepaliveTime      time.Duration // 30 s of silence before a ping
 	KeepaliveTimeout   time.Duration // 10 s for its answer
 }
@@ -71,7 +71,7 @@ func (l *Limits) fill() {
 	setTime(&l.WaitForEntry, 10*time.Second)
 	setTime(&l.Grace, 10*time.Second)
 	setTime(&l.FirstRequest, 10*time.Second)
-	setTime(&l.SendStall, 30*time.Second)
+	setTime(&l.AnswerWithin, 60*time.Second)
 	setTime(&l.KeepaliveTime, 30*time.Second)
 	setTime(&l.KeepaliveTimeout, 10*time.Second)
 }

@@ -31,6 +31,7 @@ type stream struct {
 	nonce          uint64
 	nacks          uint64
 	refusedSecrets []string
+	unanswered     *time.Timer // ends the stream; runs while a response waits
 
 	notify   chan struct{} // a new model
 	requests chan *discoveryv3.DeltaDiscoveryRequest
@@ -132,6 +133,11 @@ func (st *stream) decide() error {
 		return err
 	}
 	defer st.server.leave(st)
+	st.unanswered = time.AfterFunc(time.Hour, func() {
+		st.finish(status.Error(codes.ResourceExhausted, "a response was not acknowledged in time"))
+	})
+	defer st.unanswered.Stop()
+	st.expectAnswer()
 	var gone *time.Timer // runs while the WorkloadEntry is not there
 	var goneC <-chan time.Time
 	defer func() {
