@@ -1,0 +1,207 @@
+package upstream
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	"go.uber.org/goleak"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"sigs.k8s.io/yaml"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func decode(t testing.TB, text string, m proto.Message) {
+	t.Helper()
+	j, err := yaml.YAMLToJSON([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := protojson.Unmarshal(j, m); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func cluster(t testing.TB, text string) *Cluster {
+	t.Helper()
+	m := new(clusterv3.Cluster)
+	decode(t, text, m)
+	c, err := Compile(m, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// endpoints writes an assignment: "port", "port*weight", "port!HEALTH", priorities
+// divided by "|".
+func endpoints(spec string) string {
+	var b strings.Builder
+	b.WriteString("cluster_name: c\nendpoints:\n")
+	for p, list := range strings.Split(spec, "|") {
+		fmt.Fprintf(&b, "- priority: %d\n  lb_endpoints:\n", p)
+		for _, e := range strings.Fields(list) {
+			e, health, _ := strings.Cut(e, "!")
+			port, weight, _ := strings.Cut(e, "*")
+			fmt.Fprintf(&b, "  - endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: %s}}}\n", port)
+			if health != "" {
+				fmt.Fprintf(&b, "    health_status: %s\n", health)
+			}
+			if weight != "" {
+				fmt.Fprintf(&b, "    load_balancing_weight: %s\n", weight)
+			}
+		}
+	}
+	return b.String()
+}
+
+func set(t testing.TB, c *Cluster, spec string) {
+	t.Helper()
+	m := new(endpointv3.ClusterLoadAssignment)
+	decode(t, endpoints(spec), m)
+	if err := c.SetEndpoints(m); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestBalance(t *testing.T) {
+	for _, tt := range []struct {
+		name, spec string
+		want       map[uint16]int // picks of 60
+	}{
+		{"round robin", "1 2 3", map[uint16]int{1: 20, 2: 20, 3: 20}},
+		{"weights", "1*30 2*10 3*20", map[uint16]int{1: 30, 2: 10, 3: 20}},
+		{"large weights", "1*400000000 2*200000000", map[uint16]int{1: 40, 2: 20}},
+		{"unhealthy", "1 2!UNHEALTHY 3!DRAINING", map[uint16]int{1: 60}},
+		{"degraded only if need be", "1!DEGRADED 2", map[uint16]int{2: 60}},
+		{"degraded", "1!DEGRADED 2!UNHEALTHY", map[uint16]int{1: 60}},
+		{"priority", "1|2", map[uint16]int{1: 60}},
+		{"next priority", "1!UNHEALTHY|2", map[uint16]int{2: 60}},
+		{"none", "1!UNHEALTHY", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := cluster(t, "{name: c, type: EDS, eds_cluster_config: {eds_config: {ads: {}}}}")
+			set(t, c, tt.spec)
+			got := map[uint16]int{}
+			for range 60 {
+				h, err := c.Pick(context.Background(), "", 0)
+				if err != nil {
+					break
+				}
+				got[h.Addr.Port()]++
+			}
+			if fmt.Sprint(got) != fmt.Sprint(tt.want) && len(got)+len(tt.want) > 0 {
+				t.Errorf("%v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+// server accepts connections and holds them until they are closed.
+func server(t testing.TB) (port string) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() { io.Copy(io.Discard, c); c.Close() }()
+		}
+	}()
+	_, port, _ = net.SplitHostPort(ln.Addr().String())
+	return port
+}
+
+// TestEndpointChange holds that connections to an endpoint that stays are kept,
+// others are drained, and what is in use ends undisturbed.
+func TestEndpointChange(t *testing.T) {
+	a, b := server(t), server(t)
+	c := cluster(t, "{name: c, type: EDS, eds_cluster_config: {eds_config: {ads: {}}}}")
+	set(t, c, a)
+	get := func(fresh bool) *Conn {
+		t.Helper()
+		h, err := c.Pick(context.Background(), "", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := h.Get(context.Background(), time.Time{}, fresh)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return conn
+	}
+	closed := func(c *Conn) bool {
+		_, err := c.Conn.Write([]byte("x"))
+		return err != nil
+	}
+	first := get(false)
+	first.Put(true)
+	if again := get(false); again != first || !again.Reused {
+		t.Fatal("the idle connection is not used again")
+	}
+	first.Put(true)
+	set(t, c, a+" "+b)
+	if again := get(true); again == first {
+		t.Fatal("not fresh")
+	} else {
+		again.Put(false)
+	}
+	if closed(first) {
+		t.Error("the connection to an endpoint that stays is closed")
+	}
+	inUse := first.host.takeIdle()
+	c.active.Add(1)
+	first.host.active.Add(1)
+	set(t, c, b)
+	if closed(inUse) {
+		t.Error("a connection in use is closed")
+	}
+	inUse.Put(true)
+	if !closed(inUse) {
+		t.Error("a connection to an endpoint that is gone stays open")
+	}
+	next := get(false)
+	next.Put(true)
+	c.Recycle()
+	if !closed(next) {
+		t.Error("a connection survives Recycle")
+	}
+	if n := c.conns.Load(); n != 0 {
+		t.Errorf("%d connections counted, none is open", n)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{"{type: STATIC}", "name: empty"},
+		{"{name: c, type: ORIGINAL_DST}", "type: ORIGINAL_DST: not supported"},
+		{"{name: c, lb_policy: RING_HASH}", "lb_policy: RING_HASH: not supported"},
+		{"{name: c, outlier_detection: {}}", "outlier_detection: not supported"},
+		{"{name: c, http2_protocol_options: {}}", "http2_protocol_options: not supported"},
+		{"{name: c, connect_timeout: 0s}", "connect_timeout: must be above 0"},
+		{"{name: c, cluster_type: {name: x}}", `cluster_type.name: "x": not supported`},
+		{"{name: c, load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: a.b, port_value: 1}}}}]}]}}",
+			"load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.address: not an IP address"},
+		{"{name: c, transport_socket: {name: tls}}", `transport_socket.typed_config: missing for "tls"`},
+	} {
+		m := new(clusterv3.Cluster)
+		decode(t, tt.text, m)
+		if _, err := Compile(m, Options{}); err == nil || err.Error() != tt.want {
+			t.Errorf("%s:\n%v, want\n%s", tt.text, err, tt.want)
+		}
+	}
+}
