@@ -5,31 +5,27 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/time/rate"
 	"k8s.io/klog/v2"
 )
 
-// klogSink is where klog's last words go. klog, the log of the Kubernetes libraries,
-// is one for the process, and so is this: the one global of this package.
-var klogSink atomic.Pointer[func(error)]
+// klogSink is where the lines of klog, the log of the Kubernetes libraries, and its
+// last words go. klog is one for the process and cannot be set while it is in use,
+// so this is the one global of this package.
+var (
+	klogSink atomic.Pointer[sink]
+	klogOnce sync.Once
+)
 
-// routeKlog sends klog's warnings and errors to log, and makes its Fatal end the
-// goroutine that calls it, with fail told, instead of the process.
-func routeKlog(log *slog.Logger, fail func(error)) {
-	klogSink.Store(&fail)
-	klog.SetSlogLogger(slog.New(levelHandler{
-		Handler: log.With("component", "kubernetes").Handler(),
-		limit:   rate.NewLimiter(klogRate, klogBurst),
-		dropped: new(atomic.Int64),
-	}))
-	klog.OsExit = func(code int) {
-		if f := klogSink.Load(); f != nil {
-			(*f)(fmt.Errorf("a Kubernetes library gave up (%d), see the log", code))
-		}
-		runtime.Goexit()
-	}
+type sink struct {
+	handler slog.Handler
+	fail    func(error)
+	limit   *rate.Limiter
+	dropped atomic.Int64
 }
 
 // klogRate and klogBurst bound klog's lines a second: a bad credential is one, and
@@ -39,36 +35,54 @@ const (
 	klogBurst = 50
 )
 
-// levelHandler lets warnings and errors through, within bounds: at level Info the
-// libraries tell each step of a start.
-type levelHandler struct {
-	slog.Handler
-	limit   *rate.Limiter
-	dropped *atomic.Int64
+// routeKlog sends klog's warnings and errors to log, and makes its Fatal end the
+// goroutine that calls it, with fail told, instead of the process.
+func routeKlog(log *slog.Logger, fail func(error)) {
+	klogSink.Store(&sink{
+		handler: log.With("component", "kubernetes").Handler(),
+		fail:    fail,
+		limit:   rate.NewLimiter(klogRate, klogBurst),
+	})
+	klogOnce.Do(func() {
+		klog.SetSlogLogger(slog.New(klogHandler{}))
+		klog.OsExit = func(code int) {
+			klogSink.Load().fail(fmt.Errorf("a Kubernetes library gave up (%d), see the log", code))
+			runtime.Goexit()
+		}
+	})
 }
 
-func (h levelHandler) Enabled(ctx context.Context, l slog.Level) bool {
-	return l >= slog.LevelWarn && h.Handler.Enabled(ctx, l)
+// klogHandler hands warnings and errors to the sink of the moment, within bounds: at
+// level Info the libraries tell each step of a start.
+type klogHandler struct {
+	with []func(slog.Handler) slog.Handler
 }
 
-func (h levelHandler) Handle(ctx context.Context, r slog.Record) error {
-	if !h.limit.Allow() {
-		h.dropped.Add(1)
+func (h klogHandler) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelWarn && klogSink.Load().handler.Enabled(ctx, l)
+}
+
+func (h klogHandler) Handle(ctx context.Context, r slog.Record) error {
+	s := klogSink.Load()
+	if !s.limit.Allow() {
+		s.dropped.Add(1)
 		return nil
 	}
-	if n := h.dropped.Swap(0); n > 0 {
+	if n := s.dropped.Swap(0); n > 0 {
 		r = r.Clone()
-		r.Add("dropped", n)
+		r.AddAttrs(slog.Int64("dropped", n))
 	}
-	return h.Handler.Handle(ctx, r)
+	to := s.handler
+	for _, with := range h.with {
+		to = with(to)
+	}
+	return to.Handle(ctx, r)
 }
 
-func (h levelHandler) WithAttrs(a []slog.Attr) slog.Handler {
-	h.Handler = h.Handler.WithAttrs(a)
-	return h
+func (h klogHandler) WithAttrs(a []slog.Attr) slog.Handler {
+	return klogHandler{append(slices.Clip(h.with), func(to slog.Handler) slog.Handler { return to.WithAttrs(a) })}
 }
 
-func (h levelHandler) WithGroup(name string) slog.Handler {
-	h.Handler = h.Handler.WithGroup(name)
-	return h
+func (h klogHandler) WithGroup(name string) slog.Handler {
+	return klogHandler{append(slices.Clip(h.with), func(to slog.Handler) slog.Handler { return to.WithGroup(name) })}
 }

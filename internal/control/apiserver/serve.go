@@ -51,6 +51,9 @@ func (s *Server) serve(ctx, life context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	if err := stores.apply(&config.Config); err != nil {
+		return err
+	}
 	kinds, err := builtin.New(scheme, stores)
 	if err != nil {
 		return err

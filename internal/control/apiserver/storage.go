@@ -21,6 +21,7 @@ import (
 // storages says where and how objects are stored: built-in kinds and CRDs each in
 // their own encoding, custom resources as they come.
 type storages struct {
+	options               *options.EtcdOptions
 	builtin, crds, custom generic.RESTOptionsGetter
 }
 
@@ -32,7 +33,17 @@ func (s *storages) GetRESTOptions(r schema.GroupResource, example runtime.Object
 	return s.builtin.GetRESTOptions(r, example)
 }
 
-// newStorages stores in the etcd at endpoint and adds its health to c's checks.
+// apply makes c store there, with etcd's health among its checks, for which clients
+// run until c's server has ended.
+func (s *storages) apply(c *server.Config) error {
+	if err := s.options.ApplyTo(c); err != nil {
+		return err
+	}
+	c.RESTOptionsGetter = s
+	return nil
+}
+
+// newStorages stores in the etcd at endpoint.
 func newStorages(endpoint string, scheme *runtime.Scheme, c *server.Config) (*storages, error) {
 	base := options.NewEtcdOptions(storagebackend.NewDefaultConfig("/registry", nil))
 	base.StorageConfig.Transport.ServerList = []string{endpoint}
@@ -45,9 +56,6 @@ func newStorages(endpoint string, scheme *runtime.Scheme, c *server.Config) (*st
 	base.EnableGarbageCollection = false
 	// Reads come from etcd in the same process; a cache would hold all objects twice.
 	base.EnableWatchCache = false
-	if err := base.ApplyTo(c); err != nil {
-		return nil, err
-	}
 	getter := func(codec runtime.Codec) generic.RESTOptionsGetter {
 		o := *base
 		o.StorageConfig.Codec = codec
@@ -58,13 +66,12 @@ func newStorages(endpoint string, scheme *runtime.Scheme, c *server.Config) (*st
 	if !ok {
 		return nil, errors.New("no protobuf encoding of custom resource definitions")
 	}
-	s := &storages{
+	return &storages{
+		options: base,
 		builtin: getter(codecs.LegacyCodec(corev1.SchemeGroupVersion, discoveryv1.SchemeGroupVersion)),
 		// CRDs are large, and read as a whole at each start.
 		crds: getter(extapiserver.Codecs.CodecForVersions(compact.Serializer, extapiserver.Codecs.UniversalDeserializer(),
 			apiextensionsv1.SchemeGroupVersion, runtime.InternalGroupVersioner)),
 		custom: extoptions.NewCRDRESTOptionsGetter(*base, nil, c.StorageObjectCountTracker),
-	}
-	c.RESTOptionsGetter = s
-	return s, nil
+	}, nil
 }
