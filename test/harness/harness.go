@@ -34,11 +34,15 @@ func Root() string {
 	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
 }
 
-// Bin is the path of one of the built programs. `make build` makes them, and the
-// test says so if they are missing.
+// Bin is the path of one of the built programs, in $USHER_TEST_BIN or bin/. `make
+// build` makes them, and the test says so if they are missing.
 func Bin(t testing.TB, name string) string {
 	t.Helper()
-	p := filepath.Join(Root(), "bin", name)
+	dir := os.Getenv("USHER_TEST_BIN")
+	if dir == "" {
+		dir = filepath.Join(Root(), "bin")
+	}
+	p := filepath.Join(dir, name)
 	if _, err := os.Stat(p); err != nil {
 		t.Fatalf("%v: run `make build` first", err)
 	}
