@@ -65,7 +65,9 @@ mutual_tls() {
 on_the_wire() {
   local token found=hidden n
   token=$(cat "$here/valid.jwt")
-  tcpdump -i lo -U -w "$work/packets" "tcp port ${inbound##*:} and host ${inbound%:*}" 2>"$work/tcpdump" &
+  # -Z: the file is in a folder of root's; the packets come at once, not in blocks.
+  : >"$work/tcpdump"
+  tcpdump -i lo -U --immediate-mode -Z root -w "$work/packets" "tcp port ${inbound##*:} and host ${inbound%:*}" 2>"$work/tcpdump" &
   capture_pid=$!
   for n in $(seq 50); do
     grep -q 'listening on' "$work/tcpdump" && break
@@ -73,6 +75,10 @@ on_the_wire() {
     sleep 0.1
   done
   ask 200 "$answer" "\$(cat $here/valid.jwt)"
+  for n in $(seq 50); do
+    [ "$(wc -c <"$work/packets")" -gt 500 ] && break
+    sleep 0.1
+  done
   kill -INT "$capture_pid"
   wait "$capture_pid" || true
   capture_pid=
