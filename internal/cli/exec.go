@@ -25,7 +25,7 @@ sidecar and with its identity:
 Exits with CMD's status (128+n for a signal), 125 for failures of its own.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if at := cmd.ArgsLenAtDash(); at != 1 || len(args) < 2 {
-				return Exit(exitMisuse, errors.New("the form is: usher exec WORKLOAD -- CMD ARG..."))
+				return Exit(exitMisuse, errors.New("the form is 'usher exec WORKLOAD -- CMD [ARG]'"))
 			}
 			return nil
 		},

@@ -28,7 +28,7 @@ http://preference:8080/ works from inside. CMD listens on 127.0.0.1:$PORT.
 Exits with CMD's status (128+n for a signal), 125 for failures of its own.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if at := cmd.ArgsLenAtDash(); at != 0 || len(args) == 0 {
-				return Exit(exitMisuse, errors.New("the command stands after --, as in: usher run --service s -- CMD ARG..."))
+				return Exit(exitMisuse, errors.New("the command stands after --, as in 'usher run --service s -- CMD [ARG]'"))
 			}
 			return nil
 		},

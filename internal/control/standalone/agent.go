@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/usher-mesh/usher/internal/home"
@@ -32,7 +31,6 @@ type agent struct {
 	log       *slog.Logger
 	say       func(string)
 
-	mu      sync.Mutex
 	restart map[home.WorkloadDir]backoff
 }
 

@@ -55,8 +55,7 @@ func New(o Options) (*Server, error) {
 		grpc.MaxHeaderListSize(16<<10),
 		grpc.MaxConcurrentStreams(8),
 		grpc.ConnectionTimeout(l.FirstRequest),
-		// Thousands of mostly idle connections: small buffers, shared for writing.
-		grpc.SharedWriteBuffer(true),
+		// Thousands of mostly idle connections: small buffers.
 		grpc.ReadBufferSize(8<<10),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: l.KeepaliveTime, Timeout: l.KeepaliveTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: l.KeepaliveTime / 3, PermitWithoutStream: true}),

@@ -1,5 +1,7 @@
 package accesslog
 
+//lint:file-ignore SA1019 Envoy still reads the fields that it has deprecated, and control planes send them.
+
 import (
 	"encoding/json"
 	"sort"

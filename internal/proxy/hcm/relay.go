@@ -23,7 +23,7 @@ func (s *session) relay(r *route.Route, c route.Choice, conn *upstream.Conn) {
 	r.Respond(x, c)
 	s.encode()
 	s.complete()
-	if s.pump != nil && s.pump.finished() == false {
+	if s.pump != nil && !s.pump.finished() {
 		s.keep = false // an answer before the end of the request: no other can follow
 	}
 	err := s.write(r, conn)

@@ -1,5 +1,7 @@
 package rbac
 
+//lint:file-ignore SA1019 Envoy still reads the fields that it has deprecated, and control planes send them.
+
 import (
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 
