@@ -81,6 +81,7 @@ func (m *manager) filter() *listenerv3.Filter {
 		GenerateRequestId:         wrapperspb.Bool(true),
 		UseRemoteAddress:          wrapperspb.Bool(m.edge),
 		StreamIdleTimeout:         durationpb.New(0),
+		ServerName:                "usher",
 		UpgradeConfigs:            []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
 		ForwardClientCertDetails:  hcmv3.HttpConnectionManager_SANITIZE,
 		HttpFilters:               append(append([]*hcmv3.HttpFilter(nil), m.guards...), httpFilter("envoy.filters.http.router", &routerv3.Router{})),
