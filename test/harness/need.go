@@ -25,6 +25,20 @@ func NeedRoot(t testing.TB) {
 	}
 }
 
+// Envoy is the path of a real Envoy, $ENVOY or the one on PATH; without one the
+// test is left out.
+func Envoy(t testing.TB) string {
+	t.Helper()
+	if e := os.Getenv("ENVOY"); e != "" {
+		return e
+	}
+	e, err := exec.LookPath("envoy")
+	if err != nil {
+		leaveOut(t, "there is no Envoy ($ENVOY, or envoy on PATH)")
+	}
+	return e
+}
+
 func leaveOut(t testing.TB, why string) {
 	t.Helper()
 	if os.Getenv("USHER_TEST_ALL") != "" {

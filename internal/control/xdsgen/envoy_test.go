@@ -14,18 +14,13 @@ import (
 
 	"github.com/usher-mesh/usher/internal/control/translate"
 	"github.com/usher-mesh/usher/internal/control/xdsgen"
+	"github.com/usher-mesh/usher/test/harness"
 )
 
 // TestEnvoy has a real Envoy, $ENVOY or the one on PATH, judge what the goldens'
 // objects make.
 func TestEnvoy(t *testing.T) {
-	envoy := os.Getenv("ENVOY")
-	if envoy == "" {
-		var err error
-		if envoy, err = exec.LookPath("envoy"); err != nil {
-			t.Skip("there is no Envoy ($ENVOY, or envoy on PATH)")
-		}
-	}
+	envoy := harness.Envoy(t)
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil {
 		t.Fatal(err)
