@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -63,8 +62,6 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		o.Listener.Close()
 		return nil, fmt.Errorf("API server: %w", err)
 	}
-	// A start leaves tens of MB of garbage and what follows needs little.
-	s.keeping.Go(debug.FreeOSMemory)
 	return s, nil
 }
 
