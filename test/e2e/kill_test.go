@@ -55,6 +55,7 @@ func TestControlPlaneKilled(t *testing.T) {
 		}
 	}
 	t.Logf("%d objects acknowledged, all there", len(acknowledged))
+	stop()
 	wantRefused(t, m, "", 401, "Origin Jwt is missing")
 	deleteAndAwait(t, m, "enduser-authentication-jwt.yml")
 }
