@@ -12,6 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/usher-mesh/usher/internal/mesh"
 )
 
 func newRegistry() *prometheus.Registry {
@@ -36,7 +38,7 @@ func (p *plane) serveDebug(ctx context.Context) error {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /debug/proxies", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, p.xds.Proxies()) })
 	mux.HandleFunc("GET /debug/jwks", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, p.mirror.States()) })
-	mux.HandleFunc("GET /debug/model", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, p.pipeline.model.Load()) })
+	mux.HandleFunc("GET /debug/model", func(w http.ResponseWriter, _ *http.Request) { writeModel(w, p.pipeline.model.Load()) })
 	mux.HandleFunc("GET /debug/xds", func(w http.ResponseWriter, rq *http.Request) {
 		ns, name := rq.URL.Query().Get("namespace"), rq.URL.Query().Get("name")
 		held, ok := p.xds.Held(ns, name)
@@ -81,5 +83,38 @@ func writeJSON(w http.ResponseWriter, v any) {
 	e.SetIndent("", "  ")
 	if err := e.Encode(v); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
+	}
+}
+
+// writeModel writes the model without inline key sets, which may hold symmetric
+// keys.
+func writeModel(w http.ResponseWriter, m *mesh.Model) {
+	raw, err := json.Marshal(m)
+	var v any
+	if err == nil {
+		err = json.Unmarshal(raw, &v)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	hideKeySets(v)
+	writeJSON(w, v)
+}
+
+func hideKeySets(v any) {
+	switch v := v.(type) {
+	case []any:
+		for _, e := range v {
+			hideKeySets(e)
+		}
+	case map[string]any:
+		for k, e := range v {
+			if s, ok := e.(string); ok && k == "JWKS" && s != "" {
+				v[k] = "[redacted]"
+				continue
+			}
+			hideKeySets(e)
+		}
 	}
 }
