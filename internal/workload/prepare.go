@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"os/exec"
 
 	"github.com/usher-mesh/usher/internal/atomicfile"
 	"github.com/usher-mesh/usher/internal/home"
@@ -22,6 +23,9 @@ type Endpoints struct{ XDS, CA, Mirror string }
 // Prepare makes everything that the supervisor of the workload needs: folder,
 // description, token, roots and objects. Restart is spec.Always or spec.Never.
 func Prepare(ctx context.Context, h home.Dir, r *Registry, d *Definition, e Endpoints, restart spec.Restart) (*Local, error) {
+	if _, err := exec.LookPath(d.Command[0]); err != nil {
+		return nil, fmt.Errorf("workload %s/%s: command: %w", d.Namespace, d.Name, err)
+	}
 	old, err := Find(h, d.Namespace, d.Name)
 	if err != nil {
 		return nil, err

@@ -77,6 +77,7 @@ func (st *stream) serve() error {
 	}
 	st.caller = c
 	st.log = st.log.With("identity", c.id)
+	log := st.log // admit, in a goroutine of its own, adds to st.log
 	go st.receive()
 	go func() { st.finish(st.decide()) }()
 
@@ -93,7 +94,7 @@ func (st *stream) serve() error {
 	}
 	if s, ok := status.FromError(err); ok && s.Code() != codes.OK && s.Code() != codes.Canceled {
 		st.server.metrics.ended.WithLabelValues(s.Code().String()).Inc()
-		st.log.Info("a proxy's stream ends", "code", s.Code().String(), "reason", s.Message())
+		log.Info("a proxy's stream ends", "code", s.Code().String(), "reason", s.Message())
 	}
 	return err
 }
