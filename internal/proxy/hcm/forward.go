@@ -272,7 +272,7 @@ func (s *session) once(f *route.Forward, host *upstream.Host, l *limits, fresh b
 	}
 	untouched := conn.R.Buffered() == 0 && err == errTerminated
 	if s.pump != nil {
-		if perr := s.pump.stop(s, conn); perr != nil && s.pump.client {
+		if perr := s.pump.stop(s, conn); perr != nil && s.pump.client.Load() {
 			err = errClient
 		}
 	}
@@ -330,7 +330,7 @@ func (s *session) head(conn *upstream.Conn, f *route.Forward, l *limits) error {
 		try = time.Now().Add(f.Retry.PerTry)
 	}
 	deadline, what := l.next(try)
-	conn.SetReadDeadline(deadline)
+	s.pump.readUntil(conn, deadline)
 	x := &s.x
 	for range maxInterim {
 		for {

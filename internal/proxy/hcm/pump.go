@@ -3,6 +3,7 @@ package hcm
 import (
 	"errors"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
@@ -10,11 +11,26 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/upstream"
 )
 
-// pump sends a request's content upstream while the answer is awaited.
+// past is a deadline that makes reads and writes return at once.
+var past = time.Unix(1, 0)
+
+// pump sends a request's content upstream while the answer is awaited. Both sides
+// move the deadlines of both connections; who ends the other sets a flag first and
+// the deadline then, and who moves a deadline looks at the flag afterwards. So a
+// deadline in the past is never overwritten unseen.
 type pump struct {
-	done   chan struct{}
-	err    error // valid once done is closed
-	client bool  // the client's side failed
+	done    chan struct{}
+	err     error       // valid once done is closed
+	client  atomic.Bool // the client's side failed: nobody waits for an answer to half a request
+	stopped atomic.Bool // the answer is there: nobody waits for the rest of the request
+}
+
+// readUntil sets the deadline for the answer.
+func (p *pump) readUntil(conn *upstream.Conn, d time.Time) {
+	conn.SetReadDeadline(d)
+	if p != nil && p.client.Load() {
+		conn.SetReadDeadline(past)
+	}
 }
 
 // startPump takes over the request's body and the connection's write side until
@@ -22,16 +38,16 @@ type pump struct {
 func startPump(s *session, conn *upstream.Conn, idle time.Duration) *pump {
 	p := &pump{done: make(chan struct{})}
 	rq := &s.x.Request
-	src := &timedBody{s: s, body: rq.Body, conn: conn, idle: idle}
+	src := &timedBody{p: p, s: s, body: rq.Body, conn: conn, idle: idle}
 	go func() {
 		defer close(p.done)
 		p.err = conn.W.Copy(src, rq.ContentLength == exchange.UnknownLength, &rq.Trailer)
-		var read *http1.ReadError
-		if errors.As(p.err, &read) {
-			p.client = true
-			conn.SetReadDeadline(time.Unix(1, 0)) // nobody waits for an answer to half a request
-		}
 		s.entry.Received = src.n
+		var read *http1.ReadError
+		if errors.As(p.err, &read) && !p.stopped.Load() {
+			p.client.Store(true)
+			conn.SetReadDeadline(past)
+		}
 	}()
 	return p
 }
@@ -40,13 +56,14 @@ func startPump(s *session, conn *upstream.Conn, idle time.Duration) *pump {
 func (p *pump) stop(s *session, conn *upstream.Conn) error {
 	select {
 	case <-p.done:
+		return p.err
 	default:
-		s.nc.SetReadDeadline(time.Unix(1, 0))
-		conn.SetWriteDeadline(time.Unix(1, 0))
-		<-p.done
-		s.keep = false
-		p.client = false
 	}
+	p.stopped.Store(true)
+	s.nc.SetReadDeadline(past)
+	conn.SetWriteDeadline(past)
+	<-p.done
+	s.keep = false
 	return p.err
 }
 
@@ -62,6 +79,7 @@ func (p *pump) finished() bool {
 
 // timedBody moves the deadlines of both sides with each read.
 type timedBody struct {
+	p    *pump
 	s    *session
 	body io.Reader
 	conn *upstream.Conn
@@ -84,6 +102,10 @@ func (t *timedBody) Read(b []byte) (int, error) {
 		now := time.Now()
 		t.s.nc.SetReadDeadline(now.Add(t.idle))
 		t.conn.SetWriteDeadline(now.Add(t.idle))
+		if t.p.stopped.Load() {
+			t.s.nc.SetReadDeadline(past)
+			t.conn.SetWriteDeadline(past)
+		}
 	}
 	return n, err
 }

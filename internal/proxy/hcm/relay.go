@@ -112,7 +112,7 @@ func (t *streamBody) Read(b []byte) (int, error) {
 	if now := time.Now(); now.Sub(t.at) > time.Second/4 {
 		t.at = now
 		d, _ := t.limits.next(time.Time{})
-		t.conn.SetReadDeadline(d)
+		t.s.pump.readUntil(t.conn, d)
 		t.s.deadline()
 	}
 	return t.body.Read(b)

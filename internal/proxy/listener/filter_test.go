@@ -129,6 +129,20 @@ func TestSmuggling(t *testing.T) {
 	}
 }
 
+// TestBadBody holds that a body that turns out to be malformed is answered at once,
+// however its reader and the one who waits for the upstream's answer are interleaved.
+func TestBadBody(t *testing.T) {
+	p := newProxy(t, nil)
+	p.cluster(staticCluster("up", backend(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) }), ""))
+	p.start(plainListener(""))
+	for range 300 {
+		rs, _ := one(t, p.addr, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 0\r\n\r\n", "POST")
+		if rs.StatusCode != 400 {
+			t.Fatal(rs.Status)
+		}
+	}
+}
+
 func TestTCPProxy(t *testing.T) {
 	p := newProxy(t, nil)
 	p.cluster(staticCluster("up", backend(t, echo), ""))
