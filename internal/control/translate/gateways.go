@@ -2,6 +2,8 @@ package translate
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	networkingapi "istio.io/api/networking/v1alpha3"
@@ -29,14 +31,35 @@ func (p *pass) readGateways() {
 	}
 }
 
-// checkGateway warns of a selector that selects nothing.
+// checkGateway warns of a selector that selects nothing, and of certificates that
+// are not where the gateway may have them: in the namespace that it runs in.
 func (p *pass) checkGateway(g *gateway) {
+	namespaces := map[string]bool{}
 	for _, w := range p.out.Workloads {
 		if mesh.Selects(g.Selector, w.Labels) {
-			return
+			namespaces[w.Namespace] = true
 		}
 	}
-	p.found.warn(g.Ref, "spec.selector: no workload has these labels")
+	if len(namespaces) == 0 {
+		p.found.warn(g.Ref, "spec.selector: no workload has these labels")
+	}
+	for _, s := range g.Servers {
+		if s.TLS == nil {
+			continue
+		}
+		for _, ns := range slices.Sorted(maps.Keys(namespaces)) {
+			if !p.hasCertificate(ns, s.TLS.Credential) {
+				p.found.warn(g.Ref, "spec.servers[%d].tls.credentialName: namespace %s has no Secret %s with a certificate and its key; TLS connections are closed until it has",
+					s.Index, ns, s.TLS.Credential)
+			}
+		}
+	}
+}
+
+func (p *pass) hasCertificate(namespace, name string) bool {
+	return slices.ContainsFunc(p.out.Secrets, func(s *mesh.Secret) bool {
+		return s.Namespace == namespace && s.Name == name && len(s.Cert) > 0 && len(s.Key) > 0
+	})
 }
 
 func translateGateway(ref mesh.Ref, o *networkingv1.Gateway) *gateway {

@@ -3,6 +3,7 @@ package translate_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -203,5 +204,45 @@ func TestSecretNeverShows(t *testing.T) {
 		if strings.Contains(text, `"`+s) || strings.Contains(text, s+"]") {
 			t.Errorf("the key shows as %s", s)
 		}
+	}
+}
+
+// TestGatewayWithoutCertificate holds that a Gateway says which Secret it lacks,
+// and where: one in another namespace, or without a key, is none.
+func TestGatewayWithoutCertificate(t *testing.T) {
+	const gateway = `
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: edge, namespace: g, labels: {istio: gateway}}
+spec: {address: 127.1.0.2}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: gw, namespace: t}
+spec:
+  selector: {istio: gateway}
+  servers:
+  - {port: {number: 443, name: https, protocol: HTTPS}, hosts: ["*"], tls: {mode: SIMPLE, credentialName: c}}
+---
+`
+	secret := func(namespace, data string) string {
+		return fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: c, namespace: %s}\ndata: {%s}\n---\n", namespace, data)
+	}
+	const want = "spec.servers[0].tls.credentialName: namespace g has no Secret c with a certificate and its key; TLS connections are closed until it has"
+	for name, tc := range map[string]struct {
+		secret string
+		warned bool
+	}{
+		"none":              {"", true},
+		"another namespace": {secret("t", "tls.crt: YQ==, tls.key: YQ=="), true},
+		"no key":            {secret("g", "tls.crt: YQ==, ca.crt: YQ=="), true},
+		"there":             {secret("g", "tls.crt: YQ==, tls.key: YQ=="), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, statuses := model(t, gateway+tc.secret)
+			if got := statuses["Gateway/gw"].Warnings; slices.Contains(got, want) != tc.warned {
+				t.Errorf("%q", got)
+			}
+		})
 	}
 }

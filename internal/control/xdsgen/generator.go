@@ -21,7 +21,7 @@ type Generator struct {
 	model     *mesh.Model
 	clusters  memo.Table[string, []*Resource]
 	endpoints memo.Table[string, []*Resource]
-	secrets   memo.Table[mesh.Ref, []*Resource]
+	secrets   memo.Table[string, []*Resource] // by Secret and the Gateway objects that name it
 	outbound  memo.Table[string, *Resource]
 	edges     memo.Table[string, []*Resource]
 	inbound   memo.Table[string, []*Resource]

@@ -1,6 +1,8 @@
 package xdsgen
 
 import (
+	"fmt"
+
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 
@@ -21,24 +23,32 @@ func (g *Generator) edgeSecrets(m *mesh.Model, p *mesh.Proxy, ports map[uint16][
 			byName[s.Name] = s
 		}
 	}
-	var out []*Resource
+	users := map[string][]mesh.Ref{} // Gateway objects, by the Secret that they name
 	for _, list := range ports {
 		for _, server := range list {
-			if server.Server.TLS == nil {
-				continue
+			if server.Server.TLS != nil {
+				name := server.Server.TLS.Credential
+				users[name] = append(users[name], server.Ref)
 			}
-			s := byName[server.Server.TLS.Credential]
-			if s == nil {
-				continue
-			}
-			roots := byName[s.Name+caSuffix]
-			out = append(out, g.secrets.Get(s.Ref, []any{s, roots}, func() []*Resource { return secretResources(s, roots) })...)
 		}
+	}
+	var out []*Resource
+	for name, refs := range users {
+		s := byName[name]
+		if s == nil {
+			continue
+		}
+		refs, roots := sorted(refs), byName[name+caSuffix]
+		key := fmt.Sprint(s.Ref, refs)
+		out = append(out, g.secrets.Get(key, []any{s, roots}, func() []*Resource { return secretResources(s, roots, refs) })...)
 	}
 	return out
 }
 
-func secretResources(s, roots *mesh.Secret) []*Resource {
+// secretResources makes the certificate and the roots of a Secret. The Gateway
+// objects that name it are among the origins: a Secret has no status, so they say
+// what is wrong with it.
+func secretResources(s, roots *mesh.Secret, users []mesh.Ref) []*Resource {
 	name := secretName(s.Namespace, s.Name)
 	bytes := func(b []byte) *corev3.DataSource {
 		return &corev3.DataSource{Specifier: &corev3.DataSource_InlineBytes{InlineBytes: b}}
@@ -47,7 +57,7 @@ func secretResources(s, roots *mesh.Secret) []*Resource {
 	if len(s.Cert) > 0 && len(s.Key) > 0 {
 		out = append(out, newResource(SecretType, name, &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_TlsCertificate{
 			TlsCertificate: &tlsv3.TlsCertificate{CertificateChain: bytes(s.Cert), PrivateKey: bytes(s.Key)},
-		}}, s.Ref))
+		}}, append(users, s.Ref)...))
 	}
 	ca, from := s.CA, s.Ref
 	if roots != nil && len(roots.CA) > 0 {
@@ -58,7 +68,7 @@ func secretResources(s, roots *mesh.Secret) []*Resource {
 			ValidationContext: &tlsv3.CertificateValidationContext{
 				TrustedCa: &corev3.DataSource{Specifier: &corev3.DataSource_InlineBytes{InlineBytes: ca}},
 			},
-		}}, from))
+		}}, append(users, from)...))
 	}
 	return out
 }
