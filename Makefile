@@ -3,7 +3,7 @@
 # make test      every test that this machine can run, and which it left out
 # make check     what a change must pass
 # make bench     benchmarks
-# make soak      the long counts
+# make soak      the full counts, in pieces that can be resumed
 # make clean     forget what was built (not the state of meshes: `usher down --purge`)
 
 SHELL      := /bin/bash
@@ -78,10 +78,10 @@ race:
 bench:
 	@$(GO) test -run '^$$' -bench . -benchmem -timeout 60m $(PKGS)
 
-# USHER_SOAK makes tests use their full counts; FUZZTIME is for each fuzz target.
+# In pieces of less than 10 minutes that can be resumed: `SOAK_TIME=540 make soak` runs
+# about 9 minutes of them, `make soak PIECES=fuzz` those of that name.
 soak: build
-	@GO="$(GO)" FUZZTIME="$${FUZZTIME:-5m}" scripts/fuzz.sh
-	@USHER_SOAK=1 GO="$(GO)" scripts/test.sh -count=1 -tags=soak -timeout=4h $(PKGS)
+	@GO="$(GO)" scripts/soak.sh $(PIECES)
 
 clean:
 	rm -rf bin
