@@ -59,12 +59,14 @@ func TestImpostorAsServer(t *testing.T) {
 	m.Kubectl("create", "serviceaccount", "other")
 	m.Usher("stop", "preference-v1")
 	// The Service went with its last workload; this one stays.
-	m.Apply("apiVersion: v1\nkind: Service\nmetadata: {name: preference, namespace: tutorial}\n" +
-		"spec: {selector: {app: preference}, ports: [{name: http, port: 8080}]}\n")
+	if out, err := m.TryKubectl("apiVersion: v1\nkind: Service\nmetadata: {name: preference, namespace: tutorial}\n"+
+		"spec: {selector: {app: preference}, ports: [{name: http, port: 8080}]}\n", "create", "-f", "-"); err != nil {
+		t.Fatal(out)
+	}
 	serve := func(id string) (addr string) {
 		l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
 			Certificates: []tls.Certificate{harness.Issue(t, m.CA(), id, time.Now().Add(time.Hour))},
-			ClientAuth:   tls.RequireAnyClientCert, MinVersion: tls.VersionTLS12, NextProtos: []string{"istio"},
+			ClientAuth:   tls.RequireAnyClientCert, MinVersion: tls.VersionTLS12,
 		})
 		if err != nil {
 			t.Fatal(err)

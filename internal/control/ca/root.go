@@ -108,7 +108,7 @@ func makeRoot(dir string, td spiffeid.TrustDomain, now time.Time) (signer, error
 	if err := atomicfile.Write(filepath.Join(dir, rootKeyFile), text, 0o600); err != nil {
 		return signer{}, err
 	}
-	if err := atomicfile.Write(filepath.Join(dir, rootCertFile), identity.EncodeCertificates(cert), 0o644); err != nil {
+	if err := atomicfile.Write(filepath.Join(dir, rootCertFile), identity.EncodeCertificates(cert), 0o600); err != nil {
 		return signer{}, err
 	}
 	certs := []*x509.Certificate{cert}
