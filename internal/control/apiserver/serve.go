@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"runtime/debug"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -146,21 +145,6 @@ func (s *Server) run(life context.Context, api *server.GenericAPIServer, factory
 		keeper.run(keeping)
 		factory.Shutdown()
 	})
-	s.keeping.Go(func() { giveBack(keeping) })
-}
-
-// giveBack returns memory to the system after the start, and again when the OpenAPI
-// documents have been built in the background: both leave tens of MB of garbage, and
-// what follows needs little.
-func giveBack(ctx context.Context) {
-	for _, wait := range []time.Duration{time.Second, 4 * time.Second} {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
-			debug.FreeOSMemory()
-		}
-	}
 }
 
 // prepare waits until the server is ready and makes what must be there.

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -73,6 +74,7 @@ func Run(ctx context.Context, o Options, ready Ready) (err error) {
 	}
 	defer l.close()
 
+	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
 	server, err := startAPI(ctx, o, l.api)
 	if err != nil {
 		return err
@@ -123,6 +125,7 @@ func Run(ctx context.Context, o Options, ready Ready) (err error) {
 	agentCtx, stopAgent := context.WithCancel(ctx)
 	agentDone := make(chan struct{})
 	go func() { a.run(agentCtx); close(agentDone) }()
+	go keepSmall(agentCtx)
 	stopAll := func(started []*workload.Local) error {
 		stopAgent()
 		<-agentDone

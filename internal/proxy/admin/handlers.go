@@ -10,8 +10,8 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/usher-mesh/usher/internal/footprint"
 	"github.com/usher-mesh/usher/internal/proxy/config"
-	"github.com/usher-mesh/usher/internal/proxy/footprint"
 	"github.com/usher-mesh/usher/internal/proxy/xds"
 )
 

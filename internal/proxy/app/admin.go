@@ -9,9 +9,9 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/usher-mesh/usher/internal/footprint"
 	"github.com/usher-mesh/usher/internal/proxy/admin"
 	"github.com/usher-mesh/usher/internal/proxy/config"
-	"github.com/usher-mesh/usher/internal/proxy/footprint"
 	"github.com/usher-mesh/usher/internal/proxy/metrics"
 )
 

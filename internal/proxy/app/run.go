@@ -13,6 +13,7 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
+	"github.com/usher-mesh/usher/internal/footprint"
 	"github.com/usher-mesh/usher/internal/identity"
 	"github.com/usher-mesh/usher/internal/proxy/accesslog"
 	"github.com/usher-mesh/usher/internal/proxy/admin"
@@ -23,7 +24,6 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/filter/cors"
 	"github.com/usher-mesh/usher/internal/proxy/filter/jwtauthn"
 	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
-	"github.com/usher-mesh/usher/internal/proxy/footprint"
 	"github.com/usher-mesh/usher/internal/proxy/listener"
 	"github.com/usher-mesh/usher/internal/proxy/metrics"
 	"github.com/usher-mesh/usher/internal/proxy/route"

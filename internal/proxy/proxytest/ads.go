@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/usher-mesh/usher/internal/identity"
+	"github.com/usher-mesh/usher/internal/proxy/xds"
 )
 
 // ADS is a delta ADS server whose resources a test sets.
@@ -22,14 +23,15 @@ type ADS struct {
 	id string
 	discoveryv3.UnimplementedAggregatedDiscoveryServiceServer
 
-	mu        sync.Mutex
-	resources map[string]map[string]*discoveryv3.Resource
-	streams   map[*adsStream]bool
-	requests  []*discoveryv3.DeltaDiscoveryRequest
-	came      chan struct{} // closed and renewed at each request
-	server    *grpc.Server
-	addr      string
-	nonce     int
+	mu         sync.Mutex
+	resources  map[string]map[string]*discoveryv3.Resource
+	streams    map[*adsStream]bool
+	requests   []*discoveryv3.DeltaDiscoveryRequest
+	came       chan struct{} // closed and renewed at each request
+	server     *grpc.Server
+	addr       string
+	nonce      int
+	configured bool
 }
 
 type adsStream struct {
@@ -60,6 +62,8 @@ func (a *ADS) Start(t testing.TB) string {
 func (a *ADS) Stop() { a.server.Stop() }
 
 // Set puts resources, by type URL of the message, under their names and a version.
+// Nobody is answered before the first call: a control plane without a model is not
+// ready.
 func (a *ADS) Set(t testing.TB, version string, named map[string]proto.Message) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -70,7 +74,9 @@ func (a *ADS) Set(t testing.TB, version string, named map[string]proto.Message) 
 		}
 		a.put(body.GetTypeUrl(), &discoveryv3.Resource{Name: n, Version: version, Resource: body})
 	}
-	a.push()
+	first := !a.configured
+	a.configured = true
+	a.push(first)
 }
 
 // Remove removes a resource.
@@ -78,7 +84,7 @@ func (a *ADS) Remove(typeURL, name string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.resources[typeURL], name)
-	a.push()
+	a.push(false)
 }
 
 func (a *ADS) put(typeURL string, r *discoveryv3.Resource) {
@@ -88,11 +94,14 @@ func (a *ADS) put(typeURL string, r *discoveryv3.Resource) {
 	a.resources[typeURL][r.GetName()] = r
 }
 
-// push sends every stream what changed for it, with the lock held.
-func (a *ADS) push() {
+// push sends every stream what changed for it, in the order of a control plane, with
+// the lock held.
+func (a *ADS) push(always bool) {
 	for s := range a.streams {
-		for typeURL := range s.names {
-			a.send(s, typeURL, false)
+		for _, typeURL := range xds.Types() {
+			if s.names[typeURL] != nil {
+				a.send(s, typeURL, always)
+			}
 		}
 	}
 }
@@ -160,7 +169,7 @@ func (a *ADS) DeltaAggregatedResources(s discoveryv3.AggregatedDiscoveryService_
 			delete(st.names[r.GetTypeUrl()], n)
 			delete(st.sent[r.GetTypeUrl()], n)
 		}
-		if len(r.GetResourceNamesSubscribe()) > 0 {
+		if len(r.GetResourceNamesSubscribe()) > 0 && a.configured {
 			a.send(st, r.GetTypeUrl(), true)
 		}
 		a.mu.Unlock()

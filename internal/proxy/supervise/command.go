@@ -11,8 +11,8 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"github.com/usher-mesh/usher/internal/footprint"
 	"github.com/usher-mesh/usher/internal/home"
-	"github.com/usher-mesh/usher/internal/proxy/footprint"
 )
 
 // Command is `usher-proxy supervise`: it gives the exit status.

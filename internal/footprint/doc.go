@@ -1,5 +1,5 @@
 // Package footprint keeps the resident memory of small, long-lived processes
-// small. It knows the Go runtime and the kernel, and nothing of the proxy.
+// small. It knows the Go runtime and the kernel, and nothing of what the process does.
 package footprint
 
 import "runtime/debug"
