@@ -59,13 +59,18 @@ func NewHome(t testing.TB) string {
 	}
 	home := filepath.Join(dir, "h")
 	t.Cleanup(func() {
+		noTokensTold(t, home)
+		usher := func(args ...string) {
+			if out, err := run(t, 60*time.Second, []string{"USHER_HOME=" + home}, "", Bin(t, "usher"), args...); err != nil {
+				t.Errorf("usher %s: %v\n%s", strings.Join(args, " "), err, out)
+			}
+		}
+		usher("down") // the rest of the logs is written
+		noTokensKept(t, home)
 		if t.Failed() {
 			dumpLogs(t, home)
 		}
-		out, err := run(t, 60*time.Second, []string{"USHER_HOME=" + home}, "", Bin(t, "usher"), "down", "--purge")
-		if err != nil {
-			t.Errorf("usher down --purge: %v\n%s", err, out)
-		}
+		usher("down", "--purge")
 		if err := os.RemoveAll(dir); err != nil {
 			t.Error(err)
 		}
@@ -175,6 +180,7 @@ func run(t testing.TB, limit time.Duration, env []string, stdin, name string, ar
 		ctx, cancel = context.WithTimeout(context.Background(), limit)
 	}
 	defer cancel()
+	present(strings.Join(args, " "))
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(os.Environ(), env...)
 	if stdin != "" {

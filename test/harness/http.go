@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -41,6 +42,10 @@ func (m *Mesh) Get(path, token string) (Answer, error) {
 
 // Do sends the request and reads the answer.
 func Do(req *http.Request) (Answer, error) {
+	present(req.URL.String())
+	for _, values := range req.Header {
+		present(strings.Join(values, " "))
+	}
 	resp, err := Client.Do(req)
 	if err != nil {
 		return Answer{}, err

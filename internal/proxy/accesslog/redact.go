@@ -57,7 +57,7 @@ func requestField(e *Entry, name string) value {
 	case name == "referer" || name == "x-envoy-original-path" || name == "x-original-url":
 		return text(route.RedactQuery(v, x.Secrets()))
 	}
-	return value{text: v}
+	return value{text: route.RedactTokens(v)}
 }
 
 func responseField(h *exchange.Header, name string) value {
@@ -70,5 +70,5 @@ func responseField(h *exchange.Header, name string) value {
 	case name == "location":
 		v, _, _ = strings.Cut(v, "?") // a redirect repeats the request's parameters
 	}
-	return value{text: v}
+	return value{text: route.RedactTokens(v)}
 }

@@ -12,13 +12,13 @@ func redact(x *exchange.Exchange, path string) string {
 	return RedactQuery(path, x.Secrets())
 }
 
-// RedactQuery replaces the values of the parameters that secrets name, and of
-// access_token (RFC 6750) always: a request may be refused before the filter that
-// declares its secrets has seen it.
+// RedactQuery replaces the values of the parameters that secrets name, of
+// access_token (RFC 6750) always, since a request may be refused before the filter
+// that declares its secrets has seen it, and whatever else looks like a token.
 func RedactQuery(path string, secrets []exchange.Secret) string {
 	i := strings.IndexByte(path, '?')
 	if i < 0 {
-		return path
+		return RedactTokens(path)
 	}
 	var b strings.Builder
 	changed := false
@@ -30,17 +30,70 @@ func RedactQuery(path string, secrets []exchange.Secret) string {
 		name, _, has := strings.Cut(pair, "=")
 		if has && secretParam(secrets, decodeQuery(strings.ReplaceAll(name, "+", " "))) {
 			b.WriteString(name)
-			b.WriteString("=[redacted]")
+			b.WriteString("=" + redacted)
 			changed = true
 			continue
 		}
 		b.WriteString(pair)
 	}
 	if !changed {
-		return path
+		return RedactTokens(path)
 	}
+	return RedactTokens(b.String())
+}
+
+// tokenLength is the least of what RedactTokens takes for a token: no JWT is
+// shorter, and few identifiers are longer.
+const tokenLength = 80
+
+// RedactTokens replaces runs of characters of tokens that are as long as one and
+// have upper case, lower case and digits: a proxy that only passes a token on does
+// not know where the one that verifies it looks for it.
+func RedactTokens(s string) string {
+	if len(s) < tokenLength {
+		return s
+	}
+	var b strings.Builder
+	kept := 0
+	for i := 0; i < len(s); i++ {
+		from := i
+		var classes uint8
+		for ; i < len(s) && tokenClass[s[i]] != 0; i++ {
+			classes |= tokenClass[s[i]]
+		}
+		if i-from >= tokenLength && classes&(classUpper|classLower|classDigit) == classUpper|classLower|classDigit {
+			b.WriteString(s[kept:from])
+			b.WriteString(redacted)
+			kept = i
+		}
+	}
+	if kept == 0 {
+		return s
+	}
+	b.WriteString(s[kept:])
 	return b.String()
 }
+
+const redacted = "[redacted]"
+
+// Classes of the characters of a JWT: base64url and dots.
+const (
+	classUpper uint8 = 1 << iota
+	classLower
+	classDigit
+	classOther
+)
+
+var tokenClass = func() (t [256]uint8) {
+	for c := range 26 {
+		t['A'+c], t['a'+c] = classUpper, classLower
+	}
+	for c := range 10 {
+		t['0'+c] = classDigit
+	}
+	t['-'], t['_'], t['.'] = classOther, classOther, classOther
+	return t
+}()
 
 func secretParam(secrets []exchange.Secret, name string) bool {
 	if name == "access_token" {
