@@ -47,11 +47,12 @@ func TestTokensStayOutOfSight(t *testing.T) {
 		return a
 	}
 	for name, carry := range map[string]func(token string) (query string, header http.Header){
-		"header":       func(s string) (string, http.Header) { return "", http.Header{"Authorization": {"Bearer " + s}} },
-		"other case":   func(s string) (string, http.Header) { return "", http.Header{"Authorization": {"bEaReR " + s}} },
-		"own header":   func(s string) (string, http.Header) { return "", http.Header{"X-Token": {"Token " + s}} },
-		"parameter":    func(s string) (string, http.Header) { return "?a=b&access_token=" + s, http.Header{} },
-		"encoded name": func(s string) (string, http.Header) { return "?%61ccess%5Ftoken=" + s, http.Header{} },
+		"header":        func(s string) (string, http.Header) { return "", http.Header{"Authorization": {"Bearer " + s}} },
+		"other case":    func(s string) (string, http.Header) { return "", http.Header{"Authorization": {"bEaReR " + s}} },
+		"own header":    func(s string) (string, http.Header) { return "", http.Header{"X-Token": {"Token " + s}} },
+		"parameter":     func(s string) (string, http.Header) { return "?a=b&access_token=" + s, http.Header{} },
+		"encoded name":  func(s string) (string, http.Header) { return "?%61ccess%5Ftoken=" + s, http.Header{} },
+		"own parameter": func(s string) (string, http.Header) { return "?session_token=" + s, http.Header{} },
 		"cookie": func(s string) (string, http.Header) {
 			return "", http.Header{"Cookie": {"a=b; session=" + s + "; c=d"}}
 		},
