@@ -2,14 +2,15 @@
 # make tutorial  build, start a mesh, walk the chapter, leave the mesh running
 # make test      every test that this machine can run, and which it left out
 # make check     what a change must pass
-# make bench     benchmarks
+# make bench     comparisons with peers, budgets of a mesh, and the Go benchmarks
+# make bench-go  the Go benchmarks alone
 # make soak      the full counts, in pieces that can be resumed
 # make clean     forget what was built (not the state of meshes: `usher down --purge`)
 
 SHELL      := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build tutorial test check format vet staticcheck generated tidy cross race bench soak clean
+.PHONY: build tutorial test check format vet staticcheck generated tidy cross race bench bench-go soak clean
 
 GO       ?= go
 PKGS     ?= ./...
@@ -75,8 +76,18 @@ race:
 	@echo "tests under the race detector"
 	@CGO_ENABLED=1 GO="$(GO)" scripts/test.sh -race $(RACE)
 
-bench:
-	@$(GO) test -run '^$$' -bench . -benchmem -timeout 60m $(PKGS)
+# docs/design/0003-bench.md tells how. Under 10 minutes; best on a quiet machine.
+bench: build
+	@$(GO) run ./test/bench peers
+	@echo
+	@$(GO) run ./test/bench start
+	@echo
+	@$(MAKE) --no-print-directory bench-go
+
+# Only packages that have benchmarks: to link the tests of the others takes minutes.
+bench-go:
+	@$(GO) test -run '^$$' -bench . -benchmem -timeout 10m \
+	  $$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u)
 
 # In pieces of less than 10 minutes that can be resumed: `SOAK_TIME=540 make soak` runs
 # about 9 minutes of them, `make soak PIECES=fuzz` those of that name.

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestJudge(t *testing.T) {
+	rows := []row{
+		{Work: "plain", Peer: "nginx", CPU: 20},
+		{Work: "plain", Peer: "usher", CPU: 21, Resident: 12},
+		{Work: "jwt-cache", Peer: "envoy", CPU: 100},
+		{Work: "jwt-cache", Peer: "usher", CPU: 26, Resident: 26},
+		{Work: "mesh", Peer: "usher", CPU: 70, Resident: 20}, // without a peer: nothing to say
+	}
+	want := []verdict{
+		{Name: "plain: usher / nginx", Measured: 1.05, Budget: 1.1, Met: true},
+		{Name: "jwt-cache: usher / nginx plain", Measured: 1.3, Budget: 1.2},
+		{Name: "jwt-cache: usher / envoy", Measured: 0.26, Budget: 0.25},
+		{Name: "resident, largest (jwt-cache)", Measured: 26, Budget: 25, Unit: "MB"},
+	}
+	if d := cmp.Diff(want, judge(rows)); d != "" {
+		t.Error(d)
+	}
+	if got := judge(nil); got != nil {
+		t.Errorf("of nothing: %v", got)
+	}
+}
+
+func TestJoinKeepsTheBetterRound(t *testing.T) {
+	first := row{Work: "plain", Rate: 10, P50: 5, P99: 9, CPU: 20, Resident: 12, Failed: 1, Waited: 3}
+	second := row{Work: "plain", Rate: 12, P50: 4, P99: 8, CPU: 22, Resident: 14, Failed: 2, Waited: 30}
+	want := row{Work: "plain", Rate: 12, P50: 4, P99: 8, CPU: 20, Resident: 14, Failed: 3, Waited: 3}
+	if got := first.join(second); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if got := second.join(first); got != want {
+		t.Errorf("the other way round: got %+v, want %+v", got, want)
+	}
+}
+
+func TestPercentile(t *testing.T) {
+	fifty := make([]float64, 50)
+	for i := range fifty {
+		fifty[i] = float64(50 - i) // 50 ... 1
+	}
+	for _, c := range []struct {
+		all  []float64
+		p    int
+		want float64
+	}{
+		{[]float64{7}, 50, 7}, {[]float64{7}, 99, 7}, {[]float64{3, 1, 2}, 50, 2}, {fifty, 50, 25}, {fifty, 99, 50}, {fifty, 2, 1},
+	} {
+		if got := percentile(c.all, c.p); got != c.want {
+			t.Errorf("percentile(%v, %d) = %v, want %v", c.all, c.p, got, c.want)
+		}
+	}
+}
