@@ -78,11 +78,8 @@ race:
 
 # docs/design/0003-bench.md tells how. Under 10 minutes; best on a quiet machine.
 bench: build
-	@$(GO) run ./test/bench peers
-	@echo
-	@$(GO) run ./test/bench start
-	@echo
-	@$(MAKE) --no-print-directory bench-go
+	@failed=; for part in peers start; do $(GO) run ./test/bench $$part || failed=1; echo; done; \
+	$(MAKE) --no-print-directory bench-go; [ -z "$$failed" ]
 
 # Only packages that have benchmarks: to link the tests of the others takes minutes.
 bench-go:

@@ -32,21 +32,33 @@ var budgets = []budget{
 // residentBudget is for usher-proxy under each load, in MB.
 const residentBudget = 25
 
-// verdict is a budget with what was measured.
+// verdict is what was measured, with its budget.
 type verdict struct {
 	Name     string  `json:"name"`
 	Measured float64 `json:"measured"`
-	Budget   float64 `json:"budget"`
-	Unit     string  `json:"unit,omitempty"` // "": a ratio
-	Met      bool    `json:"met"`
+	Budget   float64 `json:"budget,omitempty"` // 0: none
+	Unit     string  `json:"unit,omitempty"`   // "": a ratio
+	Word     string  `json:"verdict"`
+}
+
+// newVerdict finds the word for it.
+func newVerdict(name string, measured, budget float64, unit string) verdict {
+	v := verdict{Name: name, Measured: measured, Budget: budget, Unit: unit, Word: "met"}
+	switch {
+	case budget == 0:
+		v.Word = "no budget"
+	case measured > budget:
+		v.Word = "NOT MET"
+	}
+	return v
 }
 
 func (v verdict) print(w io.Writer) {
-	word := "met"
-	if !v.Met {
-		word = "NOT MET"
+	bound := ""
+	if v.Budget > 0 {
+		bound = fmt.Sprintf("<= %7.2f %-3s", v.Budget, v.Unit)
 	}
-	fmt.Fprintf(w, "%-44s %9.2f %-3s <= %7.2f %-3s %s\n", v.Name, v.Measured, v.Unit, v.Budget, v.Unit, word)
+	fmt.Fprintf(w, "%-44s %9.2f %-3s %-14s %s\n", v.Name, v.Measured, v.Unit, bound, v.Word)
 }
 
 // judge sets usher's rows against those of the peers. A budget of which one side
@@ -74,8 +86,7 @@ func judge(rows []row) []verdict {
 		if b.of != "" {
 			name += " " + b.of
 		}
-		ratio := own.CPU / other.CPU
-		all = append(all, verdict{Name: name, Measured: ratio, Budget: b.most, Met: ratio <= b.most})
+		all = append(all, newVerdict(name, own.CPU/other.CPU, b.most, ""))
 	}
 	var most row
 	for _, r := range rows {
@@ -84,8 +95,7 @@ func judge(rows []row) []verdict {
 		}
 	}
 	if most.Resident > 0 {
-		all = append(all, verdict{Name: "resident, largest (" + most.Work + ")", Measured: most.Resident,
-			Budget: residentBudget, Unit: "MB", Met: most.Resident <= residentBudget})
+		all = append(all, newVerdict("resident, largest ("+most.Work+")", most.Resident, residentBudget, "MB"))
 	}
 	return all
 }

@@ -15,10 +15,10 @@ func TestJudge(t *testing.T) {
 		{Work: "mesh", Peer: "usher", CPU: 70, Resident: 20}, // without a peer: nothing to say
 	}
 	want := []verdict{
-		{Name: "plain: usher / nginx", Measured: 1.05, Budget: 1.1, Met: true},
-		{Name: "jwt-cache: usher / nginx plain", Measured: 1.3, Budget: 1.2},
-		{Name: "jwt-cache: usher / envoy", Measured: 0.26, Budget: 0.25},
-		{Name: "resident, largest (jwt-cache)", Measured: 26, Budget: 25, Unit: "MB"},
+		{Name: "plain: usher / nginx", Measured: 1.05, Budget: 1.1, Word: "met"},
+		{Name: "jwt-cache: usher / nginx plain", Measured: 1.3, Budget: 1.2, Word: "NOT MET"},
+		{Name: "jwt-cache: usher / envoy", Measured: 0.26, Budget: 0.25, Word: "NOT MET"},
+		{Name: "resident, largest (jwt-cache)", Measured: 26, Budget: 25, Unit: "MB", Word: "NOT MET"},
 	}
 	if d := cmp.Diff(want, judge(rows)); d != "" {
 		t.Error(d)

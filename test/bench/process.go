@@ -78,7 +78,7 @@ func (p *process) await(ctx context.Context, ports ...int) error {
 		select {
 		case <-tick.C:
 		case <-p.done:
-			return fmt.Errorf("ended at once: %s", p.lastWords())
+			return fmt.Errorf("ended at once (%v): %s", p.cmd.ProcessState, p.lastWords())
 		case <-ctx.Done():
 			return fmt.Errorf("does not listen at port %d after %v: %s", ports[0], startLimit, p.lastWords())
 		}

@@ -146,7 +146,7 @@ func (s *startup) workloads(ctx context.Context) error {
 }
 
 func (s *startup) add(name string, measured, budget float64, unit string) {
-	s.Budgets = append(s.Budgets, verdict{Name: name, Measured: measured, Budget: budget, Unit: unit, Met: measured <= budget})
+	s.Budgets = append(s.Budgets, newVerdict(name, measured, budget, unit))
 }
 
 func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
