@@ -86,7 +86,11 @@ func judge(rows []row) []verdict {
 		if b.of != "" {
 			name += " " + b.of
 		}
-		all = append(all, newVerdict(name, own.CPU/other.CPU, b.most, ""))
+		v := newVerdict(name, own.CPU/other.CPU, b.most, "")
+		if own.rough() || other.rough() {
+			v.Word += ", rough"
+		}
+		all = append(all, v)
 	}
 	var most row
 	for _, r := range rows {

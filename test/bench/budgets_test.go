@@ -12,12 +12,15 @@ func TestJudge(t *testing.T) {
 		{Work: "plain", Peer: "usher", CPU: 21, Resident: 12},
 		{Work: "jwt-cache", Peer: "envoy", CPU: 100},
 		{Work: "jwt-cache", Peer: "usher", CPU: 26, Resident: 26},
-		{Work: "mesh", Peer: "usher", CPU: 70, Resident: 20}, // without a peer: nothing to say
+		{Work: "mesh", Peer: "nginx", CPU: 100, Waited: 30},
+		{Work: "mesh", Peer: "usher", CPU: 70, Resident: 20},
+		{Work: "post", Peer: "usher", CPU: 30, Resident: 20}, // without a peer: nothing to say
 	}
 	want := []verdict{
 		{Name: "plain: usher / nginx", Measured: 1.05, Budget: 1.1, Word: "met"},
 		{Name: "jwt-cache: usher / nginx plain", Measured: 1.3, Budget: 1.2, Word: "NOT MET"},
 		{Name: "jwt-cache: usher / envoy", Measured: 0.26, Budget: 0.25, Word: "NOT MET"},
+		{Name: "mesh: usher / nginx", Measured: 0.7, Budget: 0.75, Word: "met, rough"},
 		{Name: "resident, largest (jwt-cache)", Measured: 26, Budget: 25, Unit: "MB", Word: "NOT MET"},
 	}
 	if d := cmp.Diff(want, judge(rows)); d != "" {
@@ -29,14 +32,21 @@ func TestJudge(t *testing.T) {
 }
 
 func TestJoinKeepsTheBetterRound(t *testing.T) {
-	first := row{Work: "plain", Rate: 10, P50: 5, P99: 9, CPU: 20, Resident: 12, Failed: 1, Waited: 3}
-	second := row{Work: "plain", Rate: 12, P50: 4, P99: 8, CPU: 22, Resident: 14, Failed: 2, Waited: 30}
-	want := row{Work: "plain", Rate: 12, P50: 4, P99: 8, CPU: 20, Resident: 14, Failed: 3, Waited: 3}
-	if got := first.join(second); got != want {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
-	if got := second.join(first); got != want {
-		t.Errorf("the other way round: got %+v, want %+v", got, want)
+	calm := row{Rate: 10, P50: 5, CPU: 22, Resident: 12, Failed: 1, Waited: 3}
+	calmFast := row{Rate: 12, P50: 4, CPU: 20, Resident: 11, Failed: 2, Waited: 5}
+	disturbed := row{Rate: 14, P50: 3, CPU: 15, Resident: 14, Waited: 40}
+	worse := row{Rate: 16, P50: 2, CPU: 14, Resident: 10, Waited: 80}
+	for _, c := range []struct{ a, b, want row }{
+		{calm, calmFast, row{Rate: 12, P50: 4, CPU: 20, Resident: 12, Failed: 3, Waited: 5}},
+		{calm, disturbed, row{Rate: 10, P50: 5, CPU: 22, Resident: 14, Failed: 1, Waited: 3}},
+		{disturbed, worse, disturbed},
+	} {
+		if got := c.a.join(c.b); got != c.want {
+			t.Errorf("got %+v, want %+v", got, c.want)
+		}
+		if got := c.b.join(c.a); got != c.want {
+			t.Errorf("the other way round: got %+v, want %+v", got, c.want)
+		}
 	}
 }
 

@@ -92,16 +92,24 @@ func megabytes(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
-// join takes the better of two rounds: what else the machine did can only have made
-// a round worse. Memory is the larger one, failures add up.
+// rough is how much a proxy may wait, in percent, before its row says little.
+const rough = 10
+
+// rough tells whether the row says little.
+func (r row) rough() bool { return r.Waited > rough }
+
+// join takes the better of two rounds: among calm ones that with less processor
+// time, else the calmer one. Memory is the larger one, failures add up.
 func (r row) join(o row) row {
-	if o.Rate > r.Rate {
-		r.Rate, r.P50, r.P99 = o.Rate, o.P50, o.P99
+	better, other := r, o
+	if r.rough() || o.rough() {
+		if o.Waited < r.Waited {
+			better, other = o, r
+		}
+	} else if o.CPU < r.CPU {
+		better, other = o, r
 	}
-	if o.CPU < r.CPU {
-		r.CPU, r.Waited = o.CPU, o.Waited
-	}
-	r.Resident = max(r.Resident, o.Resident)
-	r.Failed += o.Failed
-	return r
+	better.Resident = max(better.Resident, other.Resident)
+	better.Failed += other.Failed
+	return better
 }

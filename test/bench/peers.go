@@ -16,7 +16,7 @@ func peers(ctx context.Context, args []string) error {
 	var c comparison
 	f := flag.NewFlagSet("bench peers", flag.ContinueOnError)
 	f.IntVar(&c.Seconds, "seconds", 3, "length of a measurement, in `seconds`")
-	f.IntVar(&c.Rounds, "rounds", 3, "how `often` each is measured; the best counts")
+	f.IntVar(&c.Rounds, "rounds", 3, "how `often` each is measured; the best round counts")
 	f.IntVar(&c.Conns, "conns", 64, "`connections` of the load")
 	list := f.String("work", allWorks(), "kinds of `work`")
 	bin := f.String("bin", "bin", "`folder` of usher-proxy")

@@ -17,10 +17,6 @@ func progress(format string, args ...any) {
 	}
 }
 
-// rough is how long a proxy may wait for its CPU, in percent, before its row is
-// said to be rough.
-const rough = 10
-
 // print writes the figures, the ratios with their budgets, and what was left out.
 func (c *comparison) print(w io.Writer) {
 	if len(c.Rows) > 0 {
@@ -28,17 +24,17 @@ func (c *comparison) print(w io.Writer) {
 			"work", "proxy", "req/s", "CPU us/req", "p50", "p99", "RSS MB", "failed", "waited")
 	}
 	var last string
-	var waited float64
+	disturbed := false
 	for _, r := range c.Rows {
 		if last != "" && last != r.Work {
 			fmt.Fprintln(w)
 		}
-		last, waited = r.Work, max(waited, r.Waited)
+		last, disturbed = r.Work, disturbed || r.rough()
 		fmt.Fprintf(w, "%-10s %-8s %9.0f %11.1f %8s %8s %8.1f %7d %6.0f%%\n",
 			r.Work, r.Peer, r.Rate, r.CPU, latency(r.P50), latency(r.P99), r.Resident, r.Failed, r.Waited)
 	}
-	if waited > rough {
-		fmt.Fprintln(w, "\nother programs had the proxies' CPU for a while (waited): the ratios are rough")
+	if disturbed {
+		fmt.Fprintf(w, "\nother programs had a proxy's CPU for more than %d %% of the time (waited): what rests on that is rough\n", rough)
 	}
 	if len(c.Budgets) > 0 {
 		fmt.Fprintf(w, "\nusher's CPU time a request against that of its peers, in this run (%d s, best of %d, %d connections)\n",
