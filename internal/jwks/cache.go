@@ -98,10 +98,23 @@ func (c *Cache) add(t Target) {
 	})
 }
 
+// forget drops an entry that nobody names any more.
+func (c *Cache) forget(e *entry) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.entries[e.t.URI] != e {
+		return
+	}
+	delete(c.entries, e.t.URI)
+	if err := c.disk.remove(e.t); err != nil {
+		c.o.Log.Warn("stored keys cannot be removed", "error", err)
+	}
+}
+
 // Get gives the current set. If it has no key that could match kid ("": any will
-// do), or there is none yet, it is fetched again, at most once per 5 s (1 s from a
-// mirror), and Get waits at most MaxWait; a set without that key is no error.
-// Errors: ErrUnknown, ErrNoKeys (with the reason), ErrBusy, ctx's.
+// do), or there is none yet, it is fetched again, for unknown keys at most once per
+// 5 s (1 s from a mirror), and Get waits at most MaxWait; a set without that key is
+// no error. Errors: ErrUnknown, ErrNoKeys (with the reason), ErrBusy, ctx's.
 func (c *Cache) Get(ctx context.Context, uri, kid string) (*Set, error) {
 	c.mu.RLock()
 	e := c.entries[uri]
@@ -109,27 +122,40 @@ func (c *Cache) Get(ctx context.Context, uri, kid string) (*Set, error) {
 	if e == nil {
 		return nil, ErrUnknown
 	}
-	s := e.current()
-	if s != nil && s.could(kid) {
+	if s := e.current(); s != nil && (s.could(kid) || len(kid) > MaxKID) {
 		return s, nil
 	}
-	done, err := e.ask(kid)
-	if err != nil {
-		return nil, err
+	return e.wait(ctx, kid)
+}
+
+// wait is Get when there is nothing that will do.
+func (e *entry) wait(ctx context.Context, kid string) (*Set, error) {
+	limit := time.NewTimer(MaxWait)
+	defer limit.Stop()
+	for {
+		f, err := e.ask(kid)
+		if err != nil {
+			return nil, err
+		}
+		if f == nil {
+			return e.result()
+		}
+		select {
+		case <-f.done:
+			e.leave()
+		case <-limit.C:
+			e.leave()
+			return e.result()
+		case <-ctx.Done():
+			e.leave()
+			return nil, ctx.Err()
+		}
+		// A refresh that was under way when we came may have begun before the key was
+		// there.
+		if s := e.current(); f.asked || s != nil && s.could(kid) {
+			return e.result()
+		}
 	}
-	if done == nil {
-		return e.result()
-	}
-	defer e.leave()
-	t := time.NewTimer(MaxWait)
-	defer t.Stop()
-	select {
-	case <-done:
-	case <-t.C:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	return e.result()
 }
 
 // result is what there is now.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +25,7 @@ type issuer struct {
 	status  int
 	header  http.Header
 	delay   time.Duration
+	early   bool // what is answered is settled before the delay
 	asked   []time.Time
 	queries []string
 	tags    []string
@@ -35,6 +37,7 @@ func (i *issuer) RoundTrip(rq *http.Request) (*http.Response, error) {
 	i.queries = append(i.queries, rq.URL.RawQuery)
 	i.tags = append(i.tags, rq.Header.Get("If-None-Match"))
 	delay := i.delay
+	status, body := i.status, i.body
 	i.mu.Unlock()
 	if delay > 0 {
 		t := time.NewTimer(delay)
@@ -47,14 +50,16 @@ func (i *issuer) RoundTrip(rq *http.Request) (*http.Response, error) {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.status == 0 {
+	if !i.early {
+		status, body = i.status, i.body
+	}
+	if status == 0 {
 		return nil, errors.New("connection refused")
 	}
 	h := i.header.Clone()
 	if h == nil {
 		h = http.Header{}
 	}
-	status, body := i.status, i.body
 	if e := h.Get("Etag"); e != "" && e == rq.Header.Get("If-None-Match") {
 		status, body = http.StatusNotModified, nil
 	}
@@ -104,21 +109,26 @@ func TestUnknownKeyIsFetchedThrottled(t *testing.T) {
 		if n := i.count(); n != 1 {
 			t.Fatalf("%d fetches", n)
 		}
-		// Within five seconds nobody can make us ask again.
-		for k := range 100 {
-			mustGet(t, c, fmt.Sprint("made up ", k), false)
+		// A thousand requests with keys that are unknown make one fetch, and within five
+		// seconds nobody can make us ask again.
+		var wg sync.WaitGroup
+		for k := range 1000 {
+			wg.Go(func() { mustGet(t, c, fmt.Sprint("made up ", k), false) })
 		}
-		if n := i.count(); n != 1 {
+		wg.Wait()
+		for k := range 100 {
+			mustGet(t, c, fmt.Sprint("made up later ", k), false)
+		}
+		if n := i.count(); n != 2 {
 			t.Fatalf("%d fetches within 5 s", n)
 		}
 		i.set(200, keySet(t, "a", "b"))
 		time.Sleep(5 * time.Second)
-		var wg sync.WaitGroup
 		for range 500 {
 			wg.Go(func() { mustGet(t, c, "b", true) })
 		}
 		wg.Wait()
-		if n := i.count(); n != 2 {
+		if n := i.count(); n != 3 {
 			t.Fatalf("%d fetches for a new key", n)
 		}
 		// A flood of unknown keys for a minute is a fetch each 5 s.
@@ -126,8 +136,55 @@ func TestUnknownKeyIsFetchedThrottled(t *testing.T) {
 			mustGet(t, c, fmt.Sprint("x", k), false)
 			time.Sleep(100 * time.Millisecond)
 		}
-		if n := i.count() - 2; n < 11 || n > 13 {
+		if n := i.count() - 3; n < 11 || n > 13 {
 			t.Fatalf("%d fetches in a minute of unknown keys", n)
+		}
+	})
+}
+
+// A refresh that comes just before a new key, or is under way when it comes, does
+// not have the key's first token refused.
+func TestNewKeyAroundARefresh(t *testing.T) {
+	for name, at := range map[string]time.Duration{
+		"just after it": 5*time.Minute + 200*time.Millisecond,
+		"while it runs": 5*time.Minute + 50*time.Millisecond,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				i := &issuer{status: 200, body: keySet(t, "a")}
+				c := newCache(i, "")
+				defer c.Close()
+				c.Set([]Target{{URI: uri}})
+				mustGet(t, c, "a", true)
+				i.mu.Lock()
+				i.delay, i.early = 100*time.Millisecond, true
+				i.mu.Unlock()
+				time.Sleep(at)
+				i.set(200, keySet(t, "a", "b"))
+				mustGet(t, c, "b", true)
+				if n := i.count(); n != 3 {
+					t.Fatalf("%d fetches: the first, the refresh, and one for the key", n)
+				}
+			})
+		})
+	}
+}
+
+// Nobody's key is not worth a question that the other side would refuse.
+func TestLongKeyIDIsNotAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := &issuer{status: 200, body: keySet(t, "a")}
+		c := newCache(i, "")
+		defer c.Close()
+		c.Set([]Target{{URI: uri}})
+		mustGet(t, c, "a", true)
+		mustGet(t, c, strings.Repeat("k", MaxKID+1), false)
+		if n := i.count(); n != 1 {
+			t.Fatalf("%d fetches", n)
+		}
+		mustGet(t, c, strings.Repeat("k", MaxKID), false)
+		if n := i.count(); n != 2 {
+			t.Fatalf("%d fetches for the longest one", n)
 		}
 	})
 }
@@ -210,7 +267,7 @@ func TestOldKeysEnd(t *testing.T) {
 		time.Sleep(MaxAge - time.Minute)
 		mustGet(t, c, "a", true)
 		st := c.States()[0]
-		if st.Keys != 1 || st.LastError != uri+": answers 503, not 200" || st.Failures == 0 {
+		if st.Keys != 1 || st.LastError != uri+": answers 503, not 200" || len(st.Failures) != 1 || st.Failures[ReasonStatus] == 0 {
 			t.Fatalf("state %+v", st)
 		}
 		time.Sleep(2 * time.Minute)
@@ -229,16 +286,20 @@ func TestOldKeysEnd(t *testing.T) {
 func TestRefresh(t *testing.T) {
 	for _, tt := range []struct {
 		name, cacheControl, age string
+		most                    time.Duration // of the target
 		want                    time.Duration
 	}{
-		{"nothing said", "", "", 5 * time.Minute},
-		{"within bounds", "public, max-age=600", "", 10 * time.Minute},
-		{"aged", "max-age=600", "300", 5 * time.Minute},
-		{"too long", "max-age=86400", "", time.Hour},
-		{"too short", "max-age=1", "", 30 * time.Second},
-		{"not to be kept", "no-store", "", 30 * time.Second},
-		{"nonsense", "max-age=-5", "", 30 * time.Second},
-		{"overflow", "max-age=99999999999999999999", "", 30 * time.Second},
+		{"nothing said", "", "", 0, 5 * time.Minute},
+		{"within bounds", "public, max-age=600", "", 0, 10 * time.Minute},
+		{"aged", "max-age=600", "300", 0, 5 * time.Minute},
+		{"too long", "max-age=86400", "", 0, time.Hour},
+		{"too short", "max-age=1", "", 0, 30 * time.Second},
+		{"not to be kept", "no-store", "", 0, 30 * time.Second},
+		{"nonsense", "max-age=-5", "", 0, 30 * time.Second},
+		{"overflow", "max-age=99999999999999999999", "", 0, 30 * time.Second},
+		{"the target's, nothing said", "", "", 10 * time.Minute, 10 * time.Minute},
+		{"the target's is more", "max-age=60", "", 10 * time.Minute, time.Minute},
+		{"the target's is less", "max-age=60", "", 5 * time.Second, 5 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -246,7 +307,7 @@ func TestRefresh(t *testing.T) {
 				i := &issuer{status: 200, body: keySet(t, "a"), header: h}
 				c := newCache(i, "")
 				defer c.Close()
-				c.Set([]Target{{URI: uri}})
+				c.Set([]Target{{URI: uri, Refresh: tt.most}})
 				time.Sleep(tt.want + time.Millisecond)
 				synctest.Wait()
 				if len(i.asked) != 2 || i.asked[1].Sub(i.asked[0]) != tt.want {
@@ -265,7 +326,7 @@ func TestRefresh(t *testing.T) {
 
 func TestJitter(t *testing.T) {
 	for _, r := range []float64{0, 0.5, 0.999999} {
-		if d := issuerPace.fresh(http.Header{}, r); d > 5*time.Minute || d < 270*time.Second {
+		if d := issuerPace.fresh(http.Header{}, 0, r); d > 5*time.Minute || d < 270*time.Second {
 			t.Errorf("fresh for %s at %v", d, r)
 		}
 		for n := 1; n < 100; n++ {
@@ -358,13 +419,17 @@ func TestMirrorSide(t *testing.T) {
 		if s := mustGet(t, c, "a", true); time.Since(s.Fetched) != 23*time.Hour {
 			t.Fatalf("fetched %s ago", time.Since(s.Fetched))
 		}
-		time.Sleep(time.Second)
 		mustGet(t, c, "b c&d", false)
 		if i.queries[1] != "kid=b+c%26d" || i.tags[1] != `"1"` {
 			t.Fatalf("asked %q with %q", i.queries, i.tags)
 		}
 		// The mirror goes away: the day ends an hour from now.
 		i.set(0, nil)
+		time.Sleep(time.Second)
+		mustGet(t, c, "hunter2", false)
+		if st := c.States()[0]; st.LastError == "" || strings.Contains(st.LastError, "hunter2") {
+			t.Fatalf("the error quotes a token's kid: %+v", st)
+		}
 		time.Sleep(59 * time.Minute)
 		mustGet(t, c, "a", true)
 		time.Sleep(2 * time.Minute)
@@ -380,6 +445,65 @@ func TestMirrorSide(t *testing.T) {
 		_, err := c.Get(t.Context(), uri, "a")
 		if err == nil || !strings.HasSuffix(err.Error(), "the mirror does not say how old the keys are") {
 			t.Fatalf("Get: %v", err)
+		}
+	})
+}
+
+// What the mirror has not known for a day is forgotten: policies come and go, and
+// proxies stay.
+func TestForgotten(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		i := &issuer{status: 200, body: keySet(t, "a"), header: http.Header{AgeHeader: {"0"}}}
+		c := New(Options{Transport: i, Mirror: true, Dir: dir})
+		defer c.Close()
+		c.Add(Target{URI: uri})
+		mustGet(t, c, "a", true)
+		time.Sleep(time.Hour)
+		i.set(503, nil)
+		time.Sleep(2 * MaxAge)
+		if st := c.States(); len(st) != 1 {
+			t.Fatalf("forgotten, though the mirror only has no keys: %+v", st)
+		}
+		i.set(404, nil)
+		time.Sleep(time.Minute)
+		if _, err := c.Get(t.Context(), uri, "a"); err != ErrUnknown {
+			t.Fatalf("Get: %v", err)
+		}
+		if st := c.States(); len(st) != 0 {
+			t.Fatalf("states %+v", st)
+		}
+		c.Add(Target{URI: uri})
+		time.Sleep(23 * time.Hour)
+		if st := c.States(); len(st) != 1 || st[0].Failures[ReasonUnnamed] == 0 {
+			t.Fatalf("a new one is forgotten too soon: %+v", st)
+		}
+	})
+	if files, _ := filepath.Glob(filepath.Join(dir, "*")); len(files) != 0 {
+		t.Fatalf("left: %v", files)
+	}
+}
+
+// Every try is seen by whoever counts.
+func TestOnFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := &issuer{status: 200, body: keySet(t, "a"), delay: time.Second}
+		var mu sync.Mutex
+		var got []string
+		c := New(Options{Transport: i, Rand: func() float64 { return 0 }, OnFetch: func(took time.Duration, why Reason) {
+			mu.Lock()
+			defer mu.Unlock()
+			got = append(got, fmt.Sprint(took, why))
+		}})
+		c.Set([]Target{{URI: uri, Timeout: 3 * time.Second}})
+		time.Sleep(2 * time.Second)
+		i.mu.Lock()
+		i.delay = time.Hour
+		i.mu.Unlock()
+		time.Sleep(5*time.Minute + 2*time.Second + 50*time.Millisecond)
+		c.Close() // a try that we end ourselves does not count
+		if want := []string{"1s", "3stimeout"}; !slices.Equal(got, want) {
+			t.Errorf("seen %q, want %q", got, want)
 		}
 	})
 }

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/usher-mesh/usher/internal/jose"
@@ -28,7 +30,7 @@ func parse(uri string, body []byte, fetched time.Time) (*Set, error) {
 		return nil, fmt.Errorf("key set cannot be written: %w", err)
 	}
 	ks, err := jose.ParseKeySet(text)
-	if err != nil {
+	if err != nil && jose.KindOf(err) != jose.NoValidKeys {
 		return nil, fmt.Errorf("not a key set: %s", clean(err.Error()))
 	}
 	for _, s := range ks.Skipped() {
@@ -38,10 +40,12 @@ func parse(uri string, body []byte, fetched time.Time) (*Set, error) {
 		}
 		warnings = append(warnings, clean(fmt.Sprintf("key %d %q is not used: %s", i, s.KID, s.Reason)))
 	}
-	if ks.Len() == 0 {
-		return nil, errors.New("the key set has no usable key")
-	}
-	if ks.HasSecret() {
+	switch {
+	case ks.Len() == 0 && len(warnings) == 0:
+		return nil, errors.New("the key set is empty")
+	case ks.Len() == 0:
+		return nil, fmt.Errorf("the key set has no usable key: %s", warnings[0])
+	case ks.HasSecret():
 		return nil, errors.New("the key set has a symmetric key")
 	}
 	sum := sha256.Sum256(text)
@@ -87,6 +91,7 @@ func public(body []byte) (doc map[string]json.RawMessage, kept []int, warnings [
 	return map[string]json.RawMessage{"keys": raw}, kept, warnings, nil
 }
 
+// publicKeys leaves out what is no public key, with a warning.
 func publicKeys(list []json.RawMessage) (keys []map[string]json.RawMessage, kept []int, warnings []string) {
 	keys = []map[string]json.RawMessage{}
 	for i, raw := range list {
@@ -145,4 +150,19 @@ func clean(s string) string {
 		out = append(out, r)
 	}
 	return string(out)
+}
+
+// Shown is a set's URI as logs, metrics and statuses have it: without user
+// information, and with a digest for a query, which may hold a password.
+func Shown(uri string) string {
+	u, err := url.Parse(uri)
+	if err != nil {
+		return "(not a URL)"
+	}
+	u.User = nil
+	if u.RawQuery != "" {
+		sum := sha256.Sum256([]byte(u.RawQuery))
+		u.RawQuery = hex.EncodeToString(sum[:4])
+	}
+	return clean(u.String())
 }

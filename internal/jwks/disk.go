@@ -18,14 +18,12 @@ import (
 // answer that changed nothing is not worth a write each time.
 const rewrite = 10 * time.Minute
 
-// stored is a file of the folder. What it says is checked when it is read.
+// stored is a file of the folder. What it says is checked when it is read. It has
+// no ETag: the first fetch after a start gets the whole set.
 type stored struct {
-	Target Target
-	From   string
-	ETag   string
-	// Fetched is when the issuer last confirmed the keys.
-	Fetched time.Time
-	JWKS    json.RawMessage
+	URI, Issuer string    // the target's
+	Fetched     time.Time // when the issuer last confirmed the keys
+	JWKS        json.RawMessage
 }
 
 type disk struct {
@@ -34,18 +32,18 @@ type disk struct {
 }
 
 func (d disk) path(t Target) string {
-	h := sha256.Sum256(fmt.Appendf(nil, "%q %t %q", t.URI, t.Discovery, t.Issuer))
+	h := sha256.Sum256(fmt.Appendf(nil, "%q %q", t.URI, t.Issuer))
 	return filepath.Join(d.dir, hex.EncodeToString(h[:16])+".json")
 }
 
-func (d disk) write(t Target, f *fetched) error {
+func (d disk) write(t Target, set *Set) error {
 	if d.dir == "" {
 		return nil
 	}
 	if err := os.MkdirAll(d.dir, 0o700); err != nil {
 		return err
 	}
-	b, err := json.Marshal(stored{Target: t, From: f.from, ETag: f.etag, Fetched: f.set.Fetched, JWKS: f.set.JSON})
+	b, err := json.Marshal(stored{URI: t.URI, Issuer: t.Issuer, Fetched: set.Fetched, JWKS: set.JSON})
 	if err != nil {
 		return err
 	}
@@ -53,7 +51,7 @@ func (d disk) write(t Target, f *fetched) error {
 }
 
 // read gives nil if there is no file.
-func (d disk) read(t Target) (*fetched, error) {
+func (d disk) read(t Target) (*Set, error) {
 	if d.dir == "" {
 		return nil, nil
 	}
@@ -69,7 +67,7 @@ func (d disk) read(t Target) (*fetched, error) {
 	if err := json.Unmarshal(b, &s); err != nil {
 		return nil, fmt.Errorf("%s: not a stored key set", path)
 	}
-	if s.Target != t {
+	if s.URI != t.URI || s.Issuer != t.Issuer {
 		return nil, fmt.Errorf("%s: of another key set", path)
 	}
 	switch age := d.now().Sub(s.Fetched); {
@@ -82,7 +80,7 @@ func (d disk) read(t Target) (*fetched, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return &fetched{set: set, from: s.From, etag: s.ETag}, nil
+	return set, nil
 }
 
 // remove forgets a set.

@@ -2,6 +2,7 @@ package jwks
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,26 +19,36 @@ type entry struct {
 
 	mu       sync.Mutex
 	state    State
-	flight   chan struct{} // closed when the fetch that is due or under way has ended; nil if there is none
-	kid      string        // what that fetch is for
-	lastTry  time.Time
+	flight   *flight // the fetch that is due or under way, or nil
+	lastAsk  time.Time
 	waiters  int
-	last     *fetched
+	last     *fetched  // since the start; nil: none
 	written  time.Time // Fetched of what is on disk
 	failures int       // in a row
+	unnamed  bool      // the mirror's last answer: no object names the set
+	born     time.Time
 }
 
+// flight is one fetch that requests may wait for.
+type flight struct {
+	done  chan struct{} // closed at its end
+	asked bool          // for a key that a request lacks
+	kid   string        // that key's; "" for any
+}
+
+func newFlight() *flight { return &flight{done: make(chan struct{})} }
+
 func newEntry(c *Cache, t Target) *entry {
-	e := &entry{t: t, c: c, kick: make(chan struct{}, 1), flight: make(chan struct{})}
-	e.state.URI = t.URI
-	f, err := c.disk.read(t)
+	e := &entry{t: t, c: c, kick: make(chan struct{}, 1), flight: newFlight(), born: c.o.Now()}
+	e.state.URI, e.state.Failures = t.URI, map[Reason]uint64{}
+	s, err := c.disk.read(t)
 	switch {
 	case err != nil:
-		c.o.Log.Warn("stored keys are not used", "uri", clean(t.URI), "error", clean(err.Error()))
-	case f != nil:
-		e.last, e.written = f, f.set.Fetched
-		e.state.FromDisk, e.state.Fetched, e.state.Warnings = true, f.set.Fetched, f.set.warnings
-		e.set.Store(f.set)
+		c.o.Log.Warn("stored keys are not used", "uri", Shown(t.URI), "error", clean(err.Error()))
+	case s != nil:
+		e.written = s.Fetched
+		e.state.FromDisk, e.state.Fetched, e.state.Warnings = true, s.Fetched, s.warnings
+		e.set.Store(s)
 	}
 	return e
 }
@@ -58,6 +69,10 @@ func (e *entry) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		if e.forgotten() {
+			e.c.forget(e)
+			return
+		}
 		t := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
@@ -74,11 +89,9 @@ func (e *entry) run(ctx context.Context) {
 func (e *entry) fetch(ctx context.Context) time.Duration {
 	e.mu.Lock()
 	if e.flight == nil {
-		e.flight = make(chan struct{})
+		e.flight = newFlight()
 	}
-	e.lastTry = e.c.o.Now()
-	kid, last := e.kid, e.last
-	e.kid = ""
+	kid, last := e.flight.kid, e.last
 	// A kick that asked for this very fetch is answered by it.
 	select {
 	case <-e.kick:
@@ -86,13 +99,25 @@ func (e *entry) fetch(ctx context.Context) time.Duration {
 	}
 	e.mu.Unlock()
 
+	begin := time.Now()
 	f, err := e.c.fetcher.fetch(ctx, e.t, kid, last)
+	took := time.Since(begin)
 
 	if err == nil {
 		e.set.Store(f.set)
 	}
 	wait := e.done(ctx, f, err)
-	if ctx.Err() == nil && e.c.o.OnChange != nil {
+	if ctx.Err() != nil {
+		return 0
+	}
+	if e.c.o.OnFetch != nil {
+		var r Reason
+		if err != nil {
+			r = reasonOf(err)
+		}
+		e.c.o.OnFetch(took, r)
+	}
+	if e.c.o.OnChange != nil {
 		e.c.o.OnChange(e.t.URI)
 	}
 	return wait
@@ -102,7 +127,7 @@ func (e *entry) fetch(ctx context.Context) time.Duration {
 func (e *entry) done(ctx context.Context, f *fetched, err error) time.Duration {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	close(e.flight)
+	close(e.flight.done)
 	e.flight = nil
 	if ctx.Err() != nil {
 		return 0
@@ -110,42 +135,68 @@ func (e *entry) done(ctx context.Context, f *fetched, err error) time.Duration {
 	random := e.c.o.Rand()
 	e.state.Fetches++
 	if err != nil {
-		e.failures++
-		e.state.Failures++
-		text := clean(err.Error())
-		if text != e.state.LastError {
-			e.c.o.Log.Warn("keys cannot be fetched", "uri", clean(e.t.URI), "error", text, "inForce", e.current() != nil)
-		}
-		e.state.LastError = text
+		e.fail(err)
 		return retry(e.failures, random)
 	}
-	changed := e.last == nil || e.last.set.ETag != f.set.ETag
-	if changed || e.state.LastError != "" {
-		e.c.o.Log.Info("keys fetched", "uri", clean(e.t.URI), "keys", f.set.Keys.Len(), "warnings", len(f.set.warnings))
-	}
-	e.failures, e.last = 0, f
-	e.state.LastError, e.state.FromDisk, e.state.Fetched, e.state.Warnings = "", false, f.set.Fetched, f.set.warnings
-	if changed || f.set.Fetched.Sub(e.written) > rewrite {
-		if err := e.c.disk.write(e.t, f); err != nil {
-			e.c.o.Log.Warn("keys cannot be kept for a restart", "uri", clean(e.t.URI), "error", err)
-		} else {
-			e.written = f.set.Fetched
-		}
-	}
-	return e.c.pace.fresh(f.header, random)
+	e.succeed(f)
+	return e.c.pace.fresh(f.header, e.t.Refresh, random)
 }
 
-// ask gives a channel that is closed when a fetch ends that may bring the kid. It
-// is nil if none is allowed yet. Whoever gets one calls leave.
-func (e *entry) ask(kid string) (<-chan struct{}, error) {
+func (e *entry) fail(err error) {
+	why := reasonOf(err)
+	e.failures++
+	e.state.Failures[why]++
+	e.unnamed = why == ReasonUnnamed
+	text := clean(err.Error())
+	if text != e.state.LastError {
+		e.c.o.Log.Warn("keys cannot be fetched", "uri", Shown(e.t.URI), "error", text, "inForce", e.current() != nil)
+	}
+	e.state.LastError = text
+}
+
+func (e *entry) succeed(f *fetched) {
+	changed := e.last == nil || e.last.set.ETag != f.set.ETag
+	if changed || e.state.LastError != "" {
+		e.c.o.Log.Info("keys fetched", "uri", Shown(e.t.URI), "keys", f.set.Keys.Len(), "warnings", len(f.set.warnings))
+	}
+	e.failures, e.unnamed, e.last = 0, false, f
+	e.state.LastError, e.state.FromDisk, e.state.Fetched, e.state.Warnings = "", false, f.set.Fetched, f.set.warnings
+	if !changed && f.set.Fetched.Sub(e.written) <= rewrite {
+		return
+	}
+	if err := e.c.disk.write(e.t, f.set); err != nil {
+		e.c.o.Log.Warn("keys cannot be kept for a restart", "uri", Shown(e.t.URI), "error", err)
+		return
+	}
+	e.written = f.set.Fetched
+}
+
+// forgotten: the mirror has not known the set for so long that no key of it can be
+// in force any more.
+func (e *entry) forgotten() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	since := e.born
+	if e.state.Fetched.After(since) {
+		since = e.state.Fetched
+	}
+	return e.unnamed && e.c.o.Now().Sub(since) > MaxAge
+}
+
+// ask gives the fetch that may bring the kid: the one that is due or under way, or
+// a new one, at most once in the pace's throttle. It is nil if none is allowed yet.
+// Whoever gets one calls leave.
+func (e *entry) ask(kid string) (*flight, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.flight == nil {
-		if e.c.o.Now().Sub(e.lastTry) < e.c.pace.throttle {
+		now := e.c.o.Now()
+		if now.Sub(e.lastAsk) < e.c.pace.throttle {
 			return nil, nil
 		}
-		e.flight = make(chan struct{})
-		e.kid = kid
+		e.lastAsk = now
+		e.flight = newFlight()
+		e.flight.asked, e.flight.kid = true, kid
 		select {
 		case e.kick <- struct{}{}:
 		default:
@@ -168,6 +219,7 @@ func (e *entry) snapshot() State {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s := e.state
+	s.Failures = maps.Clone(s.Failures)
 	if cur := e.current(); cur != nil {
 		s.Keys = cur.Keys.Len()
 	}

@@ -1,6 +1,7 @@
 package jwks
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,13 +10,13 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 )
 
 const (
 	fetchTimeout = 10 * time.Second // of a whole fetch, discovery and redirects included
 	maxRedirects = 3
+	maxETag      = 256 // bytes
 )
 
 // fetched is what one good fetch brought.
@@ -28,27 +29,33 @@ type fetched struct {
 
 // fetcher does single fetches. It keeps nothing.
 type fetcher struct {
-	client  *http.Client
-	mirror  bool
-	now     func() time.Time
-	timeout time.Duration
+	client *http.Client
+	mirror bool
+	now    func() time.Time
 }
 
 func newFetcher(t http.RoundTripper, mirror bool, now func() time.Time) *fetcher {
-	return &fetcher{
-		client:  &http.Client{Transport: t, CheckRedirect: checkRedirect},
-		mirror:  mirror,
-		now:     now,
-		timeout: fetchTimeout,
+	return &fetcher{client: &http.Client{Transport: t, CheckRedirect: checkRedirect}, mirror: mirror, now: now}
+}
+
+// Fetch gets a key set once, as a Cache would.
+func Fetch(ctx context.Context, t http.RoundTripper, target Target) (*Set, error) {
+	f, err := newFetcher(t, false, time.Now).fetch(ctx, target, "", nil)
+	if err != nil {
+		return nil, err
 	}
+	return f.set, nil
 }
 
 // checkRedirect follows few, and never from https to http.
 func checkRedirect(rq *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects {
-		return fmt.Errorf("more than %d redirects", maxRedirects)
+		return failed(ReasonRedirect, fmt.Errorf("more than %d redirects", maxRedirects))
 	}
-	return checkScheme(rq.URL, via[len(via)-1].URL)
+	if err := checkScheme(rq.URL, via[len(via)-1].URL); err != nil {
+		return failed(ReasonRedirect, err)
+	}
+	return nil
 }
 
 // checkScheme refuses an address that is less secure than the one that named it.
@@ -67,47 +74,45 @@ func checkScheme(to, from *url.URL) error {
 
 // fetch gets the target's set. last, of an earlier fetch, may be nil.
 func (f *fetcher) fetch(ctx context.Context, t Target, kid string, last *fetched) (*fetched, error) {
-	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(t.Timeout, fetchTimeout))
 	defer cancel()
 	u, err := parseURL(t.URI, nil)
 	if err != nil {
-		return nil, err
+		return nil, failed(ReasonForbidden, err)
 	}
-	if t.Discovery {
-		if u, err = f.discover(ctx, t, u); err != nil {
+	if t.Issuer != "" {
+		if u, err = f.discover(ctx, t.Issuer, u); err != nil {
 			return nil, err
 		}
 	}
-	if f.mirror && kid != "" {
-		q := u.Query()
-		q.Set("kid", kid)
-		u.RawQuery = q.Encode()
-	}
-	return f.keys(ctx, t.URI, u, last)
+	return f.keys(ctx, t.URI, u, kid, last)
 }
 
-func (f *fetcher) keys(ctx context.Context, name string, u *url.URL, last *fetched) (*fetched, error) {
-	bare := *u
-	if f.mirror {
-		bare.RawQuery = "" // the kid does not change what is answered
-	}
-	from := bare.String()
-	tag := ""
+// keys gets the set of this name from u. The mirror is told the kid, which changes
+// when it answers, not what.
+func (f *fetcher) keys(ctx context.Context, name string, u *url.URL, kid string, last *fetched) (*fetched, error) {
+	from, tag := u.String(), ""
 	if last != nil && last.from == from {
 		tag = last.etag
 	}
-	rsp, err := f.get(ctx, u, tag)
+	at := *u
+	if f.mirror && kid != "" {
+		q := at.Query()
+		q.Set("kid", kid)
+		at.RawQuery = q.Encode()
+	}
+	rsp, err := f.get(ctx, &at, tag)
 	if err != nil {
-		return nil, err
+		return nil, wrap(u, err)
 	}
 	defer rsp.Body.Close()
 	unchanged := rsp.StatusCode == http.StatusNotModified && tag != ""
 	if rsp.StatusCode != http.StatusOK && !unchanged {
-		return nil, fmt.Errorf("%s: answers %d, not 200", u.Redacted(), rsp.StatusCode)
+		return nil, wrap(u, f.refused(rsp.StatusCode))
 	}
 	when, err := f.confirmed(rsp.Header)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", u.Redacted(), err)
+		return nil, wrap(u, err)
 	}
 	if unchanged {
 		s := *last.set
@@ -116,71 +121,89 @@ func (f *fetcher) keys(ctx context.Context, name string, u *url.URL, last *fetch
 	}
 	body, err := readBody(rsp)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", u.Redacted(), err)
+		return nil, wrap(u, err)
 	}
 	s, err := parse(name, body, when)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", u.Redacted(), err)
+		return nil, wrap(u, failed(ReasonContent, err))
 	}
 	etag := rsp.Header.Get("Etag")
-	if len(etag) > 256 {
+	if len(etag) > maxETag {
 		etag = ""
 	}
 	return &fetched{set: s, from: from, etag: etag, header: rsp.Header}, nil
 }
 
-// confirmed tells when the issuer last confirmed the keys of an answer.
+// wrap says which address failed. What it asked for is not said: a query may hold a
+// password, and the kid of somebody's token.
+func wrap(u *url.URL, err error) error {
+	bare := *u
+	bare.RawQuery = ""
+	return fmt.Errorf("%s: %w", bare.Redacted(), err)
+}
+
+func (f *fetcher) refused(status int) error {
+	if f.mirror && status == http.StatusNotFound {
+		return failed(ReasonUnnamed, ErrUnknown)
+	}
+	return failed(ReasonStatus, fmt.Errorf("answers %d, not 200", status))
+}
+
+// confirmed tells when the issuer last confirmed the keys of an answer, by the wall
+// clock: a machine that sleeps does not keep its keys young.
 func (f *fetcher) confirmed(h http.Header) (time.Time, error) {
+	now := f.now().Round(0)
 	if !f.mirror {
-		return f.now(), nil
+		return now, nil
 	}
 	n, err := strconv.ParseUint(h.Get(AgeHeader), 10, 31)
 	if err != nil {
 		return time.Time{}, errors.New("the mirror does not say how old the keys are")
 	}
-	return f.now().Add(-time.Duration(n) * time.Second), nil
+	return now.Add(-time.Duration(n) * time.Second), nil
 }
 
 // discover reads an issuer's metadata (OpenID Connect Discovery 1.0, section 4;
 // RFC 8414) for the address of its keys.
-func (f *fetcher) discover(ctx context.Context, t Target, issuer *url.URL) (*url.URL, error) {
-	doc := *issuer
-	doc.Path = strings.TrimSuffix(doc.Path, "/") + "/.well-known/openid-configuration"
-	if issuer.RawPath != "" {
-		doc.RawPath = strings.TrimSuffix(issuer.RawPath, "/") + "/.well-known/openid-configuration"
-	}
-	rsp, err := f.get(ctx, &doc, "")
+func (f *fetcher) discover(ctx context.Context, issuer string, doc *url.URL) (*url.URL, error) {
+	rsp, err := f.get(ctx, doc, "")
 	if err != nil {
-		return nil, err
+		return nil, wrap(doc, err)
 	}
 	defer rsp.Body.Close()
 	if rsp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: answers %d, not 200", doc.Redacted(), rsp.StatusCode)
+		return nil, wrap(doc, f.refused(rsp.StatusCode))
 	}
 	body, err := readBody(rsp)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", doc.Redacted(), err)
+		return nil, wrap(doc, err)
 	}
+	// The scheme of what answered, after redirects, bounds that of the keys.
+	u, err := keysURI(body, issuer, rsp.Request.URL)
+	if err != nil {
+		return nil, wrap(doc, failed(ReasonDiscovery, err))
+	}
+	return u, nil
+}
+
+// keysURI reads jwks_uri from the discovery document of the issuer.
+func keysURI(body []byte, issuer string, from *url.URL) (*url.URL, error) {
+	// A map, since encoding/json matches the members of structs in any case.
 	var m map[string]json.RawMessage
 	if err := json.Unmarshal(body, &m); err != nil {
-		return nil, fmt.Errorf("%s: the answer is not a JSON object", doc.Redacted())
+		return nil, errors.New("the answer is not a JSON object")
 	}
 	var iss, uri string
 	if json.Unmarshal(m["issuer"], &iss) != nil || json.Unmarshal(m["jwks_uri"], &uri) != nil {
-		return nil, fmt.Errorf("%s: issuer or jwks_uri is missing or not a string", doc.Redacted())
-	}
-	want := t.Issuer
-	if want == "" {
-		want = t.URI
+		return nil, errors.New("issuer or jwks_uri is missing or not a string")
 	}
 	// Exactly: a slash more is another issuer (section 4.3).
-	if iss != want {
-		return nil, fmt.Errorf("%s: is of issuer %q, not %q", doc.Redacted(), iss, want)
+	if iss != issuer {
+		return nil, fmt.Errorf("is of issuer %q, not %q", iss, issuer)
 	}
-	// The scheme of what answered, after redirects.
-	u, err := parseURL(uri, rsp.Request.URL)
+	u, err := parseURL(uri, from)
 	if err != nil {
-		return nil, fmt.Errorf("%s: jwks_uri: %w", doc.Redacted(), err)
+		return nil, fmt.Errorf("jwks_uri: %w", err)
 	}
 	return u, nil
 }
@@ -190,7 +213,7 @@ func parseURL(s string, from *url.URL) (*url.URL, error) {
 	if err != nil {
 		return nil, errors.New("not a URL") // the parser's text quotes what may hold a password
 	}
-	u.Fragment = ""
+	u.Fragment, u.RawFragment = "", ""
 	return u, checkScheme(u, from)
 }
 
@@ -206,30 +229,22 @@ func (f *fetcher) get(ctx context.Context, u *url.URL, etag string) (*http.Respo
 	}
 	rsp, err := f.client.Do(rq)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", u.Redacted(), cause(ctx, err))
+		return nil, cause(ctx, err)
 	}
 	return rsp, nil
 }
 
-// cause takes the address off an error of net/http, and names time-outs.
-func cause(ctx context.Context, err error) error {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return errors.New("no whole answer in time")
-	}
-	var ue *url.Error
-	if errors.As(err, &ue) {
-		return ue.Err
-	}
-	return err
-}
-
 func readBody(rsp *http.Response) ([]byte, error) {
+	ctx := rsp.Request.Context()
 	b, err := io.ReadAll(io.LimitReader(rsp.Body, MaxBody+1))
+	if err == nil {
+		err = ctx.Err() // a server that sees us leave may still end its answer properly
+	}
 	if err != nil {
-		return nil, fmt.Errorf("the answer cannot be read: %w", cause(rsp.Request.Context(), err))
+		return nil, fmt.Errorf("the answer cannot be read: %w", cause(ctx, err))
 	}
 	if len(b) > MaxBody {
-		return nil, fmt.Errorf("the answer is bigger than %d bytes", MaxBody)
+		return nil, failed(ReasonSize, fmt.Errorf("the answer is bigger than %d bytes", MaxBody))
 	}
 	return b, nil
 }

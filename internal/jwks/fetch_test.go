@@ -2,7 +2,6 @@ package jwks
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -20,6 +19,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"go.uber.org/goleak"
+
+	"github.com/usher-mesh/usher/test/keyserver"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -43,146 +44,108 @@ func keySet(t testing.TB, kids ...string) []byte {
 }
 
 // newTestFetcher speaks to servers of the test, whose TLS it trusts.
-func newTestFetcher(t *testing.T, trusted ...*httptest.Server) *fetcher {
+func newTestFetcher(t *testing.T, roots *x509.CertPool) *fetcher {
 	t.Helper()
-	pool := x509.NewCertPool()
-	for _, s := range trusted {
-		pool.AddCert(s.Certificate())
-	}
-	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, DisableKeepAlives: true}
+	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10}
 	t.Cleanup(tr.CloseIdleConnections)
-	f := newFetcher(tr, false, time.Now)
-	f.timeout = 2 * time.Second
-	return f
+	return newFetcher(tr, false, time.Now)
 }
 
-func fetchErr(t *testing.T, f *fetcher, target Target) string {
+// fetchErr gives a fetch's error and its class, "" for none.
+func fetchErr(t *testing.T, f *fetcher, target Target) (string, Reason) {
 	t.Helper()
+	if target.Timeout == 0 {
+		target.Timeout = 5 * time.Second
+	}
 	_, err := f.fetch(context.Background(), target, "", nil)
 	if err == nil {
-		return ""
+		return "", ""
 	}
-	return err.Error()
+	return err.Error(), reasonOf(err)
 }
 
 func TestHostileServers(t *testing.T) {
+	ca := keyserver.NewCA(t)
 	good := keySet(t, "a")
-	many := make([]string, 10000)
-	for i := range many {
-		many[i] = fmt.Sprintf(`{"kid":"%d"}`, i)
-	}
-	var plainURL string
-	body := func(s string) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(s)) }
-	}
-	tests := []struct {
-		name    string
-		handler http.HandlerFunc
-		want    string // after the address and ": "
-	}{
-		{"endless body", func(w http.ResponseWriter, rq *http.Request) {
-			for rq.Context().Err() == nil {
-				if _, err := w.Write(bytes.Repeat([]byte(" "), 4096)); err != nil {
-					return
-				}
+	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(good) }))
+	t.Cleanup(plain.Close)
+	for _, h := range keyserver.HostileServers(good, plain.URL) {
+		t.Run(h.Name, func(t *testing.T) {
+			t.Parallel()
+			s := ca.Start(h)
+			target := Target{URI: s.URL + "/keys"}
+			if h.Reason == string(ReasonTimeout) {
+				target.Timeout = 200 * time.Millisecond
 			}
-		}, "the answer is bigger than 1048576 bytes"},
-		{"slow bytes", func(w http.ResponseWriter, rq *http.Request) {
-			tick := time.NewTicker(50 * time.Millisecond)
-			defer tick.Stop()
-			for {
-				select {
-				case <-rq.Context().Done():
-					return
-				case <-tick.C:
-					_, _ = w.Write([]byte("{"))
-					w.(http.Flusher).Flush()
-				}
+			begin := time.Now()
+			got, why := fetchErr(t, newTestFetcher(t, ca.Roots()), target)
+			if !strings.HasPrefix(got, s.URL+"/keys: ") || !strings.Contains(got, h.Says) || string(why) != h.Reason {
+				t.Fatalf("error %q (%s), want %q (%s)", got, why, h.Says, h.Reason)
 			}
-		}, "the answer cannot be read: no whole answer in time"},
-		{"silence", func(_ http.ResponseWriter, rq *http.Request) { <-rq.Context().Done() }, "no whole answer in time"},
-		{"redirect loop", func(w http.ResponseWriter, rq *http.Request) {
-			http.Redirect(w, rq, "/", http.StatusFound)
-		}, "more than 3 redirects"},
-		{"redirect to http", func(w http.ResponseWriter, rq *http.Request) {
-			http.Redirect(w, rq, plainURL, http.StatusFound)
-		}, "https leads to http"},
-		{"redirect to a file", func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Location", "file:///etc/passwd")
-			w.WriteHeader(http.StatusFound)
-		}, `scheme "file" is neither http nor https`},
-		{"HTML", body("<!doctype html><p>Please log in"), "the answer is HTML or XML, not a key set"},
-		{"length too big", func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Length", "100000")
-			_, _ = w.Write(good)
-		}, "the answer cannot be read: unexpected EOF"},
-		{"10,000 keys", body(`{"keys":[` + strings.Join(many, ",") + `]}`), "the key set has 10000 keys, more than 256"},
-		{"bomb", func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Encoding", "gzip")
-			z := gzip.NewWriter(w)
-			_, _ = z.Write(bytes.Repeat([]byte(" "), 64<<20))
-			_ = z.Close()
-		}, "the answer is bigger than 1048576 bytes"},
-		{"error status", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", 500) }, "answers 500, not 200"},
-		{"304 unasked", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(304) }, "answers 304, not 200"},
-		{"empty", body(""), "the answer is empty, not a key set"},
-		{"no JSON", body("hello"), "the answer is not a JSON object"},
-		{"null", body("null"), "the answer is not a JSON object"},
-		{"cut JSON", body(string(good[:len(good)-2])), "the answer is not a JSON object"},
-		{"keys is no list", body(`{"keys":{}}`), `"keys" is not a list`},
-		{"keys is null", body(`{"keys":null}`), `"keys" is not a list`},
-		{"only symmetric", body(`{"keys":[{"kty":"oct","k":"c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I"}]}`), "not a key set: "},
-		{"no keys", body(`{"keys":[]}`), "not a key set: "},
-		{"another case", body(`{"KEYS":[]}`), "not a key set: "},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			plain := httptest.NewServer(body(string(good)))
-			defer plain.Close()
-			plainURL = plain.URL
-			s := httptest.NewTLSServer(tt.handler)
-			defer s.Close()
-			f := newTestFetcher(t, s)
-			if strings.HasPrefix(tt.name, "slow") || tt.name == "silence" {
-				f.timeout = 200 * time.Millisecond
+			if again, _ := fetchErr(t, newTestFetcher(t, ca.Roots()), target); again != got {
+				t.Errorf("the same fault is said otherwise: %q", again)
 			}
-			got := fetchErr(t, f, Target{URI: s.URL + "/keys"})
-			if !strings.HasPrefix(got, s.URL+"/keys: "+tt.want) {
-				t.Fatalf("error %q, want %q", got, tt.want)
-			}
-			if strings.Contains(got, "c2VjcmV0") {
+			if strings.Contains(got, keyserver.Secret[:8]) {
 				t.Fatal("the error quotes a secret")
 			}
+			t.Logf("%s after %v: %s", why, time.Since(begin).Round(time.Millisecond), got)
 		})
 	}
 }
 
-func TestBadTLS(t *testing.T) {
-	s := httptest.NewTLSServer(http.NotFoundHandler())
+func TestBadContent(t *testing.T) {
+	good := keySet(t, "a")
+	for name, tt := range map[string]struct{ body, want string }{
+		"no JSON":         {"hello", "the answer is not a JSON object"},
+		"null":            {"null", "the answer is not a JSON object"},
+		"cut JSON":        {string(good[:len(good)-2]), "the answer is not a JSON object"},
+		"keys is no list": {`{"keys":{}}`, `"keys" is not a list`},
+		"keys is null":    {`{"keys":null}`, `"keys" is not a list`},
+		"another case":    {`{"KEYS":[]}`, "not a key set: "},
+		"all unusable": {`{"keys":[{"kty":"EC","kid":"a","crv":"P-256","x":"AQ","y":"AQ"},1]}`,
+			"the key set has no usable key: key 1 is not used: not an object"},
+	} {
+		if _, err := parse("uri", []byte(tt.body), time.Now()); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+			t.Errorf("%s: error %v, want %q", name, err, tt.want)
+		}
+	}
+}
+
+// Three redirects are followed, a fourth is not.
+func TestRedirects(t *testing.T) {
+	good := keySet(t, "a")
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, rq *http.Request) {
+		if n := len(rq.URL.Path); n > 1 {
+			http.Redirect(w, rq, rq.URL.Path[:n-1], http.StatusTemporaryRedirect)
+			return
+		}
+		_, _ = w.Write(good)
+	}))
 	defer s.Close()
-	t.Run("unknown authority", func(t *testing.T) {
-		got := fetchErr(t, newTestFetcher(t), Target{URI: s.URL})
-		if !strings.Contains(got, "x509: certificate signed by unknown authority") {
-			t.Fatalf("error %q", got)
+	if got, _ := fetchErr(t, newTestFetcher(t, nil), Target{URI: s.URL + "/123"}); got != "" {
+		t.Errorf("three: %s", got)
+	}
+	if got, why := fetchErr(t, newTestFetcher(t, nil), Target{URI: s.URL + "/1234"}); why != ReasonRedirect {
+		t.Errorf("four: %q (%s)", got, why)
+	}
+}
+
+func TestBadTLS(t *testing.T) {
+	ca := keyserver.NewCA(t)
+	s := ca.Serve(http.NotFoundHandler(), time.Now().Add(time.Hour))
+	for _, tt := range []struct {
+		name, uri string
+		roots     *x509.CertPool
+		want      string
+	}{
+		{"unknown authority", s.URL, x509.NewCertPool(), "x509: certificate signed by unknown authority"},
+		{"another name", strings.Replace(s.URL, "127.0.0.1", "localhost", 1), ca.Roots(), "x509: certificate is not valid for any names"},
+	} {
+		got, why := fetchErr(t, newTestFetcher(t, tt.roots), Target{URI: tt.uri})
+		if !strings.Contains(got, tt.want) || why != ReasonTLS {
+			t.Errorf("%s: error %q (%s)", tt.name, got, why)
 		}
-	})
-	t.Run("expired", func(t *testing.T) {
-		f := newTestFetcher(t, s)
-		f.client.Transport.(*http.Transport).TLSClientConfig.Time = func() time.Time {
-			return s.Certificate().NotAfter.Add(time.Hour)
-		}
-		got := fetchErr(t, f, Target{URI: s.URL})
-		if !strings.Contains(got, "x509: certificate has expired or is not yet valid") {
-			t.Fatalf("error %q", got)
-		}
-	})
-	t.Run("another name", func(t *testing.T) {
-		u := strings.Replace(s.URL, "127.0.0.1", "localhost", 1)
-		got := fetchErr(t, newTestFetcher(t, s), Target{URI: u})
-		if !strings.Contains(got, "x509: certificate is valid for example.com") {
-			t.Fatalf("error %q", got)
-		}
-	})
+	}
 }
 
 func TestAddresses(t *testing.T) {
@@ -190,22 +153,26 @@ func TestAddresses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nobody := "http://user:hunter2@" + l.Addr().String() + "/keys"
+	nobody := "http://user:hunter2@" + l.Addr().String() + "/keys?password=hunter3"
 	_ = l.Close()
-	for _, tt := range []struct{ uri, want string }{
-		{"", `scheme "" is neither http nor https`},
-		{"testing@secure.istio.io", `scheme "" is neither http nor https`},
-		{"ftp://x/y", `scheme "ftp" is neither http nor https`},
-		{"http:///x", "address has no host"},
-		{"http://a b/", "not a URL"},
-		{nobody, "connection refused"},
+	for _, tt := range []struct {
+		uri, want string
+		why       Reason
+	}{
+		{"", `scheme "" is neither http nor https`, ReasonForbidden},
+		{"testing@secure.istio.io", `scheme "" is neither http nor https`, ReasonForbidden},
+		{"ftp://x/y", `scheme "ftp" is neither http nor https`, ReasonForbidden},
+		{"http:///x", "address has no host", ReasonForbidden},
+		{"http://a b/", "not a URL", ReasonForbidden},
+		{"http://nobody.invalid/keys", "nobody.invalid", ReasonName},
+		{nobody, "connection refused", ReasonConnect},
 	} {
-		got := fetchErr(t, newTestFetcher(t), Target{URI: tt.uri})
-		if !strings.Contains(got, tt.want) {
-			t.Errorf("%q: error %q, want %q", tt.uri, got, tt.want)
+		got, why := fetchErr(t, newTestFetcher(t, nil), Target{URI: tt.uri})
+		if !strings.Contains(got, tt.want) || why != tt.why {
+			t.Errorf("%q: error %q (%s), want %q (%s)", tt.uri, got, why, tt.want, tt.why)
 		}
-		if strings.Contains(got, "hunter2") {
-			t.Errorf("%q: the error holds the password: %q", tt.uri, got)
+		if strings.Contains(got, "hunter") {
+			t.Errorf("%q: the error holds a password: %q", tt.uri, got)
 		}
 	}
 }
@@ -283,11 +250,11 @@ func TestDiscovery(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/realm/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(doc)) })
 	mux.HandleFunc("/keys", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(good) })
-	s := httptest.NewTLSServer(mux)
-	defer s.Close()
+	ca := keyserver.NewCA(t)
+	s := ca.Serve(mux, time.Now().Add(time.Hour))
 	iss, keys := s.URL+"/realm", s.URL+"/keys"
 	at := iss + "/.well-known/openid-configuration: "
-	for _, tt := range []struct{ name, uri, doc, want string }{
+	for _, tt := range []struct{ name, issuer, doc, want string }{
 		{"good", iss, fmt.Sprintf(`{"issuer":%q,"jwks_uri":%q}`, iss, keys), ""},
 		{"slash", iss + "/", fmt.Sprintf(`{"issuer":%q,"jwks_uri":%q}`, iss+"/", keys), ""},
 		{"another issuer", iss, fmt.Sprintf(`{"issuer":%q,"jwks_uri":%q}`, s.URL+"/other", keys),
@@ -302,8 +269,10 @@ func TestDiscovery(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			doc = tt.doc
-			if got := fetchErr(t, newTestFetcher(t, s), Target{URI: tt.uri, Discovery: true}); got != tt.want {
-				t.Fatalf("error %q, want %q", got, tt.want)
+			target := Target{URI: iss + "/.well-known/openid-configuration#" + tt.issuer, Issuer: tt.issuer}
+			got, why := fetchErr(t, newTestFetcher(t, ca.Roots()), target)
+			if got != tt.want || got != "" && why != ReasonDiscovery {
+				t.Fatalf("error %q (%s), want %q", got, why, tt.want)
 			}
 		})
 	}

@@ -17,6 +17,7 @@ import (
 const (
 	MaxBody    = 1 << 20 // bytes of a set or a discovery document
 	MaxKeys    = 256     // keys of a set
+	MaxKID     = 1024    // bytes of a kid that is asked for; a longer one is nobody's
 	MaxWaiters = 1000    // requests that wait for one fetch of a set
 	MaxWait    = time.Second
 	MaxAge     = 24 * time.Hour // of keys without a successful fetch
@@ -35,12 +36,15 @@ var (
 
 // Target is one key set to keep.
 type Target struct {
-	// URI names it in Get: the set's address, or with Discovery the issuer's.
+	// URI names the set in Get, and is where it is fetched from, less its
+	// fragment.
 	URI string
-	// Discovery: the set's address is read from
-	// <URI>/.well-known/openid-configuration, whose issuer must be Issuer ("": URI).
-	Discovery bool
-	Issuer    string
+	// Issuer, unless "": the URI is that of the issuer's discovery document, which
+	// names where the keys are and must give exactly this issuer as its own.
+	Issuer string
+	// Timeout bounds one fetch; 0: 10 s. Refresh is the time between fetches, at
+	// most; 0: what Cache-Control says, within bounds.
+	Timeout, Refresh time.Duration
 }
 
 // Set is one fetched key set. It is shared and never changed.
@@ -64,7 +68,7 @@ type State struct {
 	Warnings  []string  // keys that were skipped
 	FromDisk  bool      // not fetched since the start
 	Fetches   uint64    // tries so far
-	Failures  uint64    // those that failed
+	Failures  map[Reason]uint64
 }
 
 // Options say how key sets are got and kept.
@@ -74,7 +78,8 @@ type Options struct {
 	// Mirror: the other side is a mirror: it is told the unknown kid (?kid=) and
 	// its AgeHeader counts.
 	Mirror   bool
-	OnChange func(uri string) // after a set or its state changed, on a goroutine of the cache; may be nil
+	OnChange func(uri string)                         // after a set or its state changed, on a goroutine of the cache; may be nil
+	OnFetch  func(took time.Duration, failure Reason) // after each try, "" if it was good; may be nil
 	Log      *slog.Logger
 	Now      func() time.Time // default time.Now
 	Rand     func() float64   // in [0,1); default math/rand

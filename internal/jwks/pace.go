@@ -30,9 +30,12 @@ const (
 	maxRetry = 30 * time.Second
 )
 
-// fresh is the time until the next refresh after a good answer, up to a tenth
-// earlier, so that many sets do not keep step.
-func (p pace) fresh(h http.Header, random float64) time.Duration {
+// fresh is the time until the next refresh after a good answer, at most the given
+// one (0: the pace's), up to a tenth earlier, so that many sets do not keep step.
+func (p pace) fresh(h http.Header, most time.Duration, random float64) time.Duration {
+	if most > 0 {
+		p = pace{least: min(p.least, most), usual: most, most: most}
+	}
 	d := p.usual
 	if v, ok := maxAge(h); ok {
 		d = v

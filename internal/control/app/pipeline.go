@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -106,59 +105,4 @@ func (p *pipeline) resolve(hostport string) ([]netip.AddrPort, bool) {
 		return s.Addresses(i), true
 	}
 	return nil, true
-}
-
-func (p *pipeline) keysChanged() {
-	select {
-	case p.keys <- struct{}{}:
-	default:
-	}
-}
-
-// Keys older than this are warned of, as they are looked at now and then.
-const (
-	oldKeys  = time.Hour
-	keysTick = 5 * time.Minute
-)
-
-// warn puts what is wrong with key sets into the status of the objects that name
-// them.
-func (p *pipeline) warn(ctx context.Context) error {
-	tick := time.NewTicker(keysTick)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-p.keys:
-		case <-tick.C:
-		}
-		p.status.Warn(p.warnings(time.Now()))
-	}
-}
-
-func (p *pipeline) warnings(now time.Time) map[mesh.Ref][]string {
-	m := p.model.Load()
-	if m == nil {
-		return nil
-	}
-	found := map[string][]string{} // by URI
-	for _, s := range p.mirror.States() {
-		switch {
-		case s.LastError != "" && s.Keys == 0:
-			found[s.URI] = append(found[s.URI], fmt.Sprintf("key set %s: there are no keys, so tokens are refused: %s", s.URI, s.LastError))
-		case s.LastError != "" && now.Sub(s.Fetched) >= oldKeys:
-			found[s.URI] = append(found[s.URI], fmt.Sprintf("key set %s: no good fetch since %s: %s", s.URI, s.Fetched.UTC().Format(time.RFC3339), s.LastError))
-		}
-		for _, w := range s.Warnings {
-			found[s.URI] = append(found[s.URI], fmt.Sprintf("key set %s: %s", s.URI, w))
-		}
-	}
-	out := map[mesh.Ref][]string{}
-	for _, k := range m.KeySets {
-		for _, ref := range k.Owners {
-			out[ref] = append(out[ref], found[k.URI]...)
-		}
-	}
-	return out
 }

@@ -101,6 +101,7 @@ func build(o Options) (*plane, error) {
 	p.pipeline.attach(p.mirror, p.xds, p.status)
 	p.registry.MustRegister(p.xds.Collectors()...)
 	p.registry.MustRegister(p.pipeline.collectors()...)
+	p.registry.MustRegister(p.mirror.Collectors()...)
 	return p, nil
 }
 

@@ -58,6 +58,15 @@ func TestControlPlane(t *testing.T) {
 	}
 }
 
+// debugClient speaks to the debug socket.
+func (w *world) debugClient() *http.Client {
+	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", w.debug)
+	}}
+	w.t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr}
+}
+
 func (w *world) debugSocket() {
 	t := w.t
 	t.Helper()
@@ -68,10 +77,7 @@ func (w *world) debugSocket() {
 	if fi.Mode().Perm() != 0o600 {
 		t.Errorf("debug socket has mode %v", fi.Mode())
 	}
-	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", w.debug)
-	}}}
-	defer client.CloseIdleConnections()
+	client := w.debugClient()
 	get := func(path string) string {
 		rsp, err := client.Get("http://debug" + path)
 		if err != nil {

@@ -250,6 +250,18 @@ func (w *world) connect(src identity.Source, name string) <-chan error {
 // of its current generation, and gives its message.
 func (w *world) condition(gvr schema.GroupVersionResource, name, kind, want, reason string) string {
 	w.t.Helper()
+	return w.await(gvr, name, kind, func(c map[string]any) bool { return c["status"] == want && c["reason"] == reason })
+}
+
+// says waits until a condition's message has this text in it, and gives it all.
+func (w *world) says(gvr schema.GroupVersionResource, name, kind, text string) string {
+	w.t.Helper()
+	return w.await(gvr, name, kind, func(c map[string]any) bool { return strings.Contains(c["message"].(string), text) })
+}
+
+// await waits until a condition of the object's current generation is as wanted.
+func (w *world) await(gvr schema.GroupVersionResource, name, kind string, ok func(map[string]any) bool) string {
+	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
 	watch, err := w.objects.Resource(gvr).Namespace("tutorial").Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + name})
@@ -259,20 +271,20 @@ func (w *world) condition(gvr schema.GroupVersionResource, name, kind, want, rea
 	defer watch.Stop()
 	var last any
 	for e := range watch.ResultChan() {
-		u, ok := e.Object.(*unstructured.Unstructured)
-		if !ok {
+		u, is := e.Object.(*unstructured.Unstructured)
+		if !is {
 			continue
 		}
 		list, _, _ := unstructured.NestedSlice(u.Object, "status", "conditions")
 		last = list
 		for _, c := range list {
 			m := c.(map[string]any)
-			if m["type"] == kind && m["status"] == want && m["reason"] == reason && m["observedGeneration"] == u.GetGeneration() {
+			if m["type"] == kind && m["observedGeneration"] == u.GetGeneration() && ok(m) {
 				return m["message"].(string)
 			}
 		}
 	}
-	w.t.Fatalf("%s of %s did not become %s (%s): %v", kind, name, want, reason, last)
+	w.t.Fatalf("%s of %s did not become what is wanted: %v", kind, name, last)
 	return ""
 }
 

@@ -10,6 +10,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/usher-mesh/usher/internal/jwks"
 )
 
 // Policy says which addresses are never asked. Link-local, multicast and
@@ -62,6 +64,12 @@ func (p Policy) Check(to netip.AddrPort) error {
 	return nil
 }
 
+// forbidden is a refusal of the policy.
+type forbidden struct{ error }
+
+// Is says that the error is jwks.ErrForbidden.
+func (forbidden) Is(target error) bool { return target == jwks.ErrForbidden }
+
 // own tells whether one of our listeners would take a connection to the address.
 func (p Policy) own(to netip.AddrPort) bool {
 	if p.UsherPorts == nil {
@@ -109,13 +117,17 @@ func unmap(ap netip.AddrPort) netip.AddrPort {
 // can change between the check and the use.
 func (m *Mirror) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	d := net.Dialer{
-		Timeout: dialTimeout,
+		Timeout:  dialTimeout,
+		Resolver: m.o.DNS,
 		Control: func(_, address string, _ syscall.RawConn) error {
 			to, err := netip.ParseAddrPort(address)
 			if err != nil {
 				return err
 			}
-			return m.o.Allow.Check(to)
+			if err := m.o.Allow.Check(to); err != nil {
+				return forbidden{err}
+			}
+			return nil
 		},
 	}
 	eps, ok := m.resolve(addr)

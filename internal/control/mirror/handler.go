@@ -3,6 +3,7 @@ package mirror
 import (
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -11,10 +12,7 @@ import (
 	"github.com/usher-mesh/usher/internal/jwks"
 )
 
-const (
-	pathPrefix = "/jwks/"
-	maxKID     = 1024 // bytes
-)
+const pathPrefix = "/jwks/"
 
 // Path is where the mirror serves the key set of a URI.
 func Path(uri string) string {
@@ -38,8 +36,8 @@ func (m *Mirror) Handler() http.Handler {
 			return
 		}
 		kid := rq.URL.Query().Get("kid")
-		if len(kid) > maxKID {
-			http.Error(w, "kid is longer than 1024 bytes", http.StatusBadRequest)
+		if len(kid) > jwks.MaxKID {
+			http.Error(w, fmt.Sprintf("kid is longer than %d bytes", jwks.MaxKID), http.StatusBadRequest)
 			return
 		}
 		s, err := m.cache.Get(rq.Context(), string(uri), kid)

@@ -9,12 +9,15 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/usher-mesh/usher/internal/jwks"
 	"github.com/usher-mesh/usher/internal/mesh"
@@ -27,6 +30,7 @@ type Options struct {
 	// sets bring themselves (of a discovered jwks_uri, say), given "host:port";
 	// false: not a mesh service. May be nil.
 	Resolve  func(hostport string) ([]netip.AddrPort, bool)
+	DNS      *net.Resolver // for other names; nil: the system's
 	Allow    Policy
 	Roots    *x509.CertPool   // default SystemRoots()
 	OnChange func(uri string) // after a set or its state changed, on a goroutine of the mirror; may be nil
@@ -36,8 +40,9 @@ type Options struct {
 
 // Mirror keeps and serves key sets.
 type Mirror struct {
-	cache *jwks.Cache
-	o     Options
+	cache   *jwks.Cache
+	o       Options
+	seconds *prometheus.HistogramVec
 
 	mu        sync.RWMutex
 	endpoints map[string][]netip.AddrPort // of mesh services, by host:port
@@ -55,7 +60,7 @@ func New(o Options) (*Mirror, error) {
 		}
 		o.Roots = pool
 	}
-	m := &Mirror{o: o}
+	m := &Mirror{o: o, seconds: newSeconds()}
 	m.cache = jwks.New(jwks.Options{
 		Transport: &http.Transport{
 			DialContext: m.dial,
@@ -68,7 +73,7 @@ func New(o Options) (*Mirror, error) {
 			// Minutes lie between fetches, and endpoints move.
 			DisableKeepAlives: true,
 		},
-		Dir: o.Dir, OnChange: o.OnChange, Log: o.Log, Now: o.Now,
+		Dir: o.Dir, OnChange: o.OnChange, OnFetch: m.observe, Log: o.Log, Now: o.Now,
 	})
 	return m, nil
 }
@@ -78,7 +83,7 @@ func (m *Mirror) Set(sets []mesh.KeySet) {
 	endpoints := make(map[string][]netip.AddrPort)
 	targets := make([]jwks.Target, 0, len(sets))
 	for _, s := range sets {
-		targets = append(targets, jwks.Target{URI: s.URI, Discovery: s.Discovery, Issuer: s.Issuer})
+		targets = append(targets, jwks.Target{URI: s.URI, Issuer: s.Issuer})
 		if !s.MeshService {
 			continue
 		}

@@ -372,7 +372,7 @@ func TestWithTheProxysCache(t *testing.T) {
 		t.Fatalf("Get: %v", err)
 	}
 	c.Add(jwks.Target{URI: s.URL + Path("http://nobody")})
-	if _, err := c.Get(t.Context(), s.URL+Path("http://nobody"), ""); err == nil || !strings.HasSuffix(err.Error(), "answers 404, not 200") {
+	if _, err := c.Get(t.Context(), s.URL+Path("http://nobody"), ""); err == nil || !strings.HasSuffix(err.Error(), ": no object names this key set") {
 		t.Fatalf("Get: %v", err)
 	}
 }

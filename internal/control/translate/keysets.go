@@ -7,28 +7,43 @@ import (
 	"net/url"
 	"sort"
 	"strconv"
+	"strings"
 
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/usher-mesh/usher/internal/mesh"
 )
 
-// keySet is a set that an object names.
-type keySet struct {
-	uri, issuer string
-	discovery   bool
-}
+// keySet is a set that an object names, as in mesh.KeySet.
+type keySet struct{ uri, issuer string }
 
 // maxURI bounds a URI of keys, since it becomes a part of another.
 const maxURI = 2048
 
+// checkURI wants no fragment: that is how issuers of one discovery document are told
+// apart.
 func checkURI(uri, path string, v *verdict) bool {
 	u, err := url.Parse(uri)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || len(uri) > maxURI {
-		v.refuse(reasonInvalid, "%s: must be an http or https URL without user information", path)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Contains(uri, "#") || len(uri) > maxURI {
+		v.refuse(reasonInvalid, "%s: must be an http or https URL without user information and fragment", path)
 		return false
 	}
 	return true
+}
+
+// discoveryURI is the address of the issuer's discovery document, with the issuer as
+// its fragment (OpenID Connect Discovery 1.0, section 4.1).
+func discoveryURI(issuer, path string, v *verdict) (string, bool) {
+	if !strings.HasPrefix(issuer, "https://") && !strings.HasPrefix(issuer, "http://") {
+		v.refuse(reasonInvalid, "%s: jwks or jwksUri must be given, since the issuer %q is no URL that could be asked", path, issuer)
+		return "", false
+	}
+	if strings.Contains(issuer, "?") {
+		v.refuse(reasonInvalid, "%s: jwks or jwksUri must be given, since the issuer %q has a query (OpenID Connect Discovery 1.0, 3)", path, issuer)
+		return "", false
+	}
+	doc := strings.TrimSuffix(issuer, "/") + "/.well-known/openid-configuration"
+	return doc + "#" + issuer, checkURI(issuer, path+".issuer", v)
 }
 
 // checkKeys refuses a key set without any key that could verify a token, and
@@ -86,17 +101,11 @@ func (p *pass) listKeySets() {
 		}
 	}
 	for k, refs := range owners {
-		ks := mesh.KeySet{URI: k.uri, Discovery: k.discovery, Issuer: k.issuer, Owners: unique(sortRefs(refs))}
+		ks := mesh.KeySet{URI: k.uri, Issuer: k.issuer, Owners: unique(sortRefs(refs))}
 		ks.MeshEndpoints, ks.MeshService = p.endpointsOf(k.uri)
 		p.out.KeySets = append(p.out.KeySets, ks)
 	}
-	sort.Slice(p.out.KeySets, func(i, j int) bool {
-		a, b := p.out.KeySets[i], p.out.KeySets[j]
-		if a.URI != b.URI {
-			return a.URI < b.URI
-		}
-		return !a.Discovery && b.Discovery
-	})
+	sort.Slice(p.out.KeySets, func(i, j int) bool { return p.out.KeySets[i].URI < p.out.KeySets[j].URI })
 }
 
 // endpointsOf finds the addresses behind a URI whose host is a service of the

@@ -2,7 +2,6 @@ package translate
 
 import (
 	"fmt"
-	"strings"
 
 	securityapi "istio.io/api/security/v1beta1"
 	securityv1 "istio.io/client-go/pkg/apis/security/v1"
@@ -96,14 +95,9 @@ func keysOf(out *mesh.JWTRule, issuer, jwks, uri, path string, v *verdict) *keyS
 			return &keySet{uri: uri}
 		}
 	case issuer != "":
-		if !strings.HasPrefix(issuer, "https://") && !strings.HasPrefix(issuer, "http://") {
-			v.refuse(reasonInvalid, "%s: jwks or jwksUri must be given, since the issuer %q is no URL that could be asked", path, issuer)
-			return nil
-		}
-		doc := strings.TrimSuffix(issuer, "/") + "/.well-known/openid-configuration"
-		if checkURI(doc, path+".issuer", v) {
-			out.KeySet = doc
-			return &keySet{uri: doc, issuer: issuer, discovery: true}
+		if uri, ok := discoveryURI(issuer, path, v); ok {
+			out.KeySet = uri
+			return &keySet{uri: uri, issuer: issuer}
 		}
 	}
 	return nil

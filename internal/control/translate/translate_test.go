@@ -111,6 +111,36 @@ func TestOnePolicyWins(t *testing.T) {
 	}
 }
 
+// https://a and https://a/ share a discovery document and are two issuers: a
+// policy of the one does not disturb the other's keys.
+func TestDiscoveredKeySets(t *testing.T) {
+	auth := func(name, rule string) string {
+		return "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: " + name + ", namespace: t}\nspec: {jwtRules: [" + rule + "]}\n---\n"
+	}
+	const doc = "https://k/realm/.well-known/openid-configuration"
+	m, statuses := model(t,
+		auth("a", "{issuer: 'https://k/realm'}")+auth("b", "{issuer: 'https://k/realm/'}")+auth("c", "{issuer: c, jwksUri: '"+doc+"'}")+
+			auth("query", "{issuer: 'https://k/?a=b'}")+auth("fragment", "{issuer: 'https://k/#a'}")+auth("name", "{issuer: k}")+
+			auth("uri", "{issuer: k, jwksUri: '"+doc+"#https://k/realm'}"))
+	var got []string
+	for _, k := range m.KeySets {
+		got = append(got, k.URI+" "+k.Issuer+" "+k.Owners[0].Name)
+	}
+	want := []string{
+		doc + "  c",
+		doc + "#https://k/realm https://k/realm a",
+		doc + "#https://k/realm/ https://k/realm/ b",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("key sets %q, want %q", got, want)
+	}
+	for _, name := range []string{"query", "fragment", "name", "uri"} {
+		if st := statuses["RequestAuthentication/"+name]; st.Accepted || st.Message == "" {
+			t.Errorf("%s: %+v", name, st)
+		}
+	}
+}
+
 func TestMTLSMode(t *testing.T) {
 	peer := func(name, ns, selector, rest string) string {
 		return fmt.Sprintf("apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: %s, namespace: %s}\nspec: {%s %s}\n---\n", name, ns, selector, rest)
