@@ -188,4 +188,5 @@ func (c *Cache) Close() {
 	c.mu.Unlock()
 	c.cancel()
 	c.wg.Wait()
+	c.fetcher.client.CloseIdleConnections()
 }

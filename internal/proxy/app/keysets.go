@@ -1,12 +1,15 @@
 package app
 
 import (
+	"cmp"
 	"context"
+	"encoding/base64"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net/http"
+	"maps"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,8 +17,8 @@ import (
 	"github.com/usher-mesh/usher/internal/jwks"
 	"github.com/usher-mesh/usher/internal/proxy/bootstrap/sidecar"
 	"github.com/usher-mesh/usher/internal/proxy/filter/jwtauthn"
+	"github.com/usher-mesh/usher/internal/proxy/metrics"
 	"github.com/usher-mesh/usher/internal/proxy/snapshot"
-	"github.com/usher-mesh/usher/internal/proxy/upstream"
 )
 
 // keySets gives the filters remote key sets: one cache a cluster.
@@ -23,53 +26,71 @@ type keySets struct {
 	snapshot func() *snapshot.Snapshot
 	dir      string // "": nothing is kept
 	log      *slog.Logger
+	metrics  *metrics.KeySets
 
-	mu     sync.Mutex
-	caches map[string]*jwks.Cache
-	parsed map[jwtauthn.Source]parsed
+	mu     sync.RWMutex
+	caches map[string]*jwks.Cache // by cluster
 	closed bool
-}
-
-// parsed is a key set as it was last fetched.
-type parsed struct {
-	of   *jwks.Set
-	keys *jose.KeySet
 }
 
 var _ jwtauthn.KeySets = (*keySets)(nil)
 
-func newKeySets(snap func() *snapshot.Snapshot, dir string, log *slog.Logger) *keySets {
-	return &keySets{snapshot: snap, dir: dir, log: log, caches: map[string]*jwks.Cache{}, parsed: map[jwtauthn.Source]parsed{}}
+func newKeySets(snap func() *snapshot.Snapshot, dir string, m *metrics.Registry, log *slog.Logger) *keySets {
+	k := &keySets{snapshot: snap, dir: dir, log: log, caches: map[string]*jwks.Cache{}}
+	k.metrics = m.AddKeySets(k.states)
+	return k
 }
 
 var errStopped = errors.New("the proxy stops")
 
 // cache gives the cluster's cache.
 func (k *keySets) cache(cluster string) (*jwks.Cache, error) {
+	k.mu.RLock()
+	c, closed := k.caches[cluster], k.closed
+	k.mu.RUnlock()
+	if c != nil || closed {
+		return c, stopped(closed)
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.closed {
-		return nil, errStopped
+	if c := k.caches[cluster]; c != nil || k.closed {
+		return c, stopped(k.closed)
 	}
-	c := k.caches[cluster]
-	if c == nil {
-		o := jwks.Options{
-			Transport: &clusterTransport{name: cluster, snapshot: k.snapshot},
-			Mirror:    cluster == sidecar.MirrorCluster, Log: k.log, Now: time.Now,
-		}
-		if k.dir != "" && o.Mirror {
-			o.Dir = filepath.Join(k.dir, "jwks")
-		}
-		c = jwks.New(o)
-		k.caches[cluster] = c
+	o := jwks.Options{
+		Transport: &clusterTransport{name: cluster, snapshot: k.snapshot},
+		Mirror:    cluster == sidecar.MirrorCluster, OnFetch: k.observe, Log: k.log, Now: time.Now,
 	}
+	if k.dir != "" && o.Mirror {
+		o.Dir = filepath.Join(k.dir, "jwks")
+	}
+	c = jwks.New(o)
+	k.caches[cluster] = c
 	return c, nil
 }
+
+func stopped(closed bool) error {
+	if closed {
+		return errStopped
+	}
+	return nil
+}
+
+// target: how often the mirror is asked is the mirror's matter.
+func target(s jwtauthn.Source) jwks.Target {
+	t := jwks.Target{URI: s.URI, Timeout: s.Timeout}
+	if s.Cluster != sidecar.MirrorCluster {
+		t.Refresh = cmp.Or(s.CacheDuration, defaultCacheDuration)
+	}
+	return t
+}
+
+// defaultCacheDuration is Envoy's for remote_jwks.cache_duration.
+const defaultCacheDuration = 10 * time.Minute
 
 // Want has the set fetched before it is asked for.
 func (k *keySets) Want(s jwtauthn.Source) {
 	if c, err := k.cache(s.Cluster); err == nil {
-		c.Add(jwks.Target{URI: s.URI})
+		c.Add(target(s))
 	}
 }
 
@@ -80,20 +101,54 @@ func (k *keySets) Keys(ctx context.Context, s jwtauthn.Source, kid string) (*jos
 		return nil, err
 	}
 	set, err := c.Get(ctx, s.URI, kid)
+	if err == jwks.ErrUnknown { // it was forgotten, since nobody named it for long
+		c.Add(target(s))
+		set, err = c.Get(ctx, s.URI, kid)
+	}
 	if err != nil {
 		return nil, err
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if p := k.parsed[s]; p.of == set {
-		return p.keys, nil
+	return set.Keys, nil
+}
+
+func (k *keySets) observe(took time.Duration, failure jwks.Reason) {
+	k.metrics.Observe(took, cmp.Or(string(failure), "ok"))
+}
+
+// states are for metrics.
+func (k *keySets) states() []metrics.KeySet {
+	k.mu.RLock()
+	caches := maps.Clone(k.caches)
+	k.mu.RUnlock()
+	var out []metrics.KeySet
+	for _, cluster := range slices.Sorted(maps.Keys(caches)) {
+		for _, s := range caches[cluster].States() {
+			m := metrics.KeySet{
+				Cluster: cluster, URI: jwks.Shown(issuersURI(cluster, s.URI)), Keys: s.Keys, Age: -1,
+				Warnings: len(s.Warnings), Fetches: s.Fetches, Failures: map[string]uint64{},
+			}
+			if !s.Fetched.IsZero() {
+				m.Age = time.Since(s.Fetched)
+			}
+			for why, n := range s.Failures {
+				m.Failures[string(why)] = n
+			}
+			out = append(out, m)
+		}
 	}
-	keys, err := jose.ParseKeySet(set.JSON)
+	return out
+}
+
+// issuersURI is the one that the mirror fetches, which stands in the path of its own.
+func issuersURI(cluster, uri string) string {
+	if cluster != sidecar.MirrorCluster {
+		return uri
+	}
+	b, err := base64.RawURLEncoding.DecodeString(uri[strings.LastIndexByte(uri, '/')+1:])
 	if err != nil {
-		return nil, err
+		return uri
 	}
-	k.parsed[s] = parsed{set, keys}
-	return keys, nil
+	return string(b)
 }
 
 func (k *keySets) close() {
@@ -104,42 +159,5 @@ func (k *keySets) close() {
 	k.mu.Unlock()
 	for _, c := range all {
 		c.Close()
-	}
-}
-
-// clusterTransport sends requests to a cluster as it is at the time.
-type clusterTransport struct {
-	name     string
-	snapshot func() *snapshot.Snapshot
-
-	mu sync.Mutex
-	of *upstream.Cluster
-	rt http.RoundTripper
-}
-
-// RoundTrip sends one request.
-func (t *clusterTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	c := t.snapshot().Clusters[t.name]
-	if c == nil {
-		return nil, fmt.Errorf("there is no cluster %q", t.name)
-	}
-	t.mu.Lock()
-	if t.of != c {
-		if i, ok := t.rt.(interface{ CloseIdleConnections() }); ok {
-			i.CloseIdleConnections()
-		}
-		t.of, t.rt = c, c.RoundTripper()
-	}
-	rt := t.rt
-	t.mu.Unlock()
-	return rt.RoundTrip(r)
-}
-
-// CloseIdleConnections lets the cache end without connections left behind.
-func (t *clusterTransport) CloseIdleConnections() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if i, ok := t.rt.(interface{ CloseIdleConnections() }); ok {
-		i.CloseIdleConnections()
 	}
 }

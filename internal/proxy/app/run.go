@@ -130,7 +130,7 @@ func build(o Options) (*proxy, error) {
 		p.access.Stdout = f
 	}
 	p.metrics = metrics.New(p.self())
-	p.keys = newKeySets(p.snapshot, p.local.CacheDir, p.log)
+	p.keys = newKeySets(p.snapshot, p.local.CacheDir, p.metrics, p.log)
 	filters := []filter.Factory{
 		cors.Factory(),
 		jwtauthn.Factory(jwtauthn.Options{Fetch: p.keys, Log: p.log, Now: time.Now}),

@@ -13,8 +13,9 @@ import (
 type Registry struct {
 	Requests *Requests
 
-	mu     sync.Mutex
-	values []value
+	mu      sync.Mutex
+	values  []value
+	keySets *KeySets // nil: none are shown
 }
 
 // Kind is a Prometheus type.
@@ -46,12 +47,13 @@ func (r *Registry) Add(name string, kind Kind, help string, read func() float64)
 func (r *Registry) WritePrometheus(w io.Writer) error {
 	t := &textWriter{}
 	r.mu.Lock()
-	values := r.values
+	values, keySets := r.values, r.keySets
 	r.mu.Unlock()
 	for _, v := range values {
 		t.head(v.name, v.kind, v.help)
 		t.sample(v.name, nil, v.read())
 	}
+	keySets.write(t)
 	r.Requests.write(t)
 	_, err := w.Write(t.b)
 	return err
@@ -61,11 +63,12 @@ func (r *Registry) WritePrometheus(w io.Writer) error {
 func (r *Registry) WritePlain(w io.Writer) error {
 	t := &textWriter{plain: true}
 	r.mu.Lock()
-	values := r.values
+	values, keySets := r.values, r.keySets
 	r.mu.Unlock()
 	for _, v := range values {
 		t.sample(v.name, nil, v.read())
 	}
+	keySets.write(t)
 	r.Requests.write(t)
 	_, err := w.Write(t.b)
 	return err
