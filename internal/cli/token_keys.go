@@ -2,49 +2,58 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
+	"net"
 	"net/http"
-	"time"
+	"net/url"
+	"strings"
 
 	"github.com/usher-mesh/usher/internal/atomicfile"
+	"github.com/usher-mesh/usher/internal/control/issuer"
 	"github.com/usher-mesh/usher/internal/jose"
+	"github.com/usher-mesh/usher/internal/jwks"
 )
 
-// fetchTimeout is how long verify waits for a key set.
-const fetchTimeout = 10 * time.Second
-
-func readKeys(file string) ([]byte, error) { return atomicfile.ReadLimited(file, jose.MaxKeySetSize) }
-
-// fetchKeys gets a key set: at most 3 redirects, none from https to http.
-func fetchKeys(ctx context.Context, url string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel()
-	rq, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	client := &http.Client{CheckRedirect: func(rq *http.Request, via []*http.Request) error {
-		switch {
-		case len(via) > 3:
-			return errors.New("more than 3 redirects")
-		case via[len(via)-1].URL.Scheme == "https" && rq.URL.Scheme != "https":
-			return errors.New("a redirect from https to " + rq.URL.Scheme)
+// loadKeys gets a key set of a file (JWK set or PEM) or, as the mesh would, of a URL.
+func loadKeys(ctx context.Context, from string) (*jose.KeySet, error) {
+	if strings.HasPrefix(from, "http://") || strings.HasPrefix(from, "https://") {
+		tr := keysTransport()
+		defer tr.CloseIdleConnections()
+		set, err := jwks.Fetch(ctx, tr, jwks.Target{URI: from})
+		if err != nil {
+			return nil, err
 		}
-		return nil
-	}}
-	rsp, err := client.Do(rq)
+		return set.Keys, nil
+	}
+	text, err := atomicfile.ReadLimited(from, jose.MaxKeySetSize)
 	if err != nil {
 		return nil, err
 	}
-	defer rsp.Body.Close()
-	if rsp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the answer is %s", rsp.Status)
+	if strings.HasPrefix(strings.TrimSpace(string(text)), "-----BEGIN ") {
+		keys, err := jose.ParsePEM(text)
+		return jose.NewKeySet(keys...), err
 	}
-	b, err := io.ReadAll(io.LimitReader(rsp.Body, jose.MaxKeySetSize+1))
-	if err == nil && len(b) > jose.MaxKeySetSize {
-		err = fmt.Errorf("the answer has more than %d bytes", jose.MaxKeySetSize)
+	return jose.ParseKeySet(text)
+}
+
+// keysTransport reaches the development issuer by its name in the mesh, which
+// policies have.
+func keysTransport() *http.Transport {
+	tr := http.DefaultTransport.(*http.Transport).Clone()
+	u, err := url.Parse(issuer.BaseURL)
+	if err != nil {
+		panic(err) // it is a constant
 	}
-	return b, err
+	dial := tr.DialContext
+	tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if addr == net.JoinHostPort(u.Hostname(), "80") {
+			_, up, err := upMesh()
+			if err != nil {
+				return nil, fmt.Errorf("the development issuer: %w", err)
+			}
+			addr = up.Issuer
+		}
+		return dial(ctx, network, addr)
+	}
+	return tr
 }

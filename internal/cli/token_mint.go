@@ -3,8 +3,8 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -12,7 +12,6 @@ import (
 
 	"github.com/usher-mesh/usher/internal/atomicfile"
 	"github.com/usher-mesh/usher/internal/control/issuer"
-	"github.com/usher-mesh/usher/internal/home"
 )
 
 // maxSecret bounds the file of a shared secret, in bytes.
@@ -32,20 +31,19 @@ func newTokenMintCmd() *cobra.Command {
 		Short: "Make a token with the development issuer's key",
 		Args:  misuse(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			h, err := home.Default()
-			if err != nil {
-				return err
+			if f.request.Issuer == "" || f.request.Subject == "" {
+				return Exit(exitMisuse, errors.New("--issuer and --subject must say whose token it is and whom it is about"))
 			}
 			if err := f.complete(); err != nil {
 				return err
 			}
-			is, err := issuer.Open(h.Issuer(), slog.New(slog.DiscardHandler))
+			is, err := openIssuer()
 			if err != nil {
 				return err
 			}
 			token, err := is.Mint(f.request)
 			if err != nil {
-				return err
+				return requestError(err)
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), token)
 			return err
@@ -60,11 +58,6 @@ func newTokenMintCmd() *cobra.Command {
 	fl.DurationVar(&f.request.TTL, "ttl", time.Hour, "how long it is good for; negative: expired already")
 	fl.StringVar(&f.request.Alg, "alg", "RS256", "RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA, HS256, HS384, HS512")
 	fl.StringVar(&f.secretFile, "secret-file", "", "file that holds the secret of HS256, HS384, HS512")
-	for _, n := range []string{"issuer", "subject"} {
-		if err := cmd.MarkFlagRequired(n); err != nil {
-			panic(err) // the flag is defined above
-		}
-	}
 	return cmd
 }
 
@@ -85,7 +78,11 @@ func (f *mintFlags) complete() error {
 		dec := json.NewDecoder(strings.NewReader(v))
 		dec.UseNumber()
 		var x any
-		if err := dec.Decode(&x); err != nil {
+		err := dec.Decode(&x)
+		if err == nil && dec.More() {
+			err = errors.New("something comes after it")
+		}
+		if err != nil {
 			return Exit(exitMisuse, fmt.Errorf("--claim-json %s: is no JSON: %w", k, err))
 		}
 		f.request.Claims[k] = x

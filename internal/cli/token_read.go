@@ -58,7 +58,7 @@ func moment(sec uint64, now time.Time) string {
 	}
 }
 
-// words says a span of seconds by its two largest units.
+// words says a span of seconds by its largest unit and the next smaller one.
 func words(sec uint64) string {
 	units := []struct {
 		name string
@@ -68,13 +68,17 @@ func words(sec uint64) string {
 	for _, u := range units {
 		n := sec / u.sec
 		sec %= u.sec
-		switch {
-		case n == 1:
+		if n == 0 && len(parts) == 0 {
+			continue
+		}
+		switch n {
+		case 0:
+		case 1:
 			parts = append(parts, "1 "+u.name)
-		case n > 1:
+		default:
 			parts = append(parts, strconv.FormatUint(n, 10)+" "+u.name+"s")
 		}
-		if len(parts) == 2 {
+		if n == 0 || len(parts) == 2 {
 			break
 		}
 	}

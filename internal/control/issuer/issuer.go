@@ -34,7 +34,18 @@ const (
 var (
 	errName = errors.New("not an issuer name")
 	errFull = errors.New("too many issuer names")
+	// ErrRequest is what an error is (errors.Is) whose cause is in the request.
+	ErrRequest = errors.New("the request makes no sense")
 )
+
+// refusal is an ErrRequest.
+type refusal struct{ error }
+
+func (refusal) Is(target error) bool { return target == ErrRequest }
+
+func (r refusal) Unwrap() error { return r.error }
+
+func refuse(format string, args ...any) error { return refusal{fmt.Errorf(format, args...)} }
 
 // Issuer keeps the key sets of a folder. It holds no state of its own but the
 // folder's name: every call reads what is there, so that several processes agree.
@@ -64,15 +75,15 @@ func Name(issuer string) (string, error) {
 	if rest, ok := strings.CutPrefix(issuer, BaseURL+"/i/"); ok {
 		var err error
 		if name, err = url.PathUnescape(rest); err != nil {
-			return "", fmt.Errorf("%w: %q", errName, issuer)
+			return "", refuse("%w: %q", errName, issuer)
 		}
 	}
 	if name == "" || len(name) > maxName || !utf8.ValidString(name) {
-		return "", fmt.Errorf("%w: it has %d bytes of UTF-8, not 1 to %d", errName, len(name), maxName)
+		return "", refuse("%w: it has %d bytes of UTF-8, not 1 to %d", errName, len(name), maxName)
 	}
 	for _, r := range name {
 		if !unicode.IsPrint(r) || r == ' ' {
-			return "", fmt.Errorf("%w: %q has characters that do not print", errName, name)
+			return "", refuse("%w: %q has characters that do not print", errName, name)
 		}
 	}
 	return name, nil

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
@@ -78,19 +79,24 @@ func splitPath(escaped string) (name, file string, err error) {
 	return name, file, err
 }
 
-// public gives the public halves of a name's keys.
+// public gives the public halves of a name's keys, old ones included.
 func (i *Issuer) public(name string) (any, error) {
 	f, err := i.read(name)
 	if err != nil {
 		return nil, err
 	}
 	if len(f.Keys) == 0 {
-		if f, err = i.ensure(name, jose.RS256, maxNamesByGet); err != nil {
+		if f, err = i.use(name, jose.RS256, 0, maxNamesByGet); err != nil {
 			return nil, err
 		}
 	}
+	f.forget(i.now())
+	all := slices.Clone(f.Keys)
+	for _, r := range f.Retired {
+		all = append(all, r.Key)
+	}
 	var keys []json.RawMessage
-	for _, k := range f.Keys {
+	for _, k := range all {
 		b, err := k.Public().MarshalJSON()
 		if err != nil {
 			return nil, fmt.Errorf("public key %s: %w", k.KeyID, err)

@@ -35,7 +35,11 @@ var asymmetric = []jose.SignatureAlgorithm{
 // keyFile is one issuer name's file, 0600.
 type keyFile struct {
 	Name string            `json:"name"`
-	Keys []jose.JSONWebKey `json:"keys"` // private
+	Keys []jose.JSONWebKey `json:"keys"` // private; one an algorithm
+	// Expiry tells, by kid, when the last token of a key expires, in seconds since
+	// 1970, rounded up.
+	Expiry  map[string]int64 `json:"expiry,omitempty"`
+	Retired []retired        `json:"retired,omitempty"`
 }
 
 func (f *keyFile) find(alg jose.SignatureAlgorithm) *jose.JSONWebKey {
@@ -73,46 +77,86 @@ func (i *Issuer) read(name string) (*keyFile, error) {
 			return nil, fmt.Errorf("%s: a key is damaged", path)
 		}
 	}
+	for _, r := range f.Retired {
+		if !r.Key.Valid() || !r.Key.IsPublic() || r.Key.KeyID == "" {
+			return nil, fmt.Errorf("%s: an old key is damaged", path)
+		}
+	}
 	return &f, nil
 }
 
-// ensure gives the keys of a name with one of the algorithm among them. Of new
-// names it makes so many that there are at most names.
-func (i *Issuer) ensure(name string, alg jose.SignatureAlgorithm, names int) (*keyFile, error) {
+// use gives the keys of a name with one of the algorithm among them, after taking
+// note that a token of it expires then. Of new names it makes so many that there are
+// at most names.
+func (i *Issuer) use(name string, alg jose.SignatureAlgorithm, expires int64, names int) (*keyFile, error) {
 	f, err := i.read(name)
-	if err != nil || f.find(alg) != nil {
+	if err != nil || f.noted(alg, expires) {
 		return f, err
 	}
+	err = i.change(name, func(now *keyFile) error {
+		f = now // somebody else may have made it meanwhile
+		if len(f.Keys) == 0 {
+			if err := i.room(names); err != nil {
+				return err
+			}
+		}
+		k := f.find(alg)
+		if k == nil {
+			if k, err = generate(alg); err != nil {
+				return err
+			}
+			f.Keys = append(f.Keys, *k)
+			i.log.Info("issuer key made", "issuer", name, "alg", alg, "kid", k.KeyID)
+		}
+		f.note(k.KeyID, expires)
+		return nil
+	})
+	return f, err
+}
+
+// noted tells whether there is nothing to write for such a token.
+func (f *keyFile) noted(alg jose.SignatureAlgorithm, expires int64) bool {
+	k := f.find(alg)
+	return k != nil && (expires == 0 || f.Expiry[k.KeyID] >= expires)
+}
+
+// note keeps the latest expiry of a key's tokens. It is rounded up to minutes, so
+// that not every token is a write.
+func (f *keyFile) note(kid string, expires int64) {
+	const minute = 60
+	if expires <= f.Expiry[kid] {
+		return
+	}
+	if f.Expiry == nil {
+		f.Expiry = map[string]int64{}
+	}
+	f.Expiry[kid] = (expires + minute - 1) / minute * minute
+}
+
+// change rewrites a name's file, alone among all processes.
+func (i *Issuer) change(name string, edit func(*keyFile) error) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	unlock, err := i.lock()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer unlock()
-	// Somebody else may have made it meanwhile.
-	if f, err = i.read(name); err != nil || f.find(alg) != nil {
-		return f, err
-	}
-	if len(f.Keys) == 0 {
-		if err := i.room(names); err != nil {
-			return nil, err
-		}
-	}
-	k, err := generate(alg)
+	f, err := i.read(name)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	f.Keys = append(f.Keys, *k)
+	if err := edit(f); err != nil {
+		return err
+	}
 	b, err := json.Marshal(f)
 	if err != nil {
-		return nil, errors.New("issuer keys cannot be written")
+		return errors.New("issuer keys cannot be written") // the cause could quote a key
 	}
-	if err := atomicfile.Write(i.file(name), b, 0o600); err != nil {
-		return nil, err
+	if len(b) > maxFile {
+		return fmt.Errorf("%s: more than %d bytes of keys", i.file(name), maxFile)
 	}
-	i.log.Info("issuer key made", "issuer", name, "alg", alg, "kid", k.KeyID)
-	return f, nil
+	return atomicfile.Write(i.file(name), b, 0o600)
 }
 
 func (i *Issuer) room(names int) error {
