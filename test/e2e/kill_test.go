@@ -132,6 +132,24 @@ func watchVerdicts(t *testing.T, m *harness.Mesh, token string) (stop func()) {
 	}
 }
 
+// killProxy kills the proxy of a workload of tutorial; its supervisor starts another.
+func killProxy(t *testing.T, m *harness.Mesh, workload string) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(m.Home, "workloads/tutorial", workload, "state.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var st struct {
+		ProxyPID int `json:"proxyPID"`
+	}
+	if err := json.Unmarshal(data, &st); err != nil || st.ProxyPID < 2 {
+		t.Fatalf("state.json: %v: %s", err, data)
+	}
+	if err := syscall.Kill(st.ProxyPID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestSidecarKilled kills a sidecar, with and without a control plane: it is back
 // with its last configuration within a second.
 func TestSidecarKilled(t *testing.T) {
@@ -141,19 +159,7 @@ func TestSidecarKilled(t *testing.T) {
 	wantOpen(t, m, token)
 	kill := func(t *testing.T) {
 		t.Helper()
-		data, err := os.ReadFile(filepath.Join(m.Home, "workloads/tutorial/customer-v1/state.json"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var st struct {
-			ProxyPID int `json:"proxyPID"`
-		}
-		if err := json.Unmarshal(data, &st); err != nil || st.ProxyPID < 2 {
-			t.Fatalf("state.json: %v: %s", err, data)
-		}
-		if err := syscall.Kill(st.ProxyPID, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
+		killProxy(t, m, "customer-v1")
 		killed := time.Now()
 		harness.Eventually(t, 5*time.Second, "sidecar back", func() (bool, any) {
 			a, err := m.Get("/customer", token)

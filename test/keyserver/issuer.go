@@ -3,6 +3,7 @@ package keyserver
 import (
 	"crypto/ecdsa"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -14,8 +15,8 @@ import (
 
 // Issuer is a key server whose keys (ES256) change.
 type Issuer struct {
-	Name  string // iss
-	Asked atomic.Int64
+	Name  string       // iss; if it is the server's URL, discovery leads to the keys
+	Asked atomic.Int64 // for keys
 
 	t    testing.TB
 	mu   sync.Mutex
@@ -97,16 +98,23 @@ func (i *Issuer) JWKS() []byte {
 	return b
 }
 
-// ServeHTTP answers with the key set, and counts.
-func (i *Issuer) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	i.Asked.Add(1)
+// ServeHTTP answers with the discovery document at its path, and with the key set,
+// which it counts, anywhere else.
+func (i *Issuer) ServeHTTP(w http.ResponseWriter, rq *http.Request) {
 	i.mu.Lock()
 	down := i.down
 	i.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	switch {
+	case rq.URL.Path == "/.well-known/openid-configuration" && !down:
+		fmt.Fprintf(w, `{"issuer":%q,"jwks_uri":%q}`, i.Name, i.Name+"/keys")
+		return
+	case rq.URL.Path != "/.well-known/openid-configuration":
+		i.Asked.Add(1)
+	}
 	if down {
 		http.Error(w, "down", http.StatusServiceUnavailable)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(i.JWKS())
 }
