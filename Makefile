@@ -26,7 +26,7 @@ LDFLAGS  = -s -w -X k8s.io/component-base/version.gitVersion=$(KUBE) \
            -X github.com/usher-mesh/usher/internal/version.Version=$(VERSION)
 # Packages whose tests run under the race detector in `make check`: the data plane,
 # and those of the control plane that do not build the API server a second time.
-RACE    ?= ./internal/proxy/... ./internal/identity/... ./internal/jose ./examples/... \
+RACE    ?= ./internal/proxy/... ./internal/identity/... ./internal/jose ./internal/jwks ./examples/... \
            $(addprefix ./internal/control/,ca issuer memo mirror status translate xds)
 
 export CGO_ENABLED ?= 0

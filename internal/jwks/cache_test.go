@@ -267,14 +267,14 @@ func TestOldKeysEnd(t *testing.T) {
 		time.Sleep(MaxAge - time.Minute)
 		mustGet(t, c, "a", true)
 		st := c.States()[0]
-		if st.Keys != 1 || st.LastError != uri+": answers 503, not 200" || len(st.Failures) != 1 || st.Failures[ReasonStatus] == 0 {
+		if st.Keys != 1 || !slices.Equal(st.KIDs, []string{"a"}) || st.LastError != uri+": answers 503, not 200" || len(st.Failures) != 1 || st.Failures[ReasonStatus] == 0 {
 			t.Fatalf("state %+v", st)
 		}
 		time.Sleep(2 * time.Minute)
 		if _, err := c.Get(t.Context(), uri, "a"); !errors.Is(err, ErrNoKeys) {
 			t.Fatalf("after a day: %v", err)
 		}
-		if st := c.States()[0]; st.Keys != 0 {
+		if st := c.States()[0]; st.Keys != 0 || st.KIDs != nil {
 			t.Fatalf("state %+v", st)
 		}
 		i.set(200, keySet(t, "b"))

@@ -222,6 +222,9 @@ func (e *entry) snapshot() State {
 	s.Failures = maps.Clone(s.Failures)
 	if cur := e.current(); cur != nil {
 		s.Keys = cur.Keys.Len()
+		for _, k := range cur.Keys.Keys() {
+			s.KIDs = append(s.KIDs, clean(k.ID()))
+		}
 	}
 	return s
 }

@@ -64,6 +64,7 @@ type State struct {
 	URI       string
 	Fetched   time.Time // last good fetch; zero: never
 	Keys      int       // usable keys in force; 0 too when they are too old
+	KIDs      []string  // theirs, in order; "" for one without
 	LastError string    // of the last try; "" if it was good
 	Warnings  []string  // keys that were skipped
 	FromDisk  bool      // not fetched since the start

@@ -3,8 +3,10 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/usher-mesh/usher/internal/control/issuer"
 	"github.com/usher-mesh/usher/internal/jwks"
 	"github.com/usher-mesh/usher/internal/mesh"
 )
@@ -70,6 +72,9 @@ func faults(s jwks.State, now time.Time) []string {
 		l = append(l, "there are no keys, so tokens are refused: "+s.LastError)
 	case s.LastError != "" && now.Sub(s.Fetched) >= oldKeys:
 		l = append(l, fmt.Sprintf("no good fetch since %s: %s", s.Fetched.UTC().Format(time.RFC3339), s.LastError))
+	}
+	if slices.Contains(s.KIDs, issuer.SampleKID) {
+		l = append(l, "it holds Istio's sample key, whose private half is published: anybody can make such tokens")
 	}
 	return append(l, s.Warnings...)
 }

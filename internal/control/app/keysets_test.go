@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/usher-mesh/usher/internal/control/issuer"
 	"github.com/usher-mesh/usher/internal/control/mirror"
 	"github.com/usher-mesh/usher/internal/jwks"
 	"github.com/usher-mesh/usher/internal/mesh"
@@ -140,6 +141,18 @@ func TestOldKeysAreWarnedOf(t *testing.T) {
 	want := "key set " + s.URL + ": no good fetch since " + fetched.UTC().Format(time.RFC3339) + ": " + s.URL + ": answers 503, not 200"
 	if len(w) != 1 || w[0] != want {
 		t.Errorf("after an hour: %q, want %q", w, want)
+	}
+}
+
+// Whoever trusts a key that everybody can sign with is told so, wherever it comes
+// from.
+func TestSampleKeyIsWarnedOf(t *testing.T) {
+	got := faults(jwks.State{Keys: 2, KIDs: []string{"a", issuer.SampleKID}, Warnings: []string{"another"}}, time.Now())
+	if len(got) != 2 || !strings.Contains(got[0], "whose private half is published") || got[1] != "another" {
+		t.Errorf("faults %q", got)
+	}
+	if got := faults(jwks.State{Keys: 1, KIDs: []string{"a"}}, time.Now()); len(got) != 0 {
+		t.Errorf("faults %q", got)
 	}
 }
 

@@ -23,6 +23,9 @@ const BaseURL = "http://issuer.istio-system.svc.cluster.local"
 // private half is published, so anybody can make tokens of that issuer.
 const SampleIssuer = "testing@secure.istio.io"
 
+// SampleKID is that key's.
+const SampleKID = "DHFbpoIUqrY8t2zpA2qXfCmr5VO5ZEr4RzHU_-envvQ"
+
 // How many names there may be: strangers make them by asking for key sets, the
 // owner of the folder by minting.
 const (

@@ -216,7 +216,7 @@ func TestMintRefuses(t *testing.T) {
 
 func TestSampleKey(t *testing.T) {
 	i := openT(t)
-	const kid = "DHFbpoIUqrY8t2zpA2qXfCmr5VO5ZEr4RzHU_-envvQ"
+	const kid = SampleKID
 	if s := keysOf(t, i, SampleIssuer); len(s.Keys) != 2 || len(s.Key(kid)) != 1 {
 		t.Errorf("%d keys, sample %v", len(s.Keys), s.Key(kid))
 	}
