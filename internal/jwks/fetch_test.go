@@ -54,9 +54,6 @@ func newTestFetcher(t *testing.T, roots *x509.CertPool) *fetcher {
 // fetchErr gives a fetch's error and its class, "" for none.
 func fetchErr(t *testing.T, f *fetcher, target Target) (string, Reason) {
 	t.Helper()
-	if target.Timeout == 0 {
-		target.Timeout = 5 * time.Second
-	}
 	_, err := f.fetch(context.Background(), target, "", nil)
 	if err == nil {
 		return "", ""

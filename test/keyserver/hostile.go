@@ -47,6 +47,7 @@ func HostileServers(good []byte, plain string) []Hostile {
 
 // badBytes break or abuse HTTP itself.
 func badBytes(good []byte) []Hostile {
+	bomb := zipped(bytes.Repeat([]byte(" "), 16<<20))
 	return []Hostile{
 		{Name: "endless body", Says: "the answer is bigger than 1048576 bytes", Reason: "size",
 			Handler: func(w http.ResponseWriter, rq *http.Request) {
@@ -72,9 +73,7 @@ func badBytes(good []byte) []Hostile {
 		{Name: "gzip bomb", Says: "the answer is bigger than 1048576 bytes", Reason: "size",
 			Handler: func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Encoding", "gzip")
-				z := gzip.NewWriter(w)
-				_, _ = z.Write(bytes.Repeat([]byte(" "), 64<<20))
-				_ = z.Close()
+				_, _ = w.Write(bomb)
 			}},
 		{Name: "huge headers", Says: "headers exceeded", Reason: "http",
 			Handler: func(w http.ResponseWriter, _ *http.Request) {
@@ -113,6 +112,18 @@ const Secret = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I"
 
 func serve(body []byte) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) }
+}
+
+func zipped(content []byte) []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write(content); err != nil {
+		panic(err) // a buffer takes anything
+	}
+	if err := z.Close(); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
 }
 
 // raw answers with exactly these bytes and hangs up.
