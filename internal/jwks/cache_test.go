@@ -384,6 +384,9 @@ func TestDisk(t *testing.T) {
 		if _, err := c.Get(context.Background(), uri, "a"); !errors.Is(err, ErrNoKeys) {
 			t.Fatalf("Get: %v", err)
 		}
+		if st := c.States()[0]; st.FromDisk || !st.Fetched.IsZero() {
+			t.Fatalf("what is bad was taken: %+v", st)
+		}
 	}
 	start(t, good, MaxAge, none)
 	start(t, good[:len(good)/2], 0, none)

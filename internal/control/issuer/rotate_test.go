@@ -100,6 +100,16 @@ func TestRotate(t *testing.T) {
 	}
 }
 
+// What another process noted meanwhile is not forgotten.
+func TestNote(t *testing.T) {
+	var f keyFile
+	for _, c := range []struct{ expires, want int64 }{{0, 0}, {61, 120}, {30, 120}, {120, 120}, {121, 180}} {
+		if f.note("k", c.expires); f.Expiry["k"] != c.want {
+			t.Errorf("after %d: %d, want %d", c.expires, f.Expiry["k"], c.want)
+		}
+	}
+}
+
 func TestRotateEveryAlgorithm(t *testing.T) {
 	i := openT(t)
 	var tokens []string

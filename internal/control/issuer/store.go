@@ -124,13 +124,10 @@ func (f *keyFile) noted(alg jose.SignatureAlgorithm, expires int64) bool {
 // that not every token is a write.
 func (f *keyFile) note(kid string, expires int64) {
 	const minute = 60
-	if expires <= f.Expiry[kid] {
-		return
-	}
 	if f.Expiry == nil {
 		f.Expiry = map[string]int64{}
 	}
-	f.Expiry[kid] = (expires + minute - 1) / minute * minute
+	f.Expiry[kid] = max(f.Expiry[kid], (expires+minute-1)/minute*minute)
 }
 
 // change rewrites a name's file, alone among all processes.
