@@ -57,7 +57,7 @@ func badBytes(good []byte) []Hostile {
 					}
 				}
 			}},
-		{Name: "slow bytes", Says: "the answer cannot be read: no whole answer in time", Reason: "timeout", Handler: slow},
+		{Name: "slow bytes", Says: "no whole answer in time", Reason: "timeout", Handler: slow},
 		{Name: "silence", Says: "time", Reason: "timeout",
 			Handler: func(_ http.ResponseWriter, rq *http.Request) { <-rq.Context().Done() }},
 		{Name: "hangs up", Says: "EOF", Reason: "http", Handler: raw("")},
