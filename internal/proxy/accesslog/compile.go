@@ -162,15 +162,15 @@ func compileJSON(s *structpb.Struct) (renderer, error) {
 	}, nil
 }
 
-// appendValue appends what parts give as JSON: a number or null if one operator
-// alone stands there, else a string.
+// appendValue appends what parts give as JSON: an operator's own kind of value if
+// it alone stands there, else a string.
 func appendValue(b []byte, e *Entry, parts []part) []byte {
 	if len(parts) == 1 && parts[0].op != nil {
 		v := parts[0].op(e)
 		switch {
 		case v.missing:
 			return append(b, "null"...)
-		case v.number:
+		case v.json:
 			return append(b, v.text...)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 type value struct {
 	text    string
 	missing bool // "-" in text, null in JSON
-	number  bool
+	json    bool // text is JSON that is no string: JSON formats take it as it is
 }
 
 type operator func(*Entry) value

@@ -1,6 +1,7 @@
 package accesslog
 
 import (
+	"cmp"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -10,7 +11,7 @@ import (
 )
 
 func text(s string) value  { return value{text: s, missing: s == ""} }
-func number(n int64) value { return value{text: strconv.FormatInt(n, 10), number: true} }
+func number(n int64) value { return value{text: strconv.FormatInt(n, 10), json: true} }
 func missing() value       { return value{missing: true} }
 func millis(d int64) value { return number(d / int64(time.Millisecond)) }
 func addr(a netip.Addr) value {
@@ -52,7 +53,7 @@ var simple = map[string]operator{
 	},
 	"RESPONSE_CODE":         func(e *Entry) value { return number(int64(e.X.Response.Status)) },
 	"RESPONSE_CODE_DETAILS": func(e *Entry) value { return text(e.X.Details) },
-	"RESPONSE_FLAGS":        func(e *Entry) value { return text(e.X.Flags) },
+	"RESPONSE_FLAGS":        func(e *Entry) value { return value{text: cmp.Or(e.X.Flags, "-")} },
 	"BYTES_RECEIVED":        func(e *Entry) value { return number(e.Received) },
 	"BYTES_SENT":            func(e *Entry) value { return number(e.Sent) },
 	"DURATION":              func(e *Entry) value { return millis(int64(e.End.Sub(e.X.Start))) },
@@ -127,7 +128,9 @@ func compileOperator(name, arg string) operator {
 			}
 			return v
 		}
-	case "DYNAMIC_METADATA", "FILTER_STATE":
+	case "DYNAMIC_METADATA":
+		return dynamicMetadata(arg)
+	case "FILTER_STATE":
 		return func(*Entry) value { return missing() }
 	}
 	if arg != "" {

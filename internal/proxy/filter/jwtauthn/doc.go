@@ -9,8 +9,8 @@
 //     of its value, and the scheme of Authorization may be in any case;
 //   - every value of a parameter or cookie is a token to judge, not the first alone;
 //   - beside allow_missing no good token lets a bad one through;
-//   - forward false takes the token out of cookies too, and other parameters stay
-//     byte for byte;
+//   - beside a token that is taken out of the query, other parameters stay byte for
+//     byte;
 //   - the challenge's realm has no query and is a proper quoted-string;
 //   - claims to headers: numbers as JSON has them, lists and objects too.
 package jwtauthn

@@ -7,15 +7,14 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/match"
 )
 
-// remove takes a token's place out of the request, so that it goes no further.
+// remove takes a token's place out of the request, so that it goes no further. A
+// cookie stays, as JwtProvider.forward has it.
 func (l location) remove(x *exchange.Exchange) {
 	switch l.kind {
 	case exchange.SecretHeader:
 		x.Request.Header.Del(l.name)
 	case exchange.SecretParam:
 		x.Request.Path = removeParam(x.Request.Path, l.name)
-	case exchange.SecretCookie:
-		removeCookie(x, l.name)
 	}
 }
 
@@ -32,8 +31,8 @@ func removeParam(path, name string) string {
 			kept = append(kept, pair)
 		}
 	}
-	if len(kept) == 0 {
+	if query = strings.Join(kept, "&"); query == "" {
 		return head
 	}
-	return head + "?" + strings.Join(kept, "&")
+	return head + "?" + query
 }

@@ -1,0 +1,60 @@
+package jwt
+
+import (
+	"encoding/json"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// files are what a run reads and writes.
+type files struct {
+	bootstrap string // the one that both programs get
+	accessLog string
+	admin     int // port
+}
+
+// write makes the bootstrap file of the worlds, and gives each its port.
+func write(t *testing.T, dir string, worlds []*world, u *upstream, more ...object) files {
+	t.Helper()
+	f := files{bootstrap: filepath.Join(dir, "bootstrap.json"), accessLog: filepath.Join(dir, "access.log")}
+	ports := freePorts(t, len(worlds)+1)
+	f.admin = ports[0]
+	listeners := list{}
+	for i, w := range worlds {
+		w.port = ports[i+1]
+		listeners = append(listeners, w.listener(f.accessLog))
+	}
+	clusters := list{cluster("upstream", u.port)}
+	for _, c := range more {
+		clusters = append(clusters, c)
+	}
+	b, err := json.MarshalIndent(object{
+		"node":             object{"id": "conformance", "cluster": "conformance"},
+		"admin":            object{"address": address(f.admin)},
+		"static_resources": object{"listeners": listeners, "clusters": clusters},
+	}, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(f.bootstrap, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// freePorts gives ports that nobody listens on at the moment.
+func freePorts(t *testing.T, n int) []int {
+	t.Helper()
+	var out []int
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		out = append(out, l.Addr().(*net.TCPAddr).Port)
+	}
+	return out
+}

@@ -1,0 +1,46 @@
+package jwt
+
+// reason is a difference between the two that is meant.
+type reason string
+
+// The reasons. Each says what usher does, and then what Envoy does.
+const (
+	bareRealm     reason = "the challenge's realm has no query and is a proper quoted-string: Envoy repeats ?access_token=... in it"
+	looseBase64   reason = "base64url has no padding, no spaces, and zero padding bits: Envoy decodes leniently"
+	emptySections reason = "a token has three sections, none of them empty: Envoy drops empty ones"
+	byteForByte   reason = "a token is the bytes that were signed: Envoy skips what stands before it, and bytes behind an ECDSA signature"
+	critical      reason = "a crit that is not understood is refused (RFC 7515, 4.1.11): Envoy ignores it"
+	looseJSON     reason = "JSON is RFC 8259: Envoy takes single quotes, bare names, trailing commas, raw control characters"
+	notObject     reason = "a header or claims set is a JSON object (RFC 7515, 4; RFC 7519, 7.2): to Envoy null is an empty one"
+	tooDeep       reason = "JSON nests at most 32 deep: Envoy's limit is higher"
+	expiryOfZero  reason = "exp 0 is expired: to Envoy it is never"
+	farAway       reason = "max_lifetime holds for every exp: Envoy's arithmetic overflows"
+	boundAlg      reason = "alg is bound to the key's type: Envoy takes the key for its own type's algorithm, whatever alg says"
+	everyKey      reason = "every key that could match is tried before a verdict: to Envoy an Ed25519 key's is the last word"
+	anyScheme     reason = "the scheme of Authorization may be in any case (RFC 9110, 11.1): to Envoy another case is missing"
+	prefixFirst   reason = "a prefix stands at the value's start: Envoy finds it anywhere"
+	everyToken    reason = "every value of a parameter or cookie is a token that must be good: Envoy looks at the first"
+	looseCookie   reason = "spaces around a cookie's name are no part of it, as servers read it: to Envoy they are"
+	queryKept     reason = "other parameters stay byte for byte: Envoy sorts and decodes them, so that %26 parts one in two"
+)
+
+// reasons are all of them, each with where it is stated.
+var reasons = map[reason]string{
+	bareRealm:     "semantics, 1",
+	looseBase64:   "semantics, 1",
+	emptySections: "semantics, 1",
+	byteForByte:   "semantics, 1: none of 43,054 changed tokens passes",
+	critical:      "semantics, 1",
+	looseJSON:     "semantics, 1",
+	notObject:     "RFC 7519",
+	tooDeep:       "bounded input",
+	expiryOfZero:  "semantics, 1",
+	farAway:       "fail closed",
+	boundAlg:      "RFC 8725, 3.1",
+	everyKey:      "semantics, 1",
+	anyScheme:     "semantics, 1",
+	prefixFirst:   "semantics, 1",
+	everyToken:    "semantics, 2: any presented bad token is refused",
+	looseCookie:   "semantics, 2: any presented bad token is refused",
+	queryKept:     "the filter's package comment",
+}

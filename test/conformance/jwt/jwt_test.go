@@ -1,0 +1,59 @@
+package jwt
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/usher-mesh/usher/test/harness"
+)
+
+func TestSameAsEnvoy(t *testing.T) {
+	envoy, usher := harness.Envoy(t), harness.Bin(t, "usher-proxy")
+	began := time.Now()
+	up := newUpstream(t)
+	s := newSuite()
+	s.keyCases()
+	s.claimCases()
+	s.jsonCases()
+	s.formCases()
+	s.placeCases()
+	f := write(t, t.TempDir(), s.worlds, up)
+	var asked []*request
+	like := map[*request]int{}
+	for _, r := range s.requests {
+		asked = append(asked, r)
+	}
+	for _, r := range s.requests {
+		if r.like != nil {
+			like[r] = len(asked)
+			asked = append(asked, r.like)
+		}
+	}
+	run := func(name, program string, args ...string) []*answer {
+		p := start(t, name, program, f, up, args...)
+		out := p.ask(asked)
+		p.stop()
+		lines := readLog(t, f.accessLog)
+		for i, a := range out {
+			a.Logged = lines[strconv.Itoa(i)]
+		}
+		return out
+	}
+	e := run("envoy", envoy, "--concurrency", "1", "--disable-hot-restart", "-l", "error", "--file-flush-interval-msec", "100")
+	u := run("usher", usher)
+	v := verdict{used: map[reason]int{}}
+	for i, r := range s.requests {
+		var l *answer
+		if r.like != nil {
+			l = e[like[r]]
+		}
+		v.compare(t, r, e[i], l, u[i])
+	}
+	for why := range reasons {
+		if v.used[why] == 0 {
+			t.Errorf("nothing differs for the reason %q", why)
+		}
+	}
+	t.Logf("%d requests in %v; %d differ on purpose: %v", len(s.requests), time.Since(began).Round(time.Millisecond), v.excused, v.used)
+}
