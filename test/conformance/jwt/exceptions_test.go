@@ -19,8 +19,11 @@ const (
 	everyKey      reason = "every key that could match is tried before a verdict: to Envoy an Ed25519 key's is the last word"
 	anyScheme     reason = "the scheme of Authorization may be in any case (RFC 9110, 11.1): to Envoy another case is missing"
 	prefixFirst   reason = "a prefix stands at the value's start: Envoy finds it anywhere"
+	everyBad      reason = "beside allow_missing no good token lets a bad one through: in Envoy it does"
+	staleStatus   reason = "a failed status is of the provider's own token: by itself, Envoy's allow_missing writes it for the provider of the token before"
 	everyToken    reason = "every value of a parameter or cookie is a token that must be good: Envoy looks at the first"
 	looseCookie   reason = "spaces around a cookie's name are no part of it, as servers read it: to Envoy they are"
+	jsonClaims    reason = "claims in headers are as JSON has them, lists of scalars joined: Envoy writes 1.500000, and nothing of lists and objects"
 	queryKept     reason = "other parameters stay byte for byte: Envoy sorts and decodes them, so that %26 parts one in two"
 )
 
@@ -40,7 +43,10 @@ var reasons = map[reason]string{
 	everyKey:      "semantics, 1",
 	anyScheme:     "semantics, 1",
 	prefixFirst:   "semantics, 1",
+	everyBad:      "semantics, 2: any presented bad token is refused",
+	staleStatus:   "JwtProvider.failed_status_in_metadata",
 	everyToken:    "semantics, 2: any presented bad token is refused",
 	looseCookie:   "semantics, 2: any presented bad token is refused",
+	jsonClaims:    "semantics, 1",
 	queryKept:     "the filter's package comment",
 }

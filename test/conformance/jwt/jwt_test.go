@@ -18,18 +18,11 @@ func TestSameAsEnvoy(t *testing.T) {
 	s.jsonCases()
 	s.formCases()
 	s.placeCases()
+	s.outputCases()
+	s.takenCases()
+	s.treeCases()
 	f := write(t, t.TempDir(), s.worlds, up)
-	var asked []*request
-	like := map[*request]int{}
-	for _, r := range s.requests {
-		asked = append(asked, r)
-	}
-	for _, r := range s.requests {
-		if r.like != nil {
-			like[r] = len(asked)
-			asked = append(asked, r.like)
-		}
-	}
+	asked, at := s.all()
 	run := func(name, program string, args ...string) []*answer {
 		p := start(t, name, program, f, up, args...)
 		out := p.ask(asked)
@@ -43,12 +36,8 @@ func TestSameAsEnvoy(t *testing.T) {
 	e := run("envoy", envoy, "--concurrency", "1", "--disable-hot-restart", "-l", "error", "--file-flush-interval-msec", "100")
 	u := run("usher", usher)
 	v := verdict{used: map[reason]int{}}
-	for i, r := range s.requests {
-		var l *answer
-		if r.like != nil {
-			l = e[like[r]]
-		}
-		v.compare(t, r, e[i], l, u[i])
+	for _, r := range s.requests {
+		v.compare(t, r, func(r *request) *answer { return e[at[r]] }, u[at[r]])
 	}
 	for why := range reasons {
 		if v.used[why] == 0 {

@@ -30,11 +30,17 @@ type request struct {
 
 	// why names the exception by which usher differs; "": both answer the same.
 	// usher answers as Envoy answers like, or refuses with the text of says.
-	// to and cookie, if set, are what the upstream gets besides.
-	why        reason
-	like       *request
-	says       string
-	to, cookie string
+	// to, cookie and auth, if set, are what the upstream gets besides.
+	why              reason
+	like             *request
+	says             string
+	to, cookie, auth string
+	// alone are the request's tokens one by one, each asked of its own provider:
+	// where Envoy lets the request pass, usher may refuse it as Envoy refuses one of
+	// them. why is then everyBad.
+	alone []*request
+	// byItself: an allow_missing stands by itself in what is required (staleStatus).
+	byItself bool
 }
 
 func (r *request) String() string {
@@ -74,6 +80,9 @@ func (r *request) as(why reason, path string, headers ...string) *request {
 	return r
 }
 
+// bearer is the usual place of a token, for get.
+func bearer(token string) (name, value string) { return "authorization", "Bearer " + token }
+
 // refuse makes the request one that usher, on purpose, refuses with a text.
 func (r *request) refuse(why reason, text string) {
 	r.why, r.says = why, text
@@ -84,3 +93,23 @@ func (r *request) same() { r.why, r.says = "", "" }
 
 // pick gives one of a list.
 func pick[T any](s *suite, l []T) T { return l[s.rnd.IntN(len(l))] }
+
+// all gives every request to make, those included that others are held against,
+// and where each stands.
+func (s *suite) all() (l []*request, at map[*request]int) {
+	at = map[*request]int{}
+	add := func(r *request) {
+		at[r] = len(l)
+		l = append(l, r)
+	}
+	for _, r := range s.requests {
+		add(r)
+		if r.like != nil {
+			add(r.like)
+		}
+		for _, a := range r.alone {
+			add(a)
+		}
+	}
+	return l, at
+}

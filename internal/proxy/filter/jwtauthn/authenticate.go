@@ -19,17 +19,12 @@ type request struct {
 	x   *exchange.Exchange
 	now time.Time
 
-	good       []found        // tokens that a provider took
-	metadata   []metadataItem // set if the request passes
-	failed     []metadataItem // set in any case
+	good       []found   // tokens that a provider took
+	pending    []pending // tokens that must be good in the end
+	metadata   []metadataItem
+	wrote      bool // a provider has written headers
 	clearRoute bool
 	badHeader  string // a header for which a claim has no possible value
-
-	// What the log says of the last refusal: issuer and kid of a token that
-	// nobody verified.
-	provider    *provider
-	issuer, kid string
-	alg         jose.Algorithm
 }
 
 type metadataItem struct {
@@ -37,7 +32,18 @@ type metadataItem struct {
 	value any
 }
 
-func (r *request) accepted(t found) bool { return slices.Contains(r.good, t) }
+// refusal is why a provider refuses a token, with what the log says of it: issuer
+// and kid are of a token that nobody verified.
+type refusal struct {
+	err      error // *jose.Error
+	provider *provider
+	token    *jose.Token // nil if it could not be read
+}
+
+func (e *refusal) Error() string { return e.err.Error() }
+
+// Unwrap gives the *jose.Error.
+func (e *refusal) Unwrap() error { return e.err }
 
 // providerVerifier is provider_name or provider_and_audiences.
 type providerVerifier struct {
@@ -45,18 +51,16 @@ type providerVerifier struct {
 	audiences jose.Audiences // its own, or the provider's
 }
 
-func newAudiences(l []string) jose.Audiences { return jose.NewAudiences(l) }
-
 // verify wants at least one token, and every token that the provider finds to be
 // good: whoever is behind us may pick another one than we did.
 func (v *providerVerifier) verify(r *request) error {
+	r.sanitize(v.p)
 	var room [4]found
 	tokens := room[:0]
 	for _, l := range v.p.locations {
 		tokens = l.find(r.x, tokens)
 	}
 	if len(tokens) == 0 {
-		v.p.note(r, errMissing)
 		return errMissing
 	}
 	for _, t := range slices.Backward(tokens) {
@@ -91,21 +95,18 @@ func (v *providerVerifier) judge(r *request, raw string) (*verified, error) {
 	// The text may point into the connection's buffer; what is kept must not.
 	token, err := jose.Parse(strings.Clone(raw), 0)
 	if err != nil {
-		r.refused(p, nil)
-		return nil, err
+		return nil, &refusal{err, p, nil}
 	}
 	if err := v.claims(r, token); err != nil {
 		return nil, err
 	}
 	keys, err := p.keys(r, token.KeyID)
 	if err != nil {
-		r.refused(p, token)
-		return nil, err
+		return nil, &refusal{err, p, token}
 	}
 	key, err := keys.Verify(token)
 	if err != nil {
-		r.refused(p, token)
-		return nil, err
+		return nil, &refusal{err, p, token}
 	}
 	good := p.output.prepare(token)
 	if p.cache != nil {
@@ -147,11 +148,10 @@ func (p *provider) forget(t *jose.Token) time.Time {
 // claims judges what the token says, before and after its signature is known to
 // be good: times go by while it is in the cache.
 func (v *providerVerifier) claims(r *request, t *jose.Token) error {
-	err := v.judgeClaims(r, t)
-	if err != nil {
-		r.refused(v.p, t)
+	if err := v.judgeClaims(r, t); err != nil {
+		return &refusal{err, v.p, t}
 	}
-	return err
+	return nil
 }
 
 func (v *providerVerifier) judgeClaims(r *request, t *jose.Token) error {

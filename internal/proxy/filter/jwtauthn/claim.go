@@ -93,7 +93,7 @@ func fieldValue(s string) bool {
 }
 
 // splitClaims gives the claims with those of the names that are text split at
-// spaces into lists (normalize_payload_in_metadata).
+// spaces into lists (normalize_payload_in_metadata). Text of nothing else stays.
 func splitClaims(claims map[string]any, names []string) map[string]any {
 	out := maps.Clone(claims)
 	for _, n := range names {
@@ -101,10 +101,14 @@ func splitClaims(claims map[string]any, names []string) map[string]any {
 		if !ok {
 			continue
 		}
-		parts := strings.Fields(s)
-		l := make([]any, len(parts))
-		for i, p := range parts {
-			l[i] = p
+		var l []any
+		for p := range strings.SplitSeq(s, " ") {
+			if p != "" {
+				l = append(l, p)
+			}
+		}
+		if l == nil {
+			continue
 		}
 		out[n] = l
 	}

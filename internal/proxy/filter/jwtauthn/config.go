@@ -33,7 +33,7 @@ func (f *Filter) compile(m *jwtv3.JwtAuthentication) error {
 			return strict.At(fmt.Sprintf("providers[%q]", name), err)
 		}
 		f.providers[name] = p
-		for _, h := range p.writes() {
+		for _, h := range p.writes {
 			f.sanitize[h] = true
 		}
 		for _, l := range p.locations {

@@ -123,7 +123,12 @@ func (f *Filter) Decode(x *exchange.Exchange) bool {
 	}
 	r := request{f: f, x: x, now: f.o.Now()}
 	err := v.verify(&r)
-	for _, m := range r.failed {
+	if err == nil {
+		err = r.settle()
+	}
+	// What good tokens say is told of a request that is refused, too (Envoy's rule):
+	// access logs may show it.
+	for _, m := range r.metadata {
 		x.SetMetadata(Namespace, m.key, m.value)
 	}
 	if err != nil {
@@ -137,9 +142,6 @@ func (f *Filter) allow(r *request) bool {
 		f.stats.Denied.Add(1)
 		r.x.Reply(503, "invalid header value for: "+r.badHeader, "invalid_header_value")
 		return false
-	}
-	for _, m := range r.metadata {
-		r.x.SetMetadata(Namespace, m.key, m.value)
 	}
 	if r.clearRoute {
 		r.x.ClearRoute()

@@ -1,72 +1,88 @@
 package jwtauthn
 
 import (
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/usher-mesh/usher/internal/jose"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 )
 
-// allowMissing lets a request without a token pass, and one with tokens if each
-// is good for one of the providers that read its place.
-type allowMissing struct {
+// allow is allow_missing or, if failed, allow_missing_or_failed, where it stands
+// alone: it is about the places of all providers. Which provider judges a token is
+// told by the token's issuer, as in Envoy.
+type allow struct {
+	failed    bool // what is bad counts as missing
+	all       []*providerVerifier
 	locations []location
-	readers   map[location][]*providerVerifier
+	issuers   map[location]map[string]bool // that a place is for; "" takes any
+	byIssuer  map[string][]*providerVerifier
 }
 
-func newAllowMissing(l []*providerVerifier) *allowMissing {
-	a := &allowMissing{readers: make(map[location][]*providerVerifier)}
-	for _, p := range l {
-		for _, at := range p.p.locations {
-			if !slices.Contains(a.locations, at) {
+func (f *Filter) newAllow(failed bool) *allow {
+	a := &allow{failed: failed, issuers: map[location]map[string]bool{}, byIssuer: map[string][]*providerVerifier{}}
+	for _, name := range slices.Sorted(maps.Keys(f.providers)) {
+		p := f.providers[name]
+		v := &providerVerifier{p: p, audiences: p.audiences}
+		a.all = append(a.all, v)
+		a.byIssuer[p.issuer] = append(a.byIssuer[p.issuer], v)
+		for _, at := range p.locations {
+			if a.issuers[at] == nil {
+				a.issuers[at] = map[string]bool{}
 				a.locations = append(a.locations, at)
 			}
-			a.readers[at] = append(a.readers[at], p)
+			a.issuers[at][p.issuer] = true
 		}
 	}
 	sortLocations(a.locations)
 	return a
 }
 
-func (a *allowMissing) find(x *exchange.Exchange, to []found) []found {
+func (a *allow) verify(r *request) error {
+	for _, v := range a.all {
+		r.sanitize(v.p)
+	}
+	var tokens []found
 	for _, l := range a.locations {
-		to = l.find(x, to)
+		tokens = l.find(r.x, tokens)
 	}
-	return to
-}
-
-func (a *allowMissing) verify(r *request) error {
-	for _, t := range slices.Backward(a.find(r.x, nil)) {
-		if err := a.one(r, t, true); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// check refuses tokens that are bad and not judged yet; it changes nothing in
-// the request.
-func (a *allowMissing) check(r *request, tokens []found) error {
+	// The verdict is that of the token that is judged last, as in Envoy; but no
+	// other may be bad.
+	var last, bad error
 	for _, t := range slices.Backward(tokens) {
-		if r.accepted(t) {
-			continue
-		}
-		if err := a.one(r, t, false); err != nil {
-			return err
+		if last = a.one(r, t); last != nil {
+			bad = last
 		}
 	}
-	return nil
+	if a.failed {
+		return nil
+	}
+	if last == nil && bad != nil {
+		r.pending = append(r.pending, pending{err: bad})
+	}
+	return last
 }
 
-// one asks the providers of a token's place in turn.
-func (a *allowMissing) one(r *request, t found, apply bool) error {
+func (a *allow) one(r *request, t found) error {
+	candidates := a.all
+	if len(a.all) != 1 {
+		token, err := jose.Parse(strings.Clone(t.token), 0)
+		if err != nil {
+			return &refusal{err: err}
+		}
+		if !a.issuers[t.at][token.Issuer] && !a.issuers[t.at][""] {
+			return &refusal{err: &jose.Error{Kind: jose.UnknownIssuer}, token: token}
+		}
+		if candidates = a.byIssuer[token.Issuer]; candidates == nil {
+			candidates = a.byIssuer[""]
+		}
+	}
 	var worst error
-	for _, p := range a.readers[t.at] {
-		v, err := p.authenticate(r, t)
+	for _, v := range candidates {
+		good, err := v.authenticate(r, t)
 		if err == nil {
-			if apply {
-				r.apply(p.p, v, t)
-			}
+			r.apply(v.p, good, t)
 			return nil
 		}
 		worst = worse(worst, err)
@@ -74,31 +90,83 @@ func (a *allowMissing) one(r *request, t found, apply bool) error {
 	return worst
 }
 
-// allowFailed lets everything pass and uses the tokens that are good.
-type allowFailed struct{ *allowMissing }
+// presented is where the providers of a requires_any with allow_missing read. One
+// good token is enough for it, but lets no bad one through: in Envoy it does.
+type presented struct {
+	locations []location
+	readers   map[location][]*providerVerifier
+}
 
-func (a *allowFailed) verify(r *request) error {
-	for _, t := range slices.Backward(a.find(r.x, nil)) {
-		_ = a.one(r, t, true) // what is bad counts as missing
+func newPresented(l []*providerVerifier) *presented {
+	p := &presented{readers: map[location][]*providerVerifier{}}
+	for _, v := range l {
+		for _, at := range v.p.locations {
+			if p.readers[at] == nil {
+				p.locations = append(p.locations, at)
+			}
+			p.readers[at] = append(p.readers[at], v)
+		}
+	}
+	sortLocations(p.locations)
+	return p
+}
+
+// pending is what stands against a request that meets its requirement: a refusal,
+// or tokens that must be good.
+type pending struct {
+	err    error
+	of     *presented
+	tokens []found
+}
+
+// note remembers the tokens that are there now: whoever takes one may take it out
+// of the request.
+func (p *presented) note(r *request) {
+	var tokens []found
+	for _, l := range p.locations {
+		tokens = l.find(r.x, tokens)
+	}
+	if len(tokens) > 0 {
+		r.pending = append(r.pending, pending{of: p, tokens: tokens})
+	}
+}
+
+// settle refuses a request that meets its requirement but for a bad token that was
+// let through so far. It changes nothing in the request.
+func (r *request) settle() error {
+	for _, p := range r.pending {
+		if p.err != nil {
+			return p.err
+		}
+		for _, t := range slices.Backward(p.tokens) {
+			if slices.Contains(r.good, t) {
+				continue
+			}
+			if err := p.of.judge(r, t); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
 
-// worse picks the error that a list of alternatives answers: a real one beats an
-// issuer that is not configured, which beats a missing token; of equals the last.
-func worse(a, b error) error {
-	if a != nil && rank(a) > rank(b) {
-		return a
+// judge asks the providers of a token's place in turn.
+func (p *presented) judge(r *request, t found) error {
+	var worst error
+	for _, v := range p.readers[t.at] {
+		_, err := v.authenticate(r, t)
+		if err == nil {
+			return nil
+		}
+		worst = worse(worst, err)
 	}
-	return b
+	return worst
 }
 
-func rank(err error) int {
-	switch jose.KindOf(err) {
-	case jose.Missing:
-		return 0
-	case jose.UnknownIssuer:
-		return 1
+// sanitize takes out what this request's tokens have put into the headers that a
+// provider writes, before the provider is asked (again).
+func (r *request) sanitize(p *provider) {
+	if r.wrote && len(p.writes) > 0 {
+		r.x.Request.Header.DelFunc(func(h exchange.Field) bool { return slices.Contains(p.writes, h.Name) })
 	}
-	return 2
 }

@@ -87,6 +87,18 @@ func compileClaim(m *jwtv3.JwtClaimToHeader) (c claimHeader, err error) {
 	return c, nil
 }
 
+// writes are the request headers that tokens go into.
+func (o *output) writes() []string {
+	var names []string
+	if o.payloadHeader != "" {
+		names = append(names, o.payloadHeader)
+	}
+	for _, c := range o.claims {
+		names = append(names, c.header)
+	}
+	return names
+}
+
 // prepare does once a token what every request with it needs.
 func (o *output) prepare(t *jose.Token) *verified {
 	v := &verified{token: t, metadata: t.Claims}
@@ -135,6 +147,7 @@ func (r *request) apply(p *provider, v *verified, t found) {
 	for _, c := range v.claims {
 		h.Add(c.name, c.value)
 	}
+	r.wrote = r.wrote || o.payloadHeader != "" || len(v.claims) > 0
 	if !p.forward {
 		t.at.remove(r.x)
 	}

@@ -30,6 +30,7 @@ type provider struct {
 	locations []location // in the order in which Envoy finds them
 	forward   bool
 	output    output
+	writes    []string               // request headers, in lower case, that nobody but us may set
 	cache     *jose.Cache[*verified] // nil: none
 }
 
@@ -66,6 +67,7 @@ func compileProvider(name string, m *jwtv3.JwtProvider, o Options) (*provider, e
 	if p.output, err = compileOutput(m); err != nil {
 		return nil, err
 	}
+	p.writes = p.output.writes()
 	return p, p.compileCache(m.GetJwtCacheConfig())
 }
 
@@ -162,18 +164,6 @@ func compileRemote(m *jwtv3.RemoteJwks) (*Source, error) {
 		Cluster: u.GetCluster(), URI: u.GetUri(), Timeout: u.GetTimeout().AsDuration(),
 		CacheDuration: m.GetCacheDuration().AsDuration(), Retries: m.GetRetryPolicy().GetNumRetries().GetValue(),
 	}, nil
-}
-
-// writes are the request headers, in lower case, that nobody but us may set.
-func (p *provider) writes() []string {
-	var names []string
-	if h := p.output.payloadHeader; h != "" {
-		names = append(names, h)
-	}
-	for _, c := range p.output.claims {
-		names = append(names, c.header)
-	}
-	return names
 }
 
 // headerName checks the name of a header to read or write and gives it in lower

@@ -27,15 +27,6 @@ type refusalLog struct {
 	dropped uint64
 }
 
-// refused remembers for the log which token a provider refuses; nil if it could
-// not be read.
-func (r *request) refused(p *provider, t *jose.Token) {
-	r.provider, r.issuer, r.kid, r.alg = p, "", "", ""
-	if t != nil {
-		r.issuer, r.kid, r.alg = t.Issuer, t.KeyID, t.Alg
-	}
-}
-
 func (l *refusalLog) say(r *request, err error) {
 	dropped, ok := l.turn(r.now.Unix())
 	if !ok {
@@ -46,11 +37,12 @@ func (l *refusalLog) say(r *request, err error) {
 	if errors.As(err, &e) && e.Detail != "" {
 		attrs = append(attrs, "reason", e.Detail)
 	}
-	if r.provider != nil {
-		attrs = append(attrs, "provider", r.provider.name)
+	var f *refusal
+	if errors.As(err, &f) && f.provider != nil {
+		attrs = append(attrs, "provider", f.provider.name)
 	}
-	if r.alg != "" {
-		attrs = append(attrs, "issuer", escaped(r.issuer), "kid", escaped(r.kid), "alg", string(r.alg))
+	if f != nil && f.token != nil {
+		attrs = append(attrs, "issuer", escaped(f.token.Issuer), "kid", escaped(f.token.KeyID), "alg", string(f.token.Alg))
 	}
 	if dropped > 0 {
 		attrs = append(attrs, "dropped", dropped)

@@ -86,14 +86,13 @@ func quote(s string) string {
 	return string(b)
 }
 
-// note writes a provider's failed_status_in_metadata. A token that is missing has
-// failed nothing.
+// note writes a provider's failed_status_in_metadata.
 func (p *provider) note(r *request, err error) {
 	kind := jose.KindOf(err)
-	if p.output.failedKey == "" || kind == jose.Missing {
+	if p.output.failedKey == "" {
 		return
 	}
-	r.failed = append(r.failed, metadataItem{p.output.failedKey, map[string]any{
+	r.metadata = append(r.metadata, metadataItem{p.output.failedKey, map[string]any{
 		"code": json.Number(strconv.Itoa(kind.Code())), "message": kind.String(),
 	}})
 }

@@ -1,10 +1,9 @@
 package jwtauthn
 
 import (
-	"slices"
-
 	jwtv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
 
+	"github.com/usher-mesh/usher/internal/jose"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
 
@@ -33,9 +32,9 @@ func (f *Filter) compileRequirement(m *jwtv3.JwtRequirement, depth int) (verifie
 		v, err := f.compileAll(t.RequiresAll.GetRequirements(), depth)
 		return v, strict.At("requires_all", err)
 	case *jwtv3.JwtRequirement_AllowMissing:
-		return newAllowMissing(f.allProviders()), nil
+		return f.newAllow(false), nil
 	case *jwtv3.JwtRequirement_AllowMissingOrFailed:
-		return &allowFailed{newAllowMissing(f.allProviders())}, nil
+		return f.newAllow(true), nil
 	}
 	return nothing{}, nil
 }
@@ -60,25 +59,9 @@ func (f *Filter) compileProviderRequirement(m *jwtv3.JwtRequirement) (*providerV
 	}
 	v := &providerVerifier{p: p, audiences: p.audiences}
 	if len(pa.GetAudiences()) > 0 {
-		v.audiences = newAudiences(pa.GetAudiences())
+		v.audiences = jose.NewAudiences(pa.GetAudiences())
 	}
 	return v, nil
-}
-
-// allProviders is what allow_missing is about where no requires_any around it
-// names providers.
-func (f *Filter) allProviders() []*providerVerifier {
-	var l []*providerVerifier
-	for _, p := range f.providers {
-		l = append(l, &providerVerifier{p: p, audiences: p.audiences})
-	}
-	slices.SortFunc(l, func(a, b *providerVerifier) int {
-		if a.p.name < b.p.name {
-			return -1
-		}
-		return 1
-	})
-	return l
 }
 
 // allVerifier is requires_all.
@@ -111,12 +94,11 @@ func (a allVerifier) verify(r *request) error {
 // anyVerifier is requires_any.
 type anyVerifier struct {
 	children []verifier
-	// missing is the allow_missing or allow_missing_or_failed among the
-	// requirements, about the providers beside it; nil if there is none.
-	missing verifier
-	// presented, beside allow_missing, refuses every token that is there and
-	// bad, even if another one is good: in Envoy the good one lets it through.
-	presented *allowMissing
+	// allows and fails: allow_missing and allow_missing_or_failed are among the
+	// requirements. They judge what the others have found, and look for no token.
+	allows, fails bool
+	// named are the providers below, if allows.
+	named *presented
 }
 
 func (f *Filter) compileAny(l []*jwtv3.JwtRequirement, depth int) (verifier, error) {
@@ -124,59 +106,82 @@ func (f *Filter) compileAny(l []*jwtv3.JwtRequirement, depth int) (verifier, err
 		return nil, strict.Errorf("requirements", "empty")
 	}
 	v := &anyVerifier{}
-	var beside []*providerVerifier
-	allows, fails := false, false
 	for i, m := range l {
 		switch m.GetRequiresType().(type) {
 		case *jwtv3.JwtRequirement_AllowMissing:
-			allows = true
+			v.allows = true
 			continue
 		case *jwtv3.JwtRequirement_AllowMissingOrFailed:
-			fails = true
+			v.fails = true
 			continue
 		}
 		c, err := f.compileRequirement(m, depth+1)
 		if err != nil {
 			return nil, strict.AtIndex("requirements", i, err)
 		}
-		if p, ok := c.(*providerVerifier); ok {
-			beside = append(beside, p)
-		}
 		v.children = append(v.children, c)
 	}
-	if len(beside) == 0 {
-		beside = f.allProviders()
+	if len(v.children) == 0 {
+		return f.newAllow(v.fails), nil
 	}
-	switch m := newAllowMissing(beside); {
-	case fails:
-		v.missing = &allowFailed{m}
-	case allows:
-		v.missing, v.presented = m, m
+	if v.allows && !v.fails {
+		v.named = newPresented(providersOf(v, nil))
 	}
 	return v, nil
 }
 
-func (a *anyVerifier) verify(r *request) error {
-	var tokens []found
-	if a.presented != nil {
-		tokens = a.presented.find(r.x, nil) // before a child takes one out
+// providersOf appends the providers that a requirement names.
+func providersOf(v verifier, to []*providerVerifier) []*providerVerifier {
+	switch v := v.(type) {
+	case *providerVerifier:
+		return append(to, v)
+	case allVerifier:
+		for _, c := range v {
+			to = providersOf(c, to)
+		}
+	case *anyVerifier:
+		for _, c := range v.children {
+			to = providersOf(c, to)
+		}
 	}
+	return to
+}
+
+func (a *anyVerifier) verify(r *request) error {
+	if a.named != nil {
+		a.named.note(r)
+	}
+	pending := len(r.pending)
 	var worst error
 	for _, v := range a.children {
 		err := v.verify(r)
 		if err == nil {
-			if a.presented != nil {
-				return a.presented.check(r, tokens)
-			}
 			return nil
 		}
+		r.pending = r.pending[:pending] // what failed asks for nothing more
 		worst = worse(worst, err)
 	}
-	if a.missing == nil {
-		return worst
+	if a.fails || a.allows && jose.KindOf(worst) == jose.Missing {
+		return nil
 	}
-	if err := a.missing.verify(r); err != nil {
-		return worse(worst, err)
+	return worst
+}
+
+// worse picks the error that a list of alternatives answers: a real one beats an
+// issuer that is not configured, which beats a missing token; of equals the last.
+func worse(a, b error) error {
+	if a != nil && rank(a) > rank(b) {
+		return a
 	}
-	return nil
+	return b
+}
+
+func rank(err error) int {
+	switch jose.KindOf(err) {
+	case jose.Missing:
+		return 0
+	case jose.UnknownIssuer:
+		return 1
+	}
+	return 2
 }
