@@ -136,6 +136,9 @@ func (s *session) respondLocal(r *route.Route) {
 		}
 	}
 	x.Response.ContentLength = int64(len(body))
+	if body == "" && x.Request.Method == "HEAD" {
+		x.Response.ContentLength = exchange.UnknownLength // as in Envoy, nothing is said of it
+	}
 	if r != nil {
 		r.Respond(x, route.Choice{})
 	}
@@ -180,7 +183,9 @@ func (s *session) complete() {
 	}
 }
 
+// grpcRequest: "application/grpc", also with a "+" and the messages' form (gRPC's
+// PROTOCOL-HTTP2.md); with parameters it is none, as in Envoy.
 func grpcRequest(x *exchange.Exchange) bool {
 	ct := x.Request.Header.Get("content-type")
-	return strings.HasPrefix(ct, "application/grpc") && (len(ct) == 16 || ct[16] == '+' || ct[16] == ';')
+	return strings.HasPrefix(ct, "application/grpc") && (len(ct) == 16 || ct[16] == '+')
 }

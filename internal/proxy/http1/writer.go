@@ -122,7 +122,9 @@ func (w *Writer) Request(rq *exchange.Request, last bool) error {
 
 // expectsBody: a request of such a method without content says so by
 // Content-Length: 0 (RFC 9110, 8.6).
-func expectsBody(method string) bool { return method == "POST" || method == "PUT" || method == "PATCH" }
+func expectsBody(method string) bool {
+	return method == "POST" || method == "PUT" || method == "PATCH" || method == "OPTIONS"
+}
 
 // Framing is how a response is sent.
 type Framing struct {

@@ -10,20 +10,24 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
 
-type query struct {
+// Query is a compiled QueryParameterMatcher.
+type Query struct {
 	name    string
 	value   String // nil: presence
 	present bool   // the presence that is asked for
 }
 
-func compileQuery(m *routev3.QueryParameterMatcher) (q query, err error) {
+// CompileQuery compiles a QueryParameterMatcher.
+func CompileQuery(m *routev3.QueryParameterMatcher) (*Query, error) {
+	q := &Query{present: true}
+
 	if err := strict.Only(m, "name", "string_match", "present_match"); err != nil {
-		return q, err
+		return nil, err
 	}
 	if q.name = m.GetName(); q.name == "" {
-		return q, strict.Errorf("name", "empty")
+		return nil, strict.Errorf("name", "empty")
 	}
-	q.present = true
+	var err error
 	switch s := m.GetQueryParameterMatchSpecifier().(type) {
 	case nil:
 	case *routev3.QueryParameterMatcher_PresentMatch:
@@ -35,10 +39,14 @@ func compileQuery(m *routev3.QueryParameterMatcher) (q query, err error) {
 	return q, err
 }
 
-// match looks at the first parameter of the name.
-func (q *query) match(path string) bool {
-	for name, value := range Params(path) {
-		if name == q.name {
+// Match looks at the first parameter of the name in a query (without its "?").
+// Names and values are compared as they stand, percent escapes and all (Envoy's
+// rule).
+func (q *Query) Match(query string) bool {
+	for query != "" {
+		var pair string
+		pair, query, _ = strings.Cut(query, "&")
+		if name, value, _ := strings.Cut(pair, "="); name == q.name {
 			if q.value != nil {
 				return q.value(value)
 			}

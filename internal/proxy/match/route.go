@@ -14,7 +14,7 @@ import (
 type Route struct {
 	path    String
 	headers []*Header
-	query   []query
+	query   []*Query
 	connect bool
 }
 
@@ -38,7 +38,7 @@ func CompileRoute(m *routev3.RouteMatch) (*Route, error) {
 		r.headers = append(r.headers, c)
 	}
 	for i, q := range m.GetQueryParameters() {
-		c, err := compileQuery(q)
+		c, err := CompileQuery(q)
 		if err != nil {
 			return nil, strict.AtIndex("query_parameters", i, err)
 		}
@@ -60,8 +60,12 @@ func (r *Route) Match(x *exchange.Exchange) bool {
 			return false
 		}
 	}
+	if len(r.query) == 0 {
+		return true
+	}
+	_, query, _ := strings.Cut(x.Request.Path, "?")
 	for _, q := range r.query {
-		if !q.match(x.Request.Path) {
+		if !q.Match(query) {
 			return false
 		}
 	}

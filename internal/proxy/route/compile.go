@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/usher-mesh/usher/internal/proxy/filter"
+	"github.com/usher-mesh/usher/internal/proxy/match"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
 
@@ -158,14 +159,14 @@ func (r *Route) match(m *routev3.RouteMatch) (err error) {
 		}
 	}
 	for i, h := range m.GetHeaders() {
-		c, err := compileHeader(h)
+		c, err := match.CompileHeader(h)
 		if err != nil {
 			return strict.AtIndex("headers", i, err)
 		}
 		r.headers = append(r.headers, c)
 	}
 	for i, q := range m.GetQueryParameters() {
-		c, err := compileQuery(q)
+		c, err := match.CompileQuery(q)
 		if err != nil {
 			return strict.AtIndex("query_parameters", i, err)
 		}

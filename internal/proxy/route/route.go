@@ -8,6 +8,7 @@ import (
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
+	"github.com/usher-mesh/usher/internal/proxy/match"
 )
 
 // Route is one compiled route. It is shared and immutable.
@@ -16,8 +17,8 @@ type Route struct {
 	VirtualHost string
 
 	path     pathMatcher
-	headers  []headerMatcher
-	query    []queryMatcher
+	headers  []*match.Header
+	query    []*match.Query
 	fraction *fraction
 
 	// One of these says what is done with the request.

@@ -192,7 +192,8 @@ func realm(r *request, a *answer) (*answer, bool) {
 	}
 	_, after, _ := strings.Cut(old[len(`Bearer realm="`):], `", `)
 	path, _, _ := strings.Cut(r.path, "?")
-	value := `Bearer realm="http://svc.test` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(path) + `"`
+	scheme, _, _ := strings.Cut(old[len(`Bearer realm="`):], "://")
+	value := `Bearer realm="` + scheme + `://svc.test` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(path) + `"`
 	if after != "" {
 		value += ", " + after
 	}

@@ -21,6 +21,11 @@ func TestSameAsEnvoy(t *testing.T) {
 	s.outputCases()
 	s.takenCases()
 	s.treeCases()
+	s.routeCases()
+	s.matcherCases()
+	s.browserCases()
+	s.realmCases()
+	s.grpcCases()
 	f := write(t, t.TempDir(), s.worlds, up)
 	asked, at := s.all()
 	run := func(name, program string, args ...string) []*answer {

@@ -100,8 +100,13 @@ func (l location) findHeader(x *exchange.Exchange, to []found) []found {
 	if l.name == "authorization" && h.Count(l.name) > 1 {
 		// One field by its definition (RFC 9110, 11.6.2): several are joined, as
 		// in Envoy, and what comes of it is no token.
-		v, _ := match.HeaderValue(x, l.name)
-		return l.take(v, to)
+		var all []string
+		for _, f := range h.Fields() {
+			if f.Name == l.name {
+				all = append(all, f.Value)
+			}
+		}
+		return l.take(strings.Join(all, ","), to)
 	}
 	for _, f := range h.Fields() {
 		if f.Name == l.name {
