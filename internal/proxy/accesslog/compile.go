@@ -12,6 +12,7 @@ import (
 	streamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stream/v3"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
 
@@ -107,6 +108,39 @@ func compileFormat(f *corev3.SubstitutionFormatString) (renderer, error) {
 		return compileText(f.GetTextFormatSource().GetInlineString())
 	}
 	return compileText(f.GetTextFormat())
+}
+
+// Text is a compiled format of one text, for filters that take values from
+// requests. It shows no more than a log does.
+type Text struct{ parts []part }
+
+// CompileText compiles a format of text.
+func CompileText(f *corev3.SubstitutionFormatString) (Text, error) {
+	if err := strict.Only(f, "text_format", "text_format_source"); err != nil {
+		return Text{}, err
+	}
+	format := f.GetTextFormat()
+	if s := f.GetTextFormatSource(); s != nil {
+		if err := strict.Only(s, "inline_string"); err != nil {
+			return Text{}, strict.At("text_format_source", err)
+		}
+		format = s.GetInlineString()
+	}
+	if format == "" {
+		return Text{}, strict.Errorf("text_format_source", "missing")
+	}
+	parts, err := parse(format)
+	return Text{parts}, err
+}
+
+// Of gives the text for a request, "-" for what is not there.
+func (t Text) Of(x *exchange.Exchange) string {
+	e := Entry{X: x, Upstream: -1, OriginalPath: x.Request.Path}
+	var b []byte
+	for i := range t.parts {
+		b = t.parts[i].appendRaw(b, &e)
+	}
+	return string(b)
 }
 
 // renderer appends the line of an entry.

@@ -24,6 +24,19 @@ func dynamicMetadata(arg string) operator {
 	}
 }
 
+// filterState is %FILTER_STATE(NAME:PLAIN)%. Without PLAIN it would be an object in
+// Envoy's own form, of which there is none.
+func filterState(arg string) operator {
+	name, form, _ := strings.Cut(arg, ":")
+	return func(e *Entry) value {
+		v, ok := e.X.FilterState[name]
+		if !ok || form != "PLAIN" {
+			return missing()
+		}
+		return value{text: v}
+	}
+}
+
 // shown follows a path into a JSON value.
 func shown(v any, path []string) value {
 	for _, k := range path {

@@ -131,7 +131,7 @@ func compileOperator(name, arg string) operator {
 	case "DYNAMIC_METADATA":
 		return dynamicMetadata(arg)
 	case "FILTER_STATE":
-		return func(*Entry) value { return missing() }
+		return filterState(arg)
 	}
 	if arg != "" {
 		return nil

@@ -22,6 +22,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/config"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
 	"github.com/usher-mesh/usher/internal/proxy/filter/cors"
+	"github.com/usher-mesh/usher/internal/proxy/filter/filterstate"
 	"github.com/usher-mesh/usher/internal/proxy/filter/jwtauthn"
 	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
 	"github.com/usher-mesh/usher/internal/proxy/listener"
@@ -131,9 +132,12 @@ func build(o Options) (*proxy, error) {
 	}
 	p.metrics = metrics.New(p.self())
 	p.keys = newKeySets(p.snapshot, p.local.CacheDir, p.metrics, p.log)
+	counters := &jwtauthn.Counters{}
+	p.metrics.AddHTTP(jwtCounters(counters, p.keys))
 	filters := []filter.Factory{
 		cors.Factory(),
-		jwtauthn.Factory(jwtauthn.Options{Fetch: p.keys, Log: p.log, Now: time.Now}),
+		filterstate.Factory(),
+		jwtauthn.Factory(jwtauthn.Options{Fetch: p.keys, Counters: counters, Log: p.log, Now: time.Now}),
 		rbac.Factory(),
 	}
 	p.listeners = newListeners(listener.Options{

@@ -78,6 +78,10 @@ type Exchange struct {
 	// bool, nil). Shared values of the verified-token cache: never changed.
 	Metadata map[string]map[string]any
 
+	// FilterState are texts that filters leave for later ones (Envoy's filter state,
+	// as far as its objects are strings), by name.
+	FilterState map[string]string
+
 	// Details is Envoy's response code detail for the access log; Flags are its
 	// response flags ("UH", "UF", ...). Neither holds text of a client.
 	Details string
@@ -126,6 +130,14 @@ func (x *Exchange) SetMetadata(filter, key string, value any) {
 		x.Metadata[filter] = m
 	}
 	m[key] = value
+}
+
+// SetFilterState leaves a text for later filters.
+func (x *Exchange) SetFilterState(name, value string) {
+	if x.FilterState == nil {
+		x.FilterState = make(map[string]string, 1)
+	}
+	x.FilterState[name] = value
 }
 
 // ClearRoute makes the connection manager choose the route again, since a filter

@@ -34,6 +34,9 @@ type Closer interface {
 type Config struct {
 	Name  string     // the name in the list of HTTP filters
 	Typed *anypb.Any // Envoy's message
+	// StatPrefix is the connection manager's stat_prefix, which counters are
+	// named after.
+	StatPrefix string
 	// Usher is metadata.filter_metadata["usher"] of the listener, or nil: what
 	// only usher-proxy does (DESIGN 5.9).
 	Usher *structpb.Struct

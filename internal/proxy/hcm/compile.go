@@ -35,7 +35,7 @@ func Compile(c *hcmv3.HttpConnectionManager, o Options) (*Manager, error) {
 		"strip_trailing_host_dot", "stream_error_on_invalid_http_message", "internal_address_config"); err != nil {
 		return nil, err
 	}
-	m := &Manager{o: o}
+	m := &Manager{o: o, statPrefix: c.GetStatPrefix()}
 	for _, step := range []func(*hcmv3.HttpConnectionManager) error{m.codec, m.timeouts, m.trust, m.paths, m.routing, m.httpFilters, m.accessLogs} {
 		if err := step(c); err != nil {
 			m.Close()
@@ -192,7 +192,7 @@ func (m *Manager) httpFilter(f *hcmv3.HttpFilter) error {
 		if x.TypeURL != f.GetTypedConfig().GetTypeUrl() {
 			continue
 		}
-		made, err := x.New(filter.Config{Name: f.GetName(), Typed: f.GetTypedConfig(), Usher: m.o.Usher})
+		made, err := x.New(filter.Config{Name: f.GetName(), Typed: f.GetTypedConfig(), StatPrefix: m.statPrefix, Usher: m.o.Usher})
 		if err != nil {
 			return strict.At("typed_config", err)
 		}

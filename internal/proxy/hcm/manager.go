@@ -47,9 +47,10 @@ type namedFilter struct {
 // Manager is a compiled HttpConnectionManager. It is shared by connections and
 // immutable.
 type Manager struct {
-	o       Options
-	filters []namedFilter
-	logs    []accesslog.Logger
+	o          Options
+	statPrefix string
+	filters    []namedFilter
+	logs       []accesslog.Logger
 
 	table     *route.Table // inline
 	routeName string       // or by name, from the snapshot

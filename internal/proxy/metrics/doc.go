@@ -16,6 +16,7 @@ type Registry struct {
 	mu      sync.Mutex
 	values  []value
 	keySets *KeySets // nil: none are shown
+	http    []func() []HTTPCounter
 }
 
 // Kind is a Prometheus type.
@@ -47,13 +48,14 @@ func (r *Registry) Add(name string, kind Kind, help string, read func() float64)
 func (r *Registry) WritePrometheus(w io.Writer) error {
 	t := &textWriter{}
 	r.mu.Lock()
-	values, keySets := r.values, r.keySets
+	values, keySets, http := r.values, r.keySets, r.http
 	r.mu.Unlock()
 	for _, v := range values {
 		t.head(v.name, v.kind, v.help)
 		t.sample(v.name, nil, v.read())
 	}
 	keySets.write(t)
+	writeHTTP(t, http)
 	r.Requests.write(t)
 	_, err := w.Write(t.b)
 	return err
@@ -63,12 +65,13 @@ func (r *Registry) WritePrometheus(w io.Writer) error {
 func (r *Registry) WritePlain(w io.Writer) error {
 	t := &textWriter{plain: true}
 	r.mu.Lock()
-	values, keySets := r.values, r.keySets
+	values, keySets, http := r.values, r.keySets, r.http
 	r.mu.Unlock()
 	for _, v := range values {
 		t.sample(v.name, nil, v.read())
 	}
 	keySets.write(t)
+	writeHTTP(t, http)
 	r.Requests.write(t)
 	_, err := w.Write(t.b)
 	return err

@@ -38,7 +38,7 @@ func (s *suite) claimCases() {
 	}, require: map[string]object{
 		"narrower": {"provider_and_audiences": object{"provider_name": "audience", "audiences": list{"b", "http://c"}}},
 	}})
-	for name := range w.provider {
+	for name := range sorted(w.provider) {
 		w.require[name] = only(name)
 	}
 	ask := func(at, what, claims string) *request {

@@ -11,7 +11,7 @@ func (s *suite) formCases() {
 		tok := jwt(alg, good)
 		p := strings.Split(tok, ".")
 		h, b, g := p[0], p[1], p[2]
-		for name, t := range map[string]string{
+		for name, t := range sorted(map[string]string{
 			"nothing": "", "a dot": ".", "two dots": "..", "three dots": "...", "one section": h, "no payload": h + ".." + g, "no header": "." + b + "." + g,
 			"JWE": tok + "." + g + "." + g, "no base64 header": "*." + b + "." + g,
 			"star in payload": h + ".*" + b + "." + g, "star in signature": tok + "*", "plus": h + "." + b + "." + "+" + g[1:],
@@ -19,7 +19,7 @@ func (s *suite) formCases() {
 			"much padding": tok + "====", "comma": tok + "," + tok,
 			"upper case": strings.ToUpper(tok), "reversed": g + "." + b + "." + h, "percent": strings.Replace(tok, ".", "%2e", 1),
 			"twice": tok + tok, "tab behind": tok + "\t", "space behind": tok + "  ", "newline text": tok + `\n`,
-		} {
+		}) {
 			s.get(w, alg+" "+name, "/", "authorization", "Bearer "+t)
 		}
 		if r := s.get(w, alg+" one more", "/", "authorization", "Bearer "+tok+"A"); alg == "ES256" {
@@ -42,7 +42,7 @@ func (s *suite) formCases() {
 				s.requests[len(s.requests)-1].same()
 			}
 		}
-		for name, t := range map[string]string{"h..p.s": h + ".." + b + "." + g, "h.p.s.": tok + ".", ".h.p.s": "." + tok, "h.p..s": h + "." + b + ".." + g, "h.p.s..": tok + ".."} {
+		for name, t := range sorted(map[string]string{"h..p.s": h + ".." + b + "." + g, "h.p.s.": tok + ".", ".h.p.s": "." + tok, "h.p..s": h + "." + b + ".." + g, "h.p.s..": tok + ".."}) {
 			s.get(w, alg+" "+name, "/", "authorization", "Bearer "+t).
 				refuse(emptySections, "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections")
 		}

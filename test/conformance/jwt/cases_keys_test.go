@@ -1,10 +1,13 @@
 package jwt
 
 import (
-	"maps"
+	"encoding/base64"
 	"slices"
 	"strings"
 )
+
+// keyVariable is the environment variable that holds a key set.
+const keyVariable = "USHER_CONFORMANCE_JWKS"
 
 // keyCases ask for every algorithm with key sets of every kind.
 func (s *suite) keyCases() {
@@ -22,11 +25,18 @@ func (s *suite) keyCases() {
 		"oct":     set(named("oct")),
 	}
 	w := s.add(&world{name: "keys", provider: map[string]object{}, require: map[string]object{}})
-	for name, text := range sets {
+	for name, text := range sorted(sets) {
 		w.provider[name] = object{"local_jwks": inline(text), "forward": name == "full"}
 		w.require[name] = only(name)
 	}
-	for _, name := range slices.Sorted(maps.Keys(sets)) {
+	for name, source := range sorted(map[string]object{"file": {"filename": s.keyFile}, "env": {"environment_variable": keyVariable}, "bytes": {"inline_bytes": base64.StdEncoding.EncodeToString([]byte(goodKeys()))}}) {
+		w.provider[name], w.require[name] = object{"local_jwks": source}, only(name)
+		for _, alg := range algorithms {
+			s.get(w, name+" "+alg, "/r/"+name+"/", "authorization", "Bearer "+jwt(alg, good)).alg = alg
+			s.get(w, name+" "+alg+" spoilt", "/r/"+name+"/", "authorization", "Bearer "+spoil(jwt(alg, good), 2)).alg = alg
+		}
+	}
+	for name := range sorted(sets) {
 		for _, alg := range algorithms {
 			s.algorithmCases(w, name, alg)
 		}

@@ -31,10 +31,10 @@ func (s *suite) outputCases() {
 		"meta":    p(object{"payload_in_metadata": "payload", "header_in_metadata": "header", "failed_status_in_metadata": "failed"}),
 		"samekey": p(object{"payload_in_metadata": "same", "header_in_metadata": "same"}),
 		"normal":  p(object{"payload_in_metadata": "payload", "normalize_payload_in_metadata": object{"space_delimited_claims": list{"scope", "c", "sub"}}}),
-		"cached":  p(object{"jwt_cache_config": object{"jwt_cache_size": 10}, "claim_to_headers": list{claim("x-c", "c")}, "payload_in_metadata": "payload", "forward_payload_header": "x-payload"}),
+		"cached":  p(object{"jwt_cache_config": object{"jwt_cache_size": 1000}, "claim_to_headers": list{claim("x-c", "c")}, "payload_in_metadata": "payload", "forward_payload_header": "x-payload"}),
 		"small":   p(object{"jwt_cache_config": object{"jwt_cache_size": 1, "jwt_max_token_size": 100}, "payload_in_metadata": "payload"}),
 	}, require: map[string]object{}})
-	for n := range w.provider {
+	for n := range sorted(w.provider) {
 		w.require[n] = only(n)
 	}
 	spoof := []string{"x-claim", "spoofed", "x-sub", "spoofed", "X-C", "spoofed", "x-deep", "spoofed", "x-payload", "spoofed", "x-other", "kept"}
@@ -97,10 +97,10 @@ func (s *suite) claimExceptions(ask func(at, what, claims string) *request) {
 		r.as(jsonClaims, "", append([]string{name, value}, strings.Split("x-claim,spoofed,x-other,kept", ",")...)...)
 		r.auth = r.headers[0][1]
 	}
-	for v, text := range map[string]string{
+	for v, text := range sorted(map[string]string{
 		"-1": `"-1"`, "9007199254740993": `"9007199254740993"`, "1.0": `"1.0"`, "1.5": `"1.5"`, "-1.5": `"-1.5"`, "-0.5": `"-0.5"`, "1e3": `"1e3"`, "1.25e2": `"1.25e2"`, "1e300": `"1e300"`, "-5": `"-5"`, `[]`: `""`, `["x"]`: `"x"`, `["x",1,true]`: `"x,1,true"`, `{}`: `"{}"`,
 		`{"y":[1,null]}`: `"{\"y\":[1,null]}"`, `[["x"],2]`: `"[[\"x\"],2]"`, `[null]`: `"[null]"`,
-	} {
+	}) {
 		as(ask("one", "c="+v, claims("c", v)), text)
 	}
 }

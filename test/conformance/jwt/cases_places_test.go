@@ -17,26 +17,25 @@ func (s *suite) placeWorld() *world {
 	}
 	header := func(l ...any) object { return object{"from_headers": l} }
 	w := s.add(&world{name: "places", provider: map[string]object{
-		"usual":    p(nil),
-		"kept":     p(object{"forward": true}),
-		"plain":    p(header(object{"name": "X-Token"})),
-		"scheme":   p(header(object{"name": "X-Token", "value_prefix": "Token "})),
-		"equals":   p(header(object{"name": "x-token", "value_prefix": "jwt="})),
-		"basic":    p(header(object{"name": "Authorization", "value_prefix": "Basic "})),
-		"bare":     p(header(object{"name": "Authorization"})),
-		"several":  p(header(object{"name": "x-one"}, object{"name": "x-two", "value_prefix": "Two "}, object{"name": "x-two", "value_prefix": "2 "})),
-		"param":    p(object{"from_params": list{"jwt"}}),
-		"odd":      p(object{"from_params": list{"a b", "t+k", "t%k"}}),
-		"params":   p(object{"from_params": list{"one", "two"}}),
-		"keptp":    p(object{"from_params": list{"jwt"}, "forward": true}),
-		"cookie":   p(object{"from_cookies": list{"session"}}),
-		"cookies":  p(object{"from_cookies": list{"one", "two"}}),
-		"keptc":    p(object{"from_cookies": list{"session"}, "forward": true}),
-		"all":      p(object{"from_headers": list{object{"name": "x-token"}}, "from_params": list{"jwt"}, "from_cookies": list{"session"}}),
-		"keptall":  p(object{"from_headers": list{object{"name": "x-token"}}, "from_params": list{"jwt"}, "from_cookies": list{"session"}, "forward": true}),
-		"hostname": p(header(object{"name": "Host"})),
+		"usual":   p(nil),
+		"kept":    p(object{"forward": true}),
+		"plain":   p(header(object{"name": "X-Token"})),
+		"scheme":  p(header(object{"name": "X-Token", "value_prefix": "Token "})),
+		"equals":  p(header(object{"name": "x-token", "value_prefix": "jwt="})),
+		"basic":   p(header(object{"name": "Authorization", "value_prefix": "Basic "})),
+		"bare":    p(header(object{"name": "Authorization"})),
+		"several": p(header(object{"name": "x-one"}, object{"name": "x-two", "value_prefix": "Two "}, object{"name": "x-two", "value_prefix": "2 "})),
+		"param":   p(object{"from_params": list{"jwt"}}),
+		"odd":     p(object{"from_params": list{"a b", "t+k", "t%k"}}),
+		"params":  p(object{"from_params": list{"one", "two"}}),
+		"keptp":   p(object{"from_params": list{"jwt"}, "forward": true}),
+		"cookie":  p(object{"from_cookies": list{"session"}}),
+		"cookies": p(object{"from_cookies": list{"one", "two"}}),
+		"keptc":   p(object{"from_cookies": list{"session"}, "forward": true}),
+		"all":     p(object{"from_headers": list{object{"name": "x-token"}}, "from_params": list{"jwt"}, "from_cookies": list{"session"}}),
+		"keptall": p(object{"from_headers": list{object{"name": "x-token"}}, "from_params": list{"jwt"}, "from_cookies": list{"session"}, "forward": true}),
 	}, require: map[string]object{}})
-	for n := range w.provider {
+	for n := range sorted(w.provider) {
 		w.require[n] = only(n)
 	}
 	return w
@@ -88,12 +87,12 @@ func (s *suite) headerCases(w *world, ok, bad string) {
 	}
 	for _, at := range []string{"usual", "plain", "bare", "several"} {
 		path := "/r/" + at + "/"
-		for name, l := range map[string][]string{
+		for name, l := range sorted(map[string][]string{
 			"two good": {"authorization", "Bearer " + ok, "authorization", "Bearer " + ok}, "good and bad": {"authorization", "Bearer " + ok, "authorization", "Bearer " + bad},
 			"two tokens": {"x-token", ok, "x-token", ok}, "token and bad": {"x-token", ok, "x-token", bad}, "bad and token": {"x-token", bad, "x-token", ok},
 			"one and two": {"x-one", ok, "x-two", "Two " + ok}, "one bad, two good": {"x-one", bad, "x-two", "2 " + ok}, "both prefixes": {"x-two", "Two " + ok, "x-two", "2 " + bad},
 			"header and param": {"authorization", "Bearer " + ok, "other", "x"}, "empty first": {"x-token", "", "x-token", ok}, "other first": {"authorization", "Basic x", "authorization", "Bearer " + ok},
-		} {
+		}) {
 			r := s.get(w, at+" "+name, path, l...)
 			if at == "usual" && name == "other first" {
 				r.refuse(prefixFirst, missing)
@@ -186,9 +185,9 @@ func (s *suite) cookieCases(w *world, ok, bad string) {
 				r.cookie = value[1 : len(value)-1]
 			}
 		}
-		for name, l := range map[string][]string{
+		for name, l := range sorted(map[string][]string{
 			"two fields": {"cookie", "a=b", "cookie", "session=" + ok}, "two tokens": {"cookie", "session=" + ok, "cookie", "session=" + bad}, "two tokens, bad first": {"cookie", "session=" + bad, "cookie", "session=" + ok},
-		} {
+		}) {
 			r := s.get(w, at+" "+name, "/r/"+at+"/", l...)
 			if name == "two tokens" && at != "cookies" {
 				r.refuse(everyToken, "Jwt is expired")

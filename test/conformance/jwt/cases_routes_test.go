@@ -57,7 +57,7 @@ func (s *suite) routeCases() {
 		"/q?a=1&b", "/q?a=1&b=2", "/q?b=&a=1", "/q?a=2&b=1", "/q?a=1", "/q?c", "/q?c=", "/q?C=1", "/q?a=1&c=3&b", "/q?a=2&a=1&b", "/q?%61=1&b", "/nobody", "/e%78act", "//exact", "/./exact", "/%2fexact",
 	}
 	for _, path := range paths {
-		for name, h := range map[string][]string{"no token": {"x-n", "1"}, "good": {"authorization", "Bearer " + tok}, "bad": {"authorization", "Bearer x"}} {
+		for name, h := range sorted(map[string][]string{"no token": {"x-n", "1"}, "good": {"authorization", "Bearer " + tok}, "bad": {"authorization", "Bearer x"}}) {
 			s.get(w, name, path, h...)
 		}
 	}
@@ -72,9 +72,9 @@ func (s *suite) routeCases() {
 // browserCases try what browsers send ahead, and refusals without words.
 func (s *suite) browserCases() {
 	tok := jwt("RS256", good)
-	for name, filter := range map[string]object{
+	for name, filter := range sorted(map[string]object{
 		"plain": {}, "bypass": {"bypass_cors_preflight": true}, "strip": {"strip_failure_response": true}, "both": {"bypass_cors_preflight": true, "strip_failure_response": true, "stat_prefix": "both"},
-	} {
+	}) {
 		w := s.add(&world{name: "cors-" + name, filter: filter, provider: map[string]object{"p": {"issuer": "i", "local_jwks": inline(goodKeys()), "audiences": list{"a"}}},
 			require: map[string]object{"q": only("p")}, rules: list{everywhere(only("p"))}, routes: list{route("/none", object{"requirement_name": "nowhere"})}})
 		for _, method := range []string{"OPTIONS", "GET", "POST"} {

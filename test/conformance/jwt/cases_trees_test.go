@@ -24,7 +24,7 @@ func (s *suite) treeWorlds(n int) []*world {
 		if i%2 == 1 { // two that read the same places
 			w.provider["f"] = object{"issuer": "f", "local_jwks": inline(set(named("rsa"))), "payload_in_metadata": "f"}
 		}
-		for n := range w.provider {
+		for n := range sorted(w.provider) {
 			w.require["only-"+n] = only(n)
 		}
 		for j := range 8 {

@@ -42,6 +42,11 @@ func readLog(t *testing.T, file string) map[string]logLine {
 // noise are response headers that tell of time, not of a verdict.
 var noise = []string{"Date", "X-Envoy-Upstream-Service-Time"}
 
+// denied tells whether the filter refused the request.
+func (a *answer) denied() bool {
+	return strings.HasPrefix(a.Logged.Details, "jwt_authn_access_denied")
+}
+
 // text gives what of an answer must be equal, a line each.
 func (a *answer) text() string {
 	var b strings.Builder

@@ -23,6 +23,7 @@ const (
 	staleStatus   reason = "a failed status is of the provider's own token: by itself, Envoy's allow_missing writes it for the provider of the token before"
 	everyToken    reason = "every value of a parameter or cookie is a token that must be good: Envoy looks at the first"
 	looseCookie   reason = "spaces around a cookie's name are no part of it, as servers read it: to Envoy they are"
+	localSecrets  reason = "symmetric keys come from local sets alone: Envoy takes them from the network"
 	internals     reason = "x-envoy-* of a peer without mTLS is removed: Envoy shows its x-envoy-original-path in the challenge"
 	jsonClaims    reason = "claims in headers are as JSON has them, lists of scalars joined: Envoy writes 1.500000, and nothing of lists and objects"
 	queryKept     reason = "other parameters stay byte for byte: Envoy sorts and decodes them, so that %26 parts one in two"
@@ -48,6 +49,7 @@ var reasons = map[reason]string{
 	staleStatus:   "JwtProvider.failed_status_in_metadata",
 	everyToken:    "semantics, 2: any presented bad token is refused",
 	looseCookie:   "semantics, 2: any presented bad token is refused",
+	localSecrets:  "design, 5.3",
 	internals:     "design, 5.11",
 	jsonClaims:    "semantics, 1",
 	queryKept:     "the filter's package comment",

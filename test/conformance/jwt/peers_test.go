@@ -3,6 +3,7 @@ package jwt
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"net"
@@ -150,7 +151,7 @@ func (c *client) try(r *request, id string) (*answer, error) {
 	}
 	c.c.SetDeadline(time.Now().Add(20 * time.Second))
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: svc.test\r\n%s: %s\r\n", r.method, r.path, caseHeader, id)
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n%s: %s\r\n", r.method, r.path, cmp.Or(r.host, "svc.test"), caseHeader, id)
 	for _, h := range r.headers {
 		fmt.Fprintf(&b, "%s: %s\r\n", h[0], h[1])
 	}

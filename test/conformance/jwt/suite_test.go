@@ -2,7 +2,10 @@ package jwt
 
 import (
 	"fmt"
+	"iter"
+	"maps"
 	"math/rand/v2"
+	"slices"
 )
 
 // seed makes the same requests in every run, but for keys and the time.
@@ -13,15 +16,15 @@ type suite struct {
 	worlds   []*world
 	requests []*request
 	rnd      *rand.Rand
+	keyFile  string // a JWK set
 }
-
-func newSuite() *suite { return &suite{rnd: rand.New(rand.NewPCG(seed, seed))} }
 
 // request is one of them.
 type request struct {
 	world   *world
 	name    string // what is special in it
 	method  string
+	host    string // "": svc.test
 	path    string
 	headers [][2]string
 
@@ -112,4 +115,16 @@ func (s *suite) all() (l []*request, at map[*request]int) {
 		}
 	}
 	return l, at
+}
+
+// sorted goes through a map in the order of its keys, so that every run makes the
+// same requests.
+func sorted[V any](m map[string]V) iter.Seq2[string, V] {
+	return func(yield func(string, V) bool) {
+		for _, k := range slices.Sorted(maps.Keys(m)) {
+			if !yield(k, m[k]) {
+				return
+			}
+		}
+	}
 }

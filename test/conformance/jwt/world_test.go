@@ -21,8 +21,10 @@ type world struct {
 	provider map[string]object // by name
 	require  map[string]object // requirement_map
 	rules    list
-	before   list // HTTP filters
-	routes   list // before the ones of require
+	before   list   // HTTP filters
+	routes   list   // before the ones of require
+	hosts    list   // virtual hosts, before the one for all
+	top      object // typed_per_filter_config of the route configuration
 
 	port int
 }
@@ -71,7 +73,12 @@ func (w *world) routeConfig() object {
 		routes = append(routes, route("/r/"+n+"/", object{"requirement_name": n}))
 	}
 	routes = append(routes, route("/", nil))
-	return object{"name": w.name, "virtual_hosts": list{object{"name": "all", "domains": list{"*"}, "routes": routes}}}
+	hosts := append(slices.Clone(w.hosts), object{"name": "all", "domains": list{"*"}, "routes": routes})
+	c := object{"name": w.name, "virtual_hosts": hosts}
+	if w.top != nil {
+		c["typed_per_filter_config"] = w.top
+	}
+	return c
 }
 
 // route leads to the upstream, with the filter's own PerRouteConfig unless it is

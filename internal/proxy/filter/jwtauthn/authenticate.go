@@ -119,12 +119,14 @@ func (v *providerVerifier) judge(r *request, raw string) (*verified, error) {
 // still in force.
 func (p *provider) cached(r *request, raw string) *verified {
 	if p.cache == nil {
+		r.f.stats.CacheMiss.Add(1)
 		return nil
 	}
 	keys := p.local
 	if p.remote != nil {
 		var err error
 		if keys, err = p.fetch.Keys(context.Background(), *p.remote, ""); err != nil {
+			r.f.stats.CacheMiss.Add(1)
 			return nil
 		}
 	}
@@ -192,7 +194,6 @@ func (p *provider) keys(r *request, kid string) (*jose.KeySet, error) {
 		return nil, &jose.Error{Kind: jose.FetchFailed}
 	}
 	if err != nil {
-		r.f.stats.JWKSFetchFailed.Add(1)
 		return nil, &jose.Error{Kind: jose.FetchFailed, Detail: err.Error()}
 	}
 	return keys, nil

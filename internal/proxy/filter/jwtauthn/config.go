@@ -20,7 +20,7 @@ type rule struct {
 }
 
 func (f *Filter) compile(m *jwtv3.JwtAuthentication) error {
-	if err := strict.Only(m, "providers", "rules", "bypass_cors_preflight", "requirement_map",
+	if err := strict.Only(m, "providers", "rules", "filter_state_rules", "bypass_cors_preflight", "requirement_map",
 		"strip_failure_response", "stat_prefix"); err != nil {
 		return err
 	}
@@ -60,7 +60,38 @@ func (f *Filter) compile(m *jwtv3.JwtAuthentication) error {
 		}
 		f.rules = append(f.rules, c)
 	}
+	if err := f.compileStateRules(m.GetFilterStateRules()); err != nil {
+		return strict.At("filter_state_rules", err)
+	}
 	f.announce()
+	return nil
+}
+
+// stateRules are filter_state_rules: the text of a name in the filter state picks a
+// requirement, if no rule matches.
+type stateRules struct {
+	name     string // "": there are none
+	requires map[string]verifier
+}
+
+func (f *Filter) compileStateRules(m *jwtv3.FilterStateRule) error {
+	if m == nil {
+		return nil
+	}
+	if err := strict.Only(m, "name", "requires"); err != nil {
+		return err
+	}
+	if m.GetName() == "" {
+		return strict.Errorf("name", "empty")
+	}
+	f.state = stateRules{m.GetName(), make(map[string]verifier, len(m.GetRequires()))}
+	for _, text := range slices.Sorted(maps.Keys(m.GetRequires())) {
+		v, err := f.compileRequirement(m.GetRequires()[text], 0)
+		if err != nil {
+			return strict.At(fmt.Sprintf("requires[%q]", text), err)
+		}
+		f.state.requires[text] = v
+	}
 	return nil
 }
 
@@ -68,6 +99,7 @@ func (f *Filter) compile(m *jwtv3.JwtAuthentication) error {
 func (f *Filter) announce() {
 	for _, p := range f.providers {
 		if p.remote != nil {
+			f.stats.named(*p.remote)
 			f.o.Fetch.Want(*p.remote)
 		}
 	}

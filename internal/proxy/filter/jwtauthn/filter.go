@@ -26,7 +26,6 @@ type Source struct {
 	Cluster, URI  string
 	Timeout       time.Duration // of one fetch
 	CacheDuration time.Duration // 0: 10 minutes
-	Retries       uint32
 }
 
 // KeySets gives remote key sets. It is safe for concurrent use.
@@ -45,6 +44,8 @@ type Options struct {
 	Fetch KeySets // nil: remote_jwks is refused
 	Log   *slog.Logger
 	Now   func() time.Time
+	// Counters, if not nil, hold what the filters count.
+	Counters *Counters
 }
 
 // Factory makes the filters.
@@ -54,6 +55,9 @@ func Factory(o Options) filter.Factory {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Counters == nil {
+		o.Counters = &Counters{}
 	}
 	return filter.Factory{
 		TypeURL:  TypeURL,
@@ -70,6 +74,7 @@ type Filter struct {
 
 	providers map[string]*provider
 	rules     []rule
+	state     stateRules
 	named     map[string]verifier // requirement_map
 	names     string              // of requirement_map, for a message
 	preflight bool                // bypass_cors_preflight
@@ -77,7 +82,7 @@ type Filter struct {
 	sanitize  map[string]bool     // headers that providers write
 	secrets   []exchange.Secret
 
-	stats    Stats
+	stats    *Stats
 	refusals refusalLog
 }
 
@@ -92,6 +97,7 @@ func compile(c filter.Config, o Options) (*Filter, error) {
 		name: c.Name, o: o, prefix: textPrefix(c),
 		preflight: m.GetBypassCorsPreflight(), strip: m.GetStripFailureResponse(),
 		refusals: refusalLog{log: o.Log, filter: c.Name},
+		stats:    o.Counters.of(StatName{c.StatPrefix, m.GetStatPrefix()}),
 	}
 	return f, f.compile(&m)
 }
@@ -151,8 +157,8 @@ func (f *Filter) allow(r *request) bool {
 }
 
 // requirement picks what is asked of the request: the route's own requirement,
-// else the first rule that matches. nil is nothing. It answers false after a
-// reply.
+// else the first rule that matches, else what the filter state says. nil is
+// nothing. It answers false after a reply.
 func (f *Filter) requirement(x *exchange.Exchange) (verifier, bool) {
 	if route, ok := x.Route.(filter.Route); ok && route != nil {
 		if p, ok := route.FilterConfig(f.name).(*perRoute); ok && p != nil {
@@ -170,7 +176,14 @@ func (f *Filter) requirement(x *exchange.Exchange) (verifier, bool) {
 			return f.rules[i].verifier, true
 		}
 	}
-	return nil, true
+	if f.state.name == "" {
+		return nil, true
+	}
+	text, ok := x.FilterState[f.state.name]
+	if !ok {
+		return nil, true
+	}
+	return f.state.requires[text], true
 }
 
 // isPreflight: the Fetch standard, 4.8, "CORS-preflight fetch".

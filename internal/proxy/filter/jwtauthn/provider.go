@@ -1,11 +1,9 @@
 package jwtauthn
 
 import (
-	"os"
 	"strings"
 	"time"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	jwtv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
 
 	"github.com/usher-mesh/usher/internal/jose"
@@ -121,49 +119,6 @@ func (p *provider) compileKeys(m *jwtv3.JwtProvider, o Options) error {
 		return strict.At("remote_jwks", err)
 	}
 	return nil
-}
-
-func readSource(d *corev3.DataSource) ([]byte, error) {
-	if err := strict.Only(d, "filename", "inline_bytes", "inline_string"); err != nil {
-		return nil, err
-	}
-	switch s := d.GetSpecifier().(type) {
-	case *corev3.DataSource_Filename:
-		fi, err := os.Stat(s.Filename)
-		if err == nil && (!fi.Mode().IsRegular() || fi.Size() > jose.MaxKeySetSize) {
-			return nil, strict.Errorf("filename", "%s: not a file of at most %d bytes", s.Filename, jose.MaxKeySetSize)
-		}
-		b, err := os.ReadFile(s.Filename)
-		return b, strict.At("filename", err)
-	case *corev3.DataSource_InlineBytes:
-		return s.InlineBytes, nil
-	case *corev3.DataSource_InlineString:
-		return []byte(s.InlineString), nil
-	}
-	return nil, strict.Errorf("specifier", "missing")
-}
-
-func compileRemote(m *jwtv3.RemoteJwks) (*Source, error) {
-	if err := strict.Only(m, "http_uri", "cache_duration", "async_fetch", "retry_policy"); err != nil {
-		return nil, err
-	}
-	u := m.GetHttpUri()
-	if err := strict.Only(u, "uri", "cluster", "timeout"); err != nil {
-		return nil, strict.At("http_uri", err)
-	}
-	if u.GetUri() == "" || u.GetCluster() == "" {
-		return nil, strict.Errorf("http_uri", "uri and cluster must be there")
-	}
-	if err := strict.Only(m.GetAsyncFetch(), "fast_listener", "failed_refetch_duration"); err != nil {
-		return nil, strict.At("async_fetch", err)
-	}
-	if err := strict.Only(m.GetRetryPolicy(), "num_retries", "retry_back_off"); err != nil {
-		return nil, strict.At("retry_policy", err)
-	}
-	return &Source{
-		Cluster: u.GetCluster(), URI: u.GetUri(), Timeout: u.GetTimeout().AsDuration(),
-		CacheDuration: m.GetCacheDuration().AsDuration(), Retries: m.GetRetryPolicy().GetNumRetries().GetValue(),
-	}, nil
 }
 
 // headerName checks the name of a header to read or write and gives it in lower

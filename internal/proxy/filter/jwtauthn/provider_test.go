@@ -79,9 +79,6 @@ func TestRemoteKeys(t *testing.T) {
 	keys.set, keys.next = nil, nil
 	keys.mu.Unlock()
 	expect("keys are gone altogether", rotated, "Jwks remote fetch is failed")
-	if n := f.Stats().JWKSFetchFailed.Load(); n != 2 {
-		t.Errorf("%d failures counted", n)
-	}
 }
 
 // A token in the cache is refused when its time has come.
@@ -96,34 +93,6 @@ func TestCacheAndTime(t *testing.T) {
 		now = testNow.Add(c.after)
 		if got := answer(f, get("/", bearer(tok))); got != c.want {
 			t.Errorf("after %v: %q, want %q", c.after, got, c.want)
-		}
-	}
-}
-
-func TestRefusedConfigurations(t *testing.T) {
-	provider := func(p string) string { return "providers: {p: {local_jwks: {inline_string: JWKS_one}, " + p + "}}" }
-	for _, c := range []struct{ text, want string }{
-		{`filter_state_rules: {name: x}`, "filter_state_rules: not supported"},
-		{`providers: {p: {local_jwks: {inline_string: "x"}}}`, `providers["p"].local_jwks: Provider 'p' in jwt_authn config has invalid local jwks: Jwks is an invalid JSON`},
-		{`providers: {p: {local_jwks: {environment_variable: X}}}`, `providers["p"].local_jwks.environment_variable: not supported`},
-		{`providers: {p: {local_jwks: {filename: /does/not/exist}}}`, `providers["p"].local_jwks.filename: `},
-		{remote, `providers["p"].remote_jwks: this proxy fetches no keys`},
-		{provider(`from_headers: [{name: "a b"}]`), `providers["p"].from_headers[0].name: "a b" is not a header name`},
-		{provider(`from_params: [""]`), `providers["p"].from_params[0]: empty`},
-		{provider(`subjects: {}`), `providers["p"].subjects.match_pattern: missing`},
-		{provider(`claim_to_headers: [{header_name: x}]`), `providers["p"].claim_to_headers[0].claim_name: exactly one`},
-		{provider(`forward_payload_header: "x:y"`), `providers["p"].forward_payload_header: "x:y" is not a header name`},
-		{`rules: [{requires: {}}]`, `rules[0].match: missing`},
-		{`rules: [{match: {prefix: /}, requires: {provider_name: q}}]`, `rules[0].requires.provider_name: Required provider ['q'] is not configured.`},
-		{`rules: [{match: {prefix: /}, requirement_name: q}]`, `rules[0].requirement_name: Wrong requirement_name: q. It should be one of []`},
-		{`rules: [{match: {prefix: /, grpc: {}}}]`, `rules[0].match.grpc: not supported`},
-		{`rules: [{match: {prefix: /, runtime_fraction: {default_value: {numerator: 1}}}}]`, `rules[0].match.runtime_fraction: not supported`},
-		{`requirement_map: {m: {requires_any: {requirements: [{provider_name: q}]}}}`, `requirement_map["m"].requires_any.requirements[0].provider_name: Required`},
-		{`requirement_map: {m: {extract_only_without_validation: {}}}`, `requirement_map["m"].extract_only_without_validation: not supported`},
-	} {
-		_, err := tryFilter(t, c.text, Options{}, "")
-		if err == nil || !strings.HasPrefix(err.Error(), c.want) {
-			t.Errorf("%s:\n got %v\nwant %s", c.text, err, c.want)
 		}
 	}
 }

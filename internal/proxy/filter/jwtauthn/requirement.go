@@ -68,8 +68,8 @@ func (f *Filter) compileProviderRequirement(m *jwtv3.JwtRequirement) (*providerV
 type allVerifier []verifier
 
 func (f *Filter) compileAll(l []*jwtv3.JwtRequirement, depth int) (verifier, error) {
-	if len(l) == 0 {
-		return nil, strict.Errorf("requirements", "empty")
+	if len(l) < 2 {
+		return nil, strict.Errorf("requirements", "%d given, want two at least", len(l))
 	}
 	var all allVerifier
 	for i, m := range l {
@@ -102,8 +102,8 @@ type anyVerifier struct {
 }
 
 func (f *Filter) compileAny(l []*jwtv3.JwtRequirement, depth int) (verifier, error) {
-	if len(l) == 0 {
-		return nil, strict.Errorf("requirements", "empty")
+	if len(l) < 2 {
+		return nil, strict.Errorf("requirements", "%d given, want two at least", len(l))
 	}
 	v := &anyVerifier{}
 	for i, m := range l {

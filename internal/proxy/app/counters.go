@@ -1,0 +1,38 @@
+package app
+
+import (
+	"github.com/usher-mesh/usher/internal/proxy/filter/jwtauthn"
+	"github.com/usher-mesh/usher/internal/proxy/metrics"
+)
+
+// jwtCounters shows what the JWT filters count, under Envoy's names.
+func jwtCounters(c *jwtauthn.Counters, k *keySets) func() []metrics.HTTPCounter {
+	return func() []metrics.HTTPCounter {
+		var out []metrics.HTTPCounter
+		for _, n := range c.List(k.fetches) {
+			name := "jwt_authn."
+			if n.Of.Filter != "" {
+				name += n.Of.Filter + "."
+			}
+			out = append(out, metrics.HTTPCounter{Manager: n.Of.Manager, Name: name + n.Name, Value: n.Value})
+		}
+		return out
+	}
+}
+
+// fetches counts the fetches of a key set, good ones and others.
+func (k *keySets) fetches(s jwtauthn.Source) (good, failed uint64) {
+	c, err := k.cache(s.Cluster)
+	if err != nil {
+		return 0, 0
+	}
+	for _, state := range c.States() {
+		if state.URI == s.URI {
+			for _, n := range state.Failures {
+				failed += n
+			}
+			return state.Fetches - failed, failed
+		}
+	}
+	return 0, 0
+}

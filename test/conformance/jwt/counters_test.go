@@ -1,0 +1,59 @@
+package jwt
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// counters reads the JWT filters' series from a peer's metrics.
+func (p *peer) counters() map[string]int {
+	p.t.Helper()
+	text, err := p.admin("/stats/prometheus")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	out := map[string]int{}
+	for line := range strings.Lines(text) {
+		name, value, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if ok && strings.HasPrefix(name, "envoy_http_jwt_authn_") {
+			if out[name], err = strconv.Atoi(value); err != nil {
+				p.t.Fatalf("%s: %v", line, err)
+			}
+		}
+	}
+	return out
+}
+
+// compareCounters wants the same series of both, and the same numbers but for what
+// the exceptions make of them. passed and refused count, by world, the requests that
+// usher alone lets pass and refuses.
+func compareCounters(t *testing.T, s *suite, envoy, usher map[string]int, passed, refused map[*world]int) {
+	t.Helper()
+	if e, u := slices.Sorted(maps.Keys(envoy)), slices.Sorted(maps.Keys(usher)); len(e) == 0 || !slices.Equal(e, u) {
+		t.Errorf("Envoy counts %q,\nusher %q", e, u)
+	}
+	for _, w := range s.worlds {
+		own, _ := w.filter["stat_prefix"].(string)
+		if own != "" {
+			own += "_"
+		}
+		of := func(m map[string]int, name string) int {
+			return m["envoy_http_jwt_authn_"+own+name+`{envoy_http_conn_manager_prefix="`+w.name+`"}`]
+		}
+		for name, more := range map[string]int{"allowed": passed[w] - refused[w], "denied": refused[w] - passed[w], "cors_preflight_bypassed": 0} {
+			if e, u := of(envoy, name), of(usher, name); u != e+more {
+				t.Errorf("%s %s: %d, want %d and %d", w.name, name, u, e, more)
+			}
+		}
+		if w.name == "outputs" { // where tokens come again
+			for _, name := range []string{"jwt_cache_hit", "jwt_cache_miss"} {
+				if e, u := of(envoy, name), of(usher, name); e == 0 || u != e {
+					t.Errorf("%s %s: %d, want %d", w.name, name, u, e)
+				}
+			}
+		}
+	}
+}
