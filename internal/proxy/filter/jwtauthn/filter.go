@@ -86,7 +86,13 @@ type Filter struct {
 	refusals refusalLog
 }
 
-var _ filter.Filter = (*Filter)(nil)
+var (
+	_ filter.Filter = (*Filter)(nil)
+	_ filter.Closer = (*Filter)(nil)
+)
+
+// Close ends the filter when its configuration is replaced.
+func (f *Filter) Close() { f.refusals.flush() }
 
 func compile(c filter.Config, o Options) (*Filter, error) {
 	var m jwtv3.JwtAuthentication
@@ -146,6 +152,7 @@ func (f *Filter) Decode(x *exchange.Exchange) bool {
 func (f *Filter) allow(r *request) bool {
 	if r.badHeader != "" {
 		f.stats.Denied.Add(1)
+		f.refusals.sayOther(r.now, "invalid header value for: "+r.badHeader)
 		r.x.Reply(503, "invalid header value for: "+r.badHeader, "invalid_header_value")
 		return false
 	}

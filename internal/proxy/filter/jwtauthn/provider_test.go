@@ -97,32 +97,6 @@ func TestCacheAndTime(t *testing.T) {
 	}
 }
 
-// No refusal's log line, answer or details hold the token.
-func TestTokensAreNotShown(t *testing.T) {
-	var log strings.Builder
-	f := newFilter(t, basic, Options{Log: jsonLog(&log)})
-	for _, claims := range []string{`{"iss":"i","aud":"a","exp":1}`, `{"iss":"evil\nissuer"}`, `{"iss":"i","aud":"hush"}`, `{`} {
-		tok := token("one", claims)
-		for _, x := range []string{tok, tok + "x", tok[:len(tok)-3]} {
-			rq := get("/?access_token="+x, bearer(x))
-			answer(f, rq)
-			body, _ := rq.Local()
-			shown := body + rq.Details + rq.Response.Header.Get("www-authenticate") + log.String()
-			for _, part := range strings.Split(tok, ".") {
-				if strings.Contains(shown, part) {
-					t.Fatalf("a section of the token is shown: %s", shown)
-				}
-			}
-		}
-	}
-	if s := log.String(); !strings.Contains(s, `evil\\nissuer`) || strings.Contains(s, "hush") {
-		t.Errorf("log: %s", s)
-	}
-	if n := strings.Count(log.String(), "\n"); n != maxRefusals {
-		t.Errorf("%d lines in one second", n)
-	}
-}
-
 func BenchmarkDecodeCached(b *testing.B) {
 	f := newFilter(b, strings.Replace(basic, "audiences: [a]", "jwt_cache_config: {}, forward: true, payload_in_metadata: payload", 1), Options{})
 	x := get("/", bearer(token("one", `{"iss":"i"}`)))

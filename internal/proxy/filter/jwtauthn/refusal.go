@@ -5,18 +5,23 @@ import (
 	"log/slog"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/usher-mesh/usher/internal/jose"
 )
 
-// maxRefusals bounds the log lines of one filter in a second.
-const maxRefusals = 10
+const (
+	// maxRefusals bounds the log lines of one filter in a second.
+	maxRefusals = 10
+	// maxShown bounds text of a token in a log line, in bytes.
+	maxShown = 128
+	// maxReason bounds why it was refused, in bytes.
+	maxReason = 512
+)
 
-// maxShown bounds text of a token in a log line, in bytes.
-const maxShown = 128
-
-// refusalLog says why requests were refused, at a bounded rate, and how many
-// lines it left out. It shows issuer, kid and alg of a token, never more.
+// refusalLog says why requests were refused: a line each at a bounded rate, and
+// once a second how many had none. Of a token it shows issuer, kid and alg, never
+// more.
 type refusalLog struct {
 	log    *slog.Logger
 	filter string
@@ -25,52 +30,82 @@ type refusalLog struct {
 	second  int64
 	lines   int
 	dropped uint64
+	report  *time.Timer // runs while dropped is not 0
 }
 
-func (l *refusalLog) say(r *request, err error) {
-	dropped, ok := l.turn(r.now.Unix())
-	if !ok {
+// say writes the line of a token that is missing or bad.
+func (l *refusalLog) say(now time.Time, err error) {
+	if !l.turn(now.Unix()) {
 		return
 	}
-	attrs := []any{"filter", l.filter, "status", jose.KindOf(err).String()}
+	attrs := []any{"status", jose.KindOf(err).String()}
 	var e *jose.Error
 	if errors.As(err, &e) && e.Detail != "" {
-		attrs = append(attrs, "reason", e.Detail)
+		attrs = append(attrs, "reason", cut(e.Detail, maxReason))
 	}
 	var f *refusal
-	if errors.As(err, &f) && f.provider != nil {
-		attrs = append(attrs, "provider", f.provider.name)
+	if errors.As(err, &f) {
+		if f.provider != nil {
+			attrs = append(attrs, "provider", f.provider.name)
+		}
+		if f.token != nil {
+			attrs = append(attrs, "issuer", escaped(f.token.Issuer), "kid", escaped(f.token.KeyID), "alg", string(f.token.Alg))
+		}
 	}
-	if f != nil && f.token != nil {
-		attrs = append(attrs, "issuer", escaped(f.token.Issuer), "kid", escaped(f.token.KeyID), "alg", string(f.token.Alg))
-	}
-	if dropped > 0 {
-		attrs = append(attrs, "dropped", dropped)
-	}
-	l.log.Info("request refused", attrs...)
+	l.write(attrs...)
 }
 
-// turn tells whether a line may be written in this second, and how many were
-// not since the last one that was.
-func (l *refusalLog) turn(second int64) (dropped uint64, ok bool) {
+// sayOther writes the line of a request that is refused although no token is bad.
+func (l *refusalLog) sayOther(now time.Time, status string) {
+	if l.turn(now.Unix()) {
+		l.write("status", status)
+	}
+}
+
+func (l *refusalLog) write(attrs ...any) {
+	l.log.Info("request refused", append([]any{"filter", l.filter}, attrs...)...)
+}
+
+// turn tells whether a line may be written in this second, and counts it if not.
+func (l *refusalLog) turn(second int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if second != l.second {
 		l.second, l.lines = second, 0
 	}
-	if l.lines >= maxRefusals {
-		l.dropped++
-		return 0, false
+	if l.lines < maxRefusals {
+		l.lines++
+		return true
 	}
-	l.lines++
-	dropped, l.dropped = l.dropped, 0
-	return dropped, true
+	if l.dropped++; l.report == nil {
+		l.report = time.AfterFunc(time.Second, l.flush)
+	}
+	return false
+}
+
+// flush says how many requests had no line.
+func (l *refusalLog) flush() {
+	l.mu.Lock()
+	n := l.dropped
+	l.dropped = 0
+	if l.report != nil {
+		l.report.Stop()
+		l.report = nil
+	}
+	l.mu.Unlock()
+	if n > 0 {
+		l.log.Info("requests refused, too many for a line each", "filter", l.filter, "dropped", n)
+	}
 }
 
 func escaped(s string) string {
-	if len(s) > maxShown {
-		s = s[:maxShown]
-	}
-	q := strconv.QuoteToASCII(s)
+	q := strconv.QuoteToASCII(cut(s, maxShown))
 	return q[1 : len(q)-1]
+}
+
+func cut(s string, n int) string {
+	if len(s) > n {
+		return s[:n]
+	}
+	return s
 }

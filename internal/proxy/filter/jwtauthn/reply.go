@@ -14,7 +14,7 @@ import (
 // deny answers a request whose token is missing or bad.
 func (f *Filter) deny(r *request, err error) bool {
 	f.stats.Denied.Add(1)
-	f.refusals.say(r, err)
+	f.refusals.say(r.now, err)
 	kind := jose.KindOf(err)
 	status := http.StatusUnauthorized
 	if kind == jose.AudienceNotAllowed {
@@ -38,6 +38,7 @@ func (f *Filter) deny(r *request, err error) bool {
 func (f *Filter) denyRoute(x *exchange.Exchange, name string) bool {
 	f.stats.Denied.Add(1)
 	text := "Wrong requirement_name: " + name + ". It should be one of [" + f.names + "]"
+	f.refusals.sayOther(f.o.Now(), text)
 	body := "Failed JWT authentication: " + text
 	if f.strip {
 		body = ""
