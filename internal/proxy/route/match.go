@@ -5,7 +5,6 @@ package route
 import (
 	"math/rand/v2"
 	"regexp"
-	"strconv"
 	"strings"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -116,23 +115,4 @@ func compileFraction(f *typev3.FractionalPercent) (*fraction, error) {
 		return &fraction{f.GetNumerator(), 1_000_000}, nil
 	}
 	return nil, strict.Errorf("denominator", "%w", strict.ErrUnsupported)
-}
-
-// decodeQuery decodes percent escapes, and leaves what is no escape alone.
-func decodeQuery(s string) string {
-	if !strings.Contains(s, "%") {
-		return s
-	}
-	b := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		if s[i] == '%' && i+2 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
-				b = append(b, byte(n))
-				i += 2
-				continue
-			}
-		}
-		b = append(b, s[i])
-	}
-	return string(b)
 }

@@ -1,9 +1,11 @@
 package route
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
+	"github.com/usher-mesh/usher/internal/proxy/match"
 )
 
 // redact hides the values of secret query parameters of a path, whichever way
@@ -28,7 +30,7 @@ func RedactQuery(path string, secrets []exchange.Secret) string {
 			b.WriteByte('&')
 		}
 		name, _, has := strings.Cut(pair, "=")
-		if has && secretParam(secrets, decodeQuery(strings.ReplaceAll(name, "+", " "))) {
+		if has && secretParam(secrets, name) {
 			b.WriteString(name)
 			b.WriteString("=" + redacted)
 			changed = true
@@ -48,7 +50,8 @@ const tokenLength = 80
 
 // RedactTokens replaces runs of characters of tokens that are as long as one and
 // have upper case, lower case and digits: a proxy that only passes a token on does
-// not know where the one that verifies it looks for it.
+// not know where the one that verifies it looks for it. Percent-encoded characters
+// count as what they stand for.
 func RedactTokens(s string) string {
 	if len(s) < tokenLength {
 		return s
@@ -56,12 +59,17 @@ func RedactTokens(s string) string {
 	var b strings.Builder
 	kept := 0
 	for i := 0; i < len(s); i++ {
-		from := i
+		from, length := i, 0
 		var classes uint8
-		for ; i < len(s) && tokenClass[s[i]] != 0; i++ {
-			classes |= tokenClass[s[i]]
+		for i < len(s) {
+			class, n := tokenChar(s[i:])
+			if class == 0 {
+				break
+			}
+			classes |= class
+			i, length = i+n, length+1
 		}
-		if i-from >= tokenLength && classes&(classUpper|classLower|classDigit) == classUpper|classLower|classDigit {
+		if length >= tokenLength && classes&(classUpper|classLower|classDigit) == classUpper|classLower|classDigit {
 			b.WriteString(s[kept:from])
 			b.WriteString(redacted)
 			kept = i
@@ -72,6 +80,22 @@ func RedactTokens(s string) string {
 	}
 	b.WriteString(s[kept:])
 	return b.String()
+}
+
+// tokenChar gives the class of the character that s begins with, 0 if no token has
+// it, and how many bytes it takes.
+func tokenChar(s string) (class uint8, n int) {
+	if s[0] != '%' {
+		return tokenClass[s[0]], 1
+	}
+	if len(s) < 3 {
+		return 0, 1
+	}
+	c, err := strconv.ParseUint(s[1:3], 16, 8)
+	if err != nil {
+		return 0, 1
+	}
+	return tokenClass[c], 3
 }
 
 const redacted = "[redacted]"
@@ -95,12 +119,15 @@ var tokenClass = func() (t [256]uint8) {
 	return t
 }()
 
+// secretParam tells whether the value of a parameter is not shown. What its name
+// is, is read as filters do, and as forms have it, where + is a space.
 func secretParam(secrets []exchange.Secret, name string) bool {
-	if name == "access_token" {
+	plain, form := match.Unescape(name), match.Unescape(strings.ReplaceAll(name, "+", " "))
+	if plain == "access_token" {
 		return true
 	}
 	for _, s := range secrets {
-		if s.Kind == exchange.SecretParam && s.Name == name {
+		if s.Kind == exchange.SecretParam && (s.Name == plain || s.Name == form) {
 			return true
 		}
 	}
