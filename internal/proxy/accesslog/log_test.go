@@ -2,6 +2,7 @@ package accesslog
 
 import (
 	"bytes"
+	"encoding/json"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 )
@@ -30,6 +32,8 @@ func entry() *Entry {
 	x.Redact([]exchange.Secret{{Kind: exchange.SecretHeader, Name: "X-Token"}, {Kind: exchange.SecretParam, Name: "tok"}})
 	x.Response.Status, x.Details, x.Flags, x.Cluster, x.UpstreamHost = 200, "via_upstream", "", "c", "127.0.0.3:81"
 	x.Response.Header.Add("x-envoy-upstream-service-time", "3")
+	x.SetMetadata("jwt", "payload", map[string]any{"sub": "a\nb", "n": json.Number("1.50"), "l": []any{"<", nil, true}})
+	x.SetFilterState("tenant", "blue")
 	return &Entry{X: x, End: x.Start.Add(12 * time.Millisecond), Received: 5, Sent: 7, Upstream: 3 * time.Millisecond, RequestID: "id"}
 }
 
@@ -39,6 +43,7 @@ func TestFormats(t *testing.T) {
 		{"%REQ(AUTHORIZATION)% %REQ(X-TOKEN)% %REQ(COOKIE)% %REQ(REFERER)% %REQ(X-NONE)%", "[redacted] [redacted] [redacted] http://x/?tok=[redacted] -"},
 		{"%REQ(:AUTHORITY):4% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_LOCAL_PORT% %DOWNSTREAM_PEER_URI_SAN%%%", "pref 127.0.0.1 80 spiffe://a/b%"},
 		{"%RESPONSE_CODE_DETAILS% %UPSTREAM_CLUSTER% %START_TIME(%Y/%m/%dT%H:%M:%S%z %s)%", "via_upstream c 2026/11/24T04:05:06+0000"},
+		{"%DYNAMIC_METADATA(jwt:payload:sub)% %DYNAMIC_METADATA(jwt:payload:n)% %DYNAMIC_METADATA(jwt:payload:none)% %DYNAMIC_METADATA(none)% %FILTER_STATE(tenant:PLAIN)% %FILTER_STATE(none:PLAIN)%", "a\\x0ab 1.50 - - blue -"},
 	} {
 		r, err := compileText(tt.format)
 		if err != nil {
@@ -52,6 +57,22 @@ func TestFormats(t *testing.T) {
 		if _, err := compileText(bad); err == nil {
 			t.Errorf("%q is taken", bad)
 		}
+	}
+}
+
+// In JSON what a filter left is JSON, and flags are never missing.
+func TestJSON(t *testing.T) {
+	s, err := structpb.NewStruct(map[string]any{"all": "%DYNAMIC_METADATA(jwt)%", "one": "%DYNAMIC_METADATA(jwt:payload:sub)%", "mixed": "x%DYNAMIC_METADATA(jwt:payload:l)%", "flags": "%RESPONSE_FLAGS%", "none": "%DYNAMIC_METADATA(x)%"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := compileJSON(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"all":{"payload":{"l":["<",null,true],"n":1.50,"sub":"a\nb"}},"flags":"-","mixed":"x[\"<\",null,true]","none":null,"one":"a\u000ab"}` + "\n"
+	if got := string(r(nil, entry())); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 

@@ -19,8 +19,8 @@ type request struct {
 	x   *exchange.Exchange
 	now time.Time
 
-	good       []found   // tokens that a provider took
-	pending    []pending // tokens that must be good in the end
+	pending    []pending // what stands against it although it meets the requirement
+	good       []found   // tokens that a provider took since something is pending
 	metadata   []metadataItem
 	wrote      bool // a provider has written headers
 	clearRoute bool
@@ -80,7 +80,9 @@ func (v *providerVerifier) authenticate(r *request, t found) (*verified, error) 
 		v.p.note(r, err)
 		return nil, err
 	}
-	r.good = append(r.good, t)
+	if len(r.pending) > 0 {
+		r.good = append(r.good, t)
+	}
 	return good, nil
 }
 

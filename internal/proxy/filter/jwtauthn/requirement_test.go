@@ -64,6 +64,76 @@ func TestRequirements(t *testing.T) {
 	}
 }
 
+// By itself allow_missing is about the places of all providers; the token's issuer
+// tells who judges it.
+func TestAllowByItself(t *testing.T) {
+	const text = `
+providers:
+  a: {issuer: i, local_jwks: {inline_string: JWKS_one}, from_headers: [{name: x-a}], claim_to_headers: [{header_name: x-sub-a, claim_name: sub}]}
+  b: {issuer: j, local_jwks: {inline_string: JWKS_two}, from_headers: [{name: x-b}]}
+  any: {local_jwks: {inline_string: JWKS_one}, from_params: [t], claim_to_headers: [{header_name: x-sub, claim_name: sub}]}
+rules: [{match: {prefix: /}, requires: REQUIREMENT}]
+`
+	ta, tb, expired := token("one", `{"iss":"i","sub":"s"}`), token("two", `{"iss":"j"}`), token("one", `{"iss":"i","exp":1}`)
+	const unknown, old, missing = "Jwt issuer is not configured", "Jwt is expired", "Jwt is missing"
+	for _, c := range []struct {
+		requirement, path string
+		headers           []string
+		want, header      string
+	}{
+		{`{allow_missing: {}}`, "/", nil, "OK", ""},
+		{`{allow_missing: {}}`, "/", []string{"x-a: " + ta, "x-b: " + tb}, "OK", "x-sub-a"},
+		{`{allow_missing: {}}`, "/?t=" + ta, nil, "OK", "x-sub-a"}, // a's token where nobody asks for an issuer
+		{`{allow_missing: {}}`, "/?t=" + token("one", `{"iss":"else","sub":"s"}`), nil, "OK", "x-sub"},
+		{`{allow_missing: {}}`, "/", []string{"x-b: " + ta}, unknown, ""},
+		{`{allow_missing: {}}`, "/", []string{"x-a: " + expired}, old, ""},
+		{`{allow_missing: {}}`, "/?t=" + expired, []string{"x-a: " + ta}, old, ""},
+		{`{allow_missing_or_failed: {}}`, "/?t=" + expired, []string{"x-a: " + ta}, "OK", "x-sub-a"},
+		{`{requires_any: {requirements: [{allow_missing: {}}, {allow_missing_or_failed: {}}]}}`, "/", []string{"x-a: x"}, "OK", ""},
+		{`{requires_all: {requirements: [{allow_missing: {}}, {provider_name: b}]}}`, "/?t=" + expired, []string{"x-a: " + ta}, missing, ""},
+		{`{requires_all: {requirements: [{allow_missing: {}}, {provider_name: b}]}}`, "/", []string{"x-a: " + ta, "x-b: " + tb}, missing, ""}, // taken by the first
+	} {
+		f := newFilter(t, strings.Replace(text, "REQUIREMENT", c.requirement, 1), Options{})
+		x := get(c.path, c.headers...)
+		if got := answer(f, x); got != c.want {
+			t.Errorf("%s %d headers: %q, want %q", c.requirement, len(c.headers), got, c.want)
+		}
+		if c.header != "" && x.Request.Header.Get(c.header) == "" {
+			t.Errorf("%s: %s is not written: %v", c.requirement, c.header, x.Request.Header.Fields())
+		}
+	}
+}
+
+// What failed alternatives have let through counts no more, and what a provider
+// wrote goes when it is asked again and finds nothing.
+func TestAlternatives(t *testing.T) {
+	const text = `
+providers:
+  a: {issuer: i, local_jwks: {inline_string: JWKS_one}, from_headers: [{name: x-a}], claim_to_headers: [{header_name: x-sub-a, claim_name: sub}], payload_in_metadata: a}
+  b: {issuer: j, local_jwks: {inline_string: JWKS_two}, from_headers: [{name: x-b}]}
+  c: {issuer: i, local_jwks: {inline_string: JWKS_one}, from_headers: [{name: x-c}]}
+rules: [{match: {prefix: /}, requires: {requires_any: {requirements: [
+  {requires_all: {requirements: [{requires_any: {requirements: [{provider_name: a}, {provider_name: b}, {allow_missing: {}}]}}, {provider_name: a}]}},
+  {provider_name: c}]}}}]
+`
+	f := newFilter(t, text, Options{})
+	ta := token("one", `{"iss":"i","sub":"s"}`)
+	x := get("/", "x-a: "+ta, "x-b: x", "x-c: "+ta)
+	if got := answer(f, x); got != "OK" {
+		t.Errorf("%q", got)
+	}
+	if v, ok := x.Request.Header.Lookup("x-sub-a"); ok {
+		t.Errorf("x-sub-a: %s", v)
+	}
+	x = get("/", "x-a: "+ta, "x-b: x")
+	if got := answer(f, x); got != "Jwt is missing" {
+		t.Errorf("%q", got)
+	}
+	if x.Metadata[Namespace]["a"] == nil {
+		t.Error("what a good token says is not told of a request that is refused")
+	}
+}
+
 func TestFailedStatus(t *testing.T) {
 	f := newFilter(t, strings.Replace(twoProviders, "REQUIREMENT", "{provider_name: a}", 1), Options{})
 	x := get("/", bearer(token("one", `{"iss":"i","exp":1}`)))
