@@ -39,6 +39,13 @@ func (s *suite) levelCases() {
 		m["@type"] = types + "extensions.filters.http.jwt_authn.v3.PerRouteConfig"
 		return object{filterName: m}
 	}
+	// generic is a setting that any filter may have.
+	generic := func(prefix string, config object) object {
+		config["@type"] = types + "config.route.v3.FilterConfig"
+		r := route(prefix, nil)
+		r["typed_per_filter_config"] = object{filterName: config}
+		return r
+	}
 	host := func(name string, config object, routes ...any) object {
 		h := object{"name": name, "domains": list{name}, "routes": routes}
 		if config != nil {
@@ -51,10 +58,11 @@ func (s *suite) levelCases() {
 	w.hosts = list{
 		host("plain", nil, route("/off", object{"disabled": true}), route("/", nil)),
 		host("closed", object{"requirement_name": "q"}, route("/off", object{"disabled": true}), route("/p", object{"requirement_name": "p"}), route("/", nil)),
+		host("generic", nil, generic("/off", object{"disabled": true}), generic("/p", object{"config": object{"@type": types + "extensions.filters.http.jwt_authn.v3.PerRouteConfig", "requirement_name": "q"}}), route("/", nil)),
 		host("open", object{"disabled": true}, route("/p", object{"requirement_name": "p"}), route("/", nil)),
 	}
 	w.top = perRoute(object{"requirement_name": "q"})
-	for _, h := range []string{"plain", "closed", "open", "svc.test"} {
+	for _, h := range []string{"plain", "closed", "generic", "open", "svc.test"} {
 		for _, path := range []string{"/", "/off", "/p", "/x"} {
 			for name, l := range sorted(map[string][]string{"no token": {}, "i": {"authorization", "Bearer " + jwt("ES256", good)}, "q": {"authorization", "Bearer " + jwt("ES256", claims("iss", `"q"`))}}) {
 				s.get(w, h+" "+name, path, l...).host = h
@@ -86,7 +94,7 @@ func keyServer(t *testing.T) (port int) {
 func (s *suite) remoteCases() {
 	w := s.add(&world{name: "remote", provider: map[string]object{}, require: map[string]object{}})
 	add := func(name, path, cluster string, more object) {
-		r := object{"http_uri": object{"uri": "http://keys.test" + path, "cluster": cluster, "timeout": "1s"}}
+		r := object{"http_uri": object{"uri": "http://keys.test" + path, "cluster": cluster, "timeout": "10s"}}
 		for k, v := range more {
 			r[k] = v
 		}

@@ -6,6 +6,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/usher-mesh/usher/test/harness"
 )
 
 // counters reads the JWT filters' series from a peer's metrics.
@@ -25,6 +28,16 @@ func (p *peer) counters() map[string]int {
 		}
 	}
 	return out
+}
+
+// awaitKeys waits until the sets of the world "remote" that are good were fetched, for
+// each of the four providers that name one.
+func (p *peer) awaitKeys() {
+	p.t.Helper()
+	harness.Eventually(p.t, 30*time.Second, "keys are fetched", func() (bool, any) {
+		n := p.counters()[`envoy_http_jwt_authn_jwks_fetch_success{envoy_http_conn_manager_prefix="remote"}`]
+		return n >= 4, n
+	})
 }
 
 // compareCounters wants the same series of both, and the same numbers but for what

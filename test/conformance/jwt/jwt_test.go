@@ -22,6 +22,9 @@ func TestSameAsEnvoy(t *testing.T) {
 	asked, at := s.all()
 	run := func(name, program string, args ...string) ([]*answer, map[string]int) {
 		p := start(t, name, program, f, up, args...)
+		if name == "usher" { // which fetches keys ahead, and lets no request wait long for them
+			p.awaitKeys()
+		}
 		out, counters := p.ask(asked), p.counters()
 		p.stop()
 		lines := readLog(t, f.accessLog)

@@ -1,11 +1,13 @@
 package jwtauthn
 
 import (
+	"slices"
 	"strings"
 
 	jwtv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
 
 	"github.com/usher-mesh/usher/internal/jose"
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
 
@@ -159,5 +161,13 @@ func (r *request) apply(p *provider, v *verified, t found) {
 	}
 	if o.clearRoute && (len(v.claims) > 0 || o.payloadKey != "") {
 		r.clearRoute = true
+	}
+}
+
+// sanitize takes out what this request's tokens have put into the headers that a
+// provider writes, before the provider is asked (again).
+func (r *request) sanitize(p *provider) {
+	if r.wrote && len(p.writes) > 0 {
+		r.x.Request.Header.DelFunc(func(h exchange.Field) bool { return slices.Contains(p.writes, h.Name) })
 	}
 }
