@@ -49,11 +49,11 @@ func BenchmarkPrimitive(b *testing.B) {
 }
 
 func BenchmarkCacheHit(b *testing.B) {
-	key := mustKey(b, "a", "", []byte("a"))
+	key := mustKey(b, "a", "", secret("a"))
 	set := NewKeySet(key)
 	c := NewCache[int](1000, 1<<20, 4096)
 	token, now := readFile(b, "valid.jwt"), time.Unix(1000, 0)
-	c.Put(token, 7, 0, set, key, now.Add(time.Hour))
+	c.Put(token, 7, 0, key, now.Add(time.Hour))
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, ok := c.Get(token, set, now); !ok {

@@ -1,6 +1,8 @@
 package jose
 
 import (
+	"crypto/sha256"
+	"hash/maphash"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,15 +16,20 @@ const cacheShards = 16
 // is full, entries that were not used since they were last looked at go first.
 // Only good tokens are put in, so a flood of bad ones evicts none. It is safe for
 // concurrent use.
+//
+// Entries are found by a hash of the end of the signature, under a secret seed: so
+// nobody can make tokens that meet in one place, and a token that was not signed is
+// compared with none, from which one could learn how it begins.
 type Cache[V any] struct {
+	seed     maphash.Seed
 	shards   [cacheShards]cacheShard[V]
 	maxToken int
 }
 
 type cacheShard[V any] struct {
 	mu       sync.RWMutex
-	entries  map[string]*cacheEntry[V]
-	ring     []*cacheEntry[V] // in the order of the clock's hand
+	entries  map[uint64]*cacheEntry[V] // by hash
+	ring     []*cacheEntry[V]          // in the order of the clock's hand
 	hand     int
 	bytes    int
 	maxBytes int
@@ -31,52 +38,55 @@ type cacheShard[V any] struct {
 }
 
 type cacheEntry[V any] struct {
+	hash    uint64
+	at      int // place in the ring
 	token   string
 	value   V
-	key     *Key
-	set     atomic.Pointer[KeySet] // last set that was seen to contain key
-	expires int64                  // Unix seconds, 0: never
+	key     [sha256.Size]byte // the print of the key that verified it
+	expires int64             // Unix seconds, 0: never
 	cost    int
 	used    atomic.Bool
 }
 
+// entryOverhead is what an entry takes besides token and value, in bytes.
+const entryOverhead = 256
+
 // NewCache makes a cache of at most maxEntries entries and maxBytes bytes; longer
 // tokens than maxToken bytes are not kept.
 func NewCache[V any](maxEntries, maxBytes, maxToken int) *Cache[V] {
-	c := &Cache[V]{maxToken: maxToken}
+	c := &Cache[V]{seed: maphash.MakeSeed(), maxToken: maxToken}
 	for i := range c.shards {
 		s := &c.shards[i]
-		s.entries = make(map[string]*cacheEntry[V])
+		s.entries = make(map[uint64]*cacheEntry[V])
 		s.maxCount = max(1, (maxEntries+cacheShards-1)/cacheShards)
 		s.maxBytes = maxBytes / cacheShards
 	}
 	return c
 }
 
-// shard picks by the end of the signature, which is as good as random.
-func (c *Cache[V]) shard(token string) *cacheShard[V] {
-	var h uint32 = 2166136261
-	for i := max(0, len(token)-12); i < len(token); i++ {
-		h = (h ^ uint32(token[i])) * 16777619
-	}
-	return &c.shards[h>>28]
+func (c *Cache[V]) find(token string) (*cacheShard[V], uint64) {
+	const tail = 64 // more than anybody could make two signatures have in common
+	h := maphash.String(c.seed, token[max(0, len(token)-tail):])
+	return &c.shards[h%cacheShards], h
 }
 
 // Get gives what was put in for exactly this token, unless it has expired or the
 // key that it was verified by is not in keys any more: then it is dropped. It
 // does not allocate.
 func (c *Cache[V]) Get(token string, keys *KeySet, now time.Time) (V, bool) {
-	s := c.shard(token)
+	s, h := c.find(token)
 	s.mu.RLock()
-	e := s.entries[token]
+	e := s.entries[h]
 	s.mu.RUnlock()
 	var none V
-	if e == nil {
+	if e == nil || e.token != token {
 		return none, false
 	}
-	if e.expires != 0 && now.Unix() > e.expires || !e.vouched(keys) {
+	if e.expires != 0 && now.Unix() > e.expires || keys == nil || !keys.prints[e.key] {
 		s.mu.Lock()
-		s.remove(e)
+		if s.entries[h] == e {
+			s.remove(e)
+		}
 		s.mu.Unlock()
 		return none, false
 	}
@@ -86,43 +96,30 @@ func (c *Cache[V]) Get(token string, keys *KeySet, now time.Time) (V, bool) {
 	return e.value, true
 }
 
-// vouched tells whether the set in force still has the entry's key.
-func (e *cacheEntry[V]) vouched(keys *KeySet) bool {
-	if e.set.Load() == keys {
-		return true
-	}
-	if keys == nil || !keys.Contains(e.key) {
-		return false
-	}
-	e.set.Store(keys)
-	return true
-}
-
-// Put remembers a token that keys verified by key. It is forgotten at expires
-// (zero: never) at the latest. Size is about what value takes, in bytes.
-func (c *Cache[V]) Put(token string, value V, size int, keys *KeySet, key *Key, expires time.Time) {
+// Put remembers a token that key verified. It is not given after expires (zero: it
+// does not expire). Size is about what value takes, in bytes.
+func (c *Cache[V]) Put(token string, value V, size int, key *Key, expires time.Time) {
 	if len(token) > c.maxToken {
 		return
 	}
-	const overhead = 256
-	e := &cacheEntry[V]{token: strings.Clone(token), value: value, key: key, cost: len(token) + size + overhead}
+	s, h := c.find(token)
+	e := &cacheEntry[V]{hash: h, token: strings.Clone(token), value: value, key: key.print, cost: len(token) + size + entryOverhead}
 	if !expires.IsZero() {
 		e.expires = expires.Unix()
 	}
-	e.set.Store(keys)
-	s := c.shard(token)
 	if e.cost > s.maxBytes {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if old := s.entries[token]; old != nil {
+	if old := s.entries[h]; old != nil {
 		s.remove(old)
 	}
 	for len(s.ring) > 0 && (s.bytes+e.cost > s.maxBytes || len(s.ring) >= s.maxCount) {
 		s.evict()
 	}
-	s.entries[e.token] = e
+	e.at = len(s.ring)
+	s.entries[h] = e
 	s.ring = append(s.ring, e)
 	s.bytes += e.cost
 }
@@ -135,29 +132,21 @@ func (s *cacheShard[V]) evict() {
 			s.hand = 0
 		}
 		e := s.ring[s.hand]
-		if e.used.CompareAndSwap(true, false) {
-			s.hand++
-			continue
-		}
-		s.removeAt(s.hand)
-		return
-	}
-}
-
-func (s *cacheShard[V]) remove(e *cacheEntry[V]) {
-	for i := range s.ring {
-		if s.ring[i] == e {
-			s.removeAt(i)
+		if !e.used.CompareAndSwap(true, false) {
+			s.remove(e)
 			return
 		}
+		s.hand++
 	}
 }
 
-func (s *cacheShard[V]) removeAt(i int) {
-	e, last := s.ring[i], len(s.ring)-1
-	delete(s.entries, e.token)
+// remove takes an entry out; the last of the ring takes its place.
+func (s *cacheShard[V]) remove(e *cacheEntry[V]) {
+	delete(s.entries, e.hash)
 	s.bytes -= e.cost
-	s.ring[i] = s.ring[last]
+	last := len(s.ring) - 1
+	s.ring[e.at] = s.ring[last]
+	s.ring[e.at].at = e.at
 	s.ring[last] = nil
 	s.ring = s.ring[:last]
 }

@@ -24,7 +24,7 @@ type signers struct {
 }
 
 var testSigners = sync.OnceValue(func() *signers {
-	s := &signers{ec: map[string]*ecdsa.PrivateKey{}, hmac: []byte(strings.Repeat("a secret of 64 bytes", 4)[:64])}
+	s := &signers{ec: map[string]*ecdsa.PrivateKey{}, hmac: secret("a secret of 64 bytes")}
 	s.rsa, _ = rsa.GenerateKey(rand.Reader, 2048)
 	for _, c := range []elliptic.Curve{elliptic.P256(), elliptic.P384(), elliptic.P521()} {
 		s.ec[c.Params().Name], _ = ecdsa.GenerateKey(c, rand.Reader)
@@ -87,6 +87,9 @@ func (s *signers) token(t testing.TB, alg Algorithm, header, payload string) str
 	input := b64(header) + "." + b64(payload)
 	return input + "." + b64(string(s.sign(t, algorithms[alg], input)))
 }
+
+// secret is one of 64 bytes, enough for every algorithm.
+func secret(s string) []byte { return []byte(strings.Repeat(s, 64)[:64]) }
 
 func mustKey(t testing.TB, kid string, alg Algorithm, public any) *Key {
 	t.Helper()

@@ -118,3 +118,10 @@ func (t *Token) String() string { return "[redacted]" }
 
 // GoString is String.
 func (t *Token) GoString() string { return "[redacted]" }
+
+// Size is about what the token takes in memory with all that was decoded from it,
+// in bytes.
+func (t *Token) Size() int {
+	const itself = 512
+	return itself + len(t.raw) + len(t.plain) + len(t.sig) + Footprint(t.Header) + Footprint(t.Claims) + 16*len(t.Audience)
+}

@@ -112,7 +112,7 @@ func (v *providerVerifier) judge(r *request, raw string) (*verified, error) {
 	}
 	good := p.output.prepare(token)
 	if p.cache != nil {
-		p.cache.Put(token.Raw(), good, good.size(), keys, key, p.forget(token))
+		p.cache.Put(token.Raw(), good, good.size(), key, p.forget(token))
 	}
 	return good, nil
 }

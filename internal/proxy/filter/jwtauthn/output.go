@@ -35,6 +35,7 @@ type verified struct {
 	token     *jose.Token
 	payload   string // for forward_payload_header
 	metadata  map[string]any
+	own       int // of metadata, in bytes, if it is not the token's claims themselves
 	claims    []headerValue
 	badHeader string // see request.badHeader
 }
@@ -112,6 +113,7 @@ func (o *output) prepare(t *jose.Token) *verified {
 	}
 	if len(o.split) > 0 {
 		v.metadata = splitClaims(t.Claims, o.split)
+		v.own = jose.Footprint(v.metadata)
 	}
 	for _, c := range o.claims {
 		text, ok := c.text(t.Claims)
@@ -127,9 +129,9 @@ func (o *output) prepare(t *jose.Token) *verified {
 	return v
 }
 
-// size is about what it takes in memory besides the token's text, in bytes.
+// size is about what it takes in memory, in bytes.
 func (v *verified) size() int {
-	n := 4*len(v.token.Raw()) + len(v.payload) + 512
+	n := 256 + v.token.Size() + len(v.payload) + v.own
 	for _, c := range v.claims {
 		n += len(c.value) + 64
 	}
