@@ -82,7 +82,7 @@ func guess(text string) *jose.Token {
 		}
 		return m
 	}
-	t := &jose.Token{Header: read(parts[0]), Claims: read(parts[1])}
+	t := &jose.Token{JWS: jose.JWS{Header: read(parts[0])}, Claims: read(parts[1])}
 	if t.Header == nil && t.Claims == nil {
 		return nil
 	}

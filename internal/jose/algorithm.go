@@ -1,10 +1,6 @@
 package jose
 
-import (
-	"crypto"
-	_ "crypto/sha256" // the digests of algorithms below
-	_ "crypto/sha512"
-)
+import "crypto"
 
 // Algorithm is a signature algorithm by its name in the header's alg (RFC 7518,
 // 3.1; RFC 8037, 3.1).

@@ -1,62 +1,60 @@
 package jose
 
-import (
-	"encoding/base64"
-	"strings"
-)
-
-// strict64 is base64url as RFC 7515, 2 wants it: no padding, and the bits of the
-// last character that carry nothing are zero.
-var strict64 = base64.RawURLEncoding.Strict()
-
-// decode64 decodes into dst, which has room (strict64.DecodedLen). Unlike
-// encoding/base64 it refuses CR and LF, which that skips.
-func decode64(dst []byte, s string) ([]byte, bool) {
-	for i := 0; i < len(s); i++ {
-		if !is64[s[i]] {
-			return nil, false
+// decode64 writes what s, base64url without padding (RFC 7515, 2), stands for to
+// dst, which has room for size64(s) bytes, and gives that part of it. spare are the
+// bits of the last character that carry nothing: whoever takes other than zero gives
+// a text two spellings. Nothing but the 64 characters is taken, and no length that
+// no text has.
+func decode64(dst []byte, s string) (out []byte, spare byte, ok bool) {
+	dst = dst[:size64(s)]
+	out = dst
+	for ; len(s) >= 4 && len(dst) >= 3; s, dst = s[4:], dst[3:] {
+		a, b, c, d := value64[s[0]], value64[s[1]], value64[s[2]], value64[s[3]]
+		if a|b|c|d >= 64 {
+			return nil, 0, false
 		}
+		dst[0], dst[1], dst[2] = a<<2|b>>4, b<<4|c>>2, c<<6|d
 	}
-	n, err := strict64.Decode(dst, []byte(s))
-	return dst[:n], err == nil
+	switch len(s) {
+	case 0:
+		return out, 0, true
+	case 2:
+		a, b := value64[s[0]], value64[s[1]]
+		dst[0] = a<<2 | b>>4
+		return out, b & 0x0f, a|b < 64
+	case 3:
+		a, b, c := value64[s[0]], value64[s[1]], value64[s[2]]
+		dst[0], dst[1] = a<<2|b>>4, b<<4|c>>2
+		return out, c & 0x03, a|b|c < 64
+	}
+	return nil, 0, false
 }
 
-// decode64String decodes into a new slice.
-func decode64String(s string) ([]byte, bool) {
-	return decode64(make([]byte, strict64.DecodedLen(len(s))), s)
+// size64 is how many bytes s stands for.
+func size64(s string) int { return len(s) * 3 / 4 }
+
+// decode64Strict decodes into a new slice and wants the spare bits to be zero.
+func decode64Strict(s string) ([]byte, bool) {
+	b, spare, ok := decode64(make([]byte, size64(s)), s)
+	return b, ok && spare == 0
 }
 
-// decode64Loose decodes a signature and tells whether its padding bits are other
-// than zero. Such a token is refused in any case, but only Verify can say by which
-// text: see there.
-func decode64Loose(s string) (b []byte, loose, ok bool) {
-	if b, ok = decode64String(s); ok {
-		return b, false, true
+// decode64Text is decode64Strict for text. It works in room, if that is enough.
+func decode64Text(room []byte, s string) (string, bool) {
+	if size64(s) > len(room) {
+		room = make([]byte, size64(s))
 	}
-	if b, ok = decode64(make([]byte, strict64.DecodedLen(len(s))), clearPadding(s)); ok {
-		return b, true, true
-	}
-	return nil, false, false
+	b, spare, ok := decode64(room, s)
+	return string(b), ok && spare == 0
 }
 
-// clearPadding sets the bits of the last character that carry nothing to zero.
-func clearPadding(s string) string {
-	const chars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-	keep := map[int]int{2: 0x30, 3: 0x3c}[len(s)%4]
-	if keep == 0 {
-		return s
+// value64 is what each character stands for, 255 if it is none of base64url's.
+var value64 = func() (t [256]byte) {
+	for i := range t {
+		t[i] = 255
 	}
-	v := strings.IndexByte(chars, s[len(s)-1])
-	if v < 0 {
-		return s
-	}
-	return s[:len(s)-1] + string(chars[v&keep])
-}
-
-// is64 are the characters of base64url.
-var is64 = func() (t [256]bool) {
-	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") {
-		t[c] = true
+	for v, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") {
+		t[c] = byte(v)
 	}
 	return t
 }()

@@ -2,6 +2,8 @@ package jose
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -86,6 +88,10 @@ func seconds(c map[string]any, name string, to *uint64, badType, badRange Kind) 
 	if !ok {
 		return false, badType
 	}
+	if u, err := strconv.ParseUint(string(n), 10, 53); err == nil {
+		*to = u
+		return true, OK
+	}
 	f, err := n.Float64()
 	if err != nil || f < 0 || f >= 1<<64 {
 		return false, badRange
@@ -105,10 +111,10 @@ const DefaultSkew = 60 * time.Second
 func (t *Token) CheckTimes(now time.Time, skew time.Duration) error {
 	n, s := uint64(max(now.Unix(), 0)), uint64(max(skew, 0)/time.Second)
 	if t.NotBefore > n && t.NotBefore-n > s {
-		return failf(NotYetValid, "nbf is %s away", span(t.NotBefore-n))
+		return failf(NotYetValid, "nbf is %s away; clocks may differ by %s", span(t.NotBefore-n), span(s))
 	}
 	if t.HasExpiry && n > t.Expiry && n-t.Expiry > s {
-		return failf(Expired, "exp was %s ago", span(n-t.Expiry))
+		return failf(Expired, "exp was %s ago; clocks may differ by %s", span(n-t.Expiry), span(s))
 	}
 	return nil
 }
@@ -145,7 +151,8 @@ func (a Audiences) Check(t *Token) error {
 			return nil
 		}
 	}
-	return failf(AudienceNotAllowed, "aud has %d entries, none of which is allowed", len(t.Audience))
+	return failf(AudienceNotAllowed, "aud is %s; allowed is %s",
+		listed(t.Audience, shown), listed(slices.Sorted(maps.Keys(a)), shown))
 }
 
 func bareAudience(s string) string {

@@ -3,11 +3,13 @@ package jose
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Error is why a token or a key set was refused. Kind and its text may be shown
 // to anybody; Detail is for logs and for who holds the token: it names keys,
-// claims and times, never the token, its signature or key material.
+// audiences and times, escaped and cut, never the token, its signature or key
+// material.
 type Error struct {
 	Kind   Kind
 	Detail string
@@ -43,8 +45,11 @@ func failf(k Kind, format string, args ...any) error {
 	return &Error{Kind: k, Detail: fmt.Sprintf(format, args...)}
 }
 
-// maxShown bounds text of a token or a key set in a detail, in bytes.
-const maxShown = 128
+// Bounds of what a detail shows of a token or a key set.
+const (
+	maxShown  = 128 // bytes of one text
+	maxListed = 8   // items of a list
+)
 
 // shown gives text from outside for a detail: quoted, escaped, cut.
 func shown(s string) string {
@@ -52,4 +57,23 @@ func shown(s string) string {
 		return fmt.Sprintf("%+q...", s[:maxShown])
 	}
 	return fmt.Sprintf("%+q", s)
+}
+
+// listed gives a list for a detail, and how much of it was cut.
+func listed[T any](l []T, item func(T) string) string {
+	if len(l) == 0 {
+		return "nothing"
+	}
+	var b strings.Builder
+	for i, v := range l {
+		if i == maxListed {
+			fmt.Fprintf(&b, " and %d more", len(l)-i)
+			break
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(item(v))
+	}
+	return b.String()
 }

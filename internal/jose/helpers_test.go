@@ -50,7 +50,7 @@ func (s *signers) sign(t testing.TB, a *algorithm, input string) []byte {
 	t.Helper()
 	var sum []byte
 	if a.hash != 0 {
-		sum = digest(a.hash, []byte(input))
+		sum = digest(a.hash, input)
 	}
 	var sig []byte
 	var err error

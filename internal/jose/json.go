@@ -17,23 +17,27 @@ const maxDepth = 32
 // repeated member name, no unpaired surrogate, valid UTF-8, at most maxDepth deep,
 // nothing after it but white space. Values are map[string]any, []any, string,
 // json.Number, bool and nil.
-func DecodeJSON(data []byte) (map[string]any, error) {
-	if !utf8.Valid(data) {
+func DecodeJSON(data []byte) (map[string]any, error) { return decodeObject(string(data)) }
+
+// decodeObject is DecodeJSON; values share the memory of s.
+func decodeObject(s string) (map[string]any, error) {
+	if !utf8.ValidString(s) {
 		return nil, errors.New("not valid UTF-8")
 	}
-	d := &jsonReader{s: string(data)}
+	d := &jsonReader{s: s}
 	d.space()
 	if d.i >= len(d.s) || d.s[d.i] != '{' {
 		return nil, d.errorf("not an object")
 	}
-	v, err := d.object(1)
-	if err != nil {
+	// Commas bound the members from above; 28 are what a map of 32 slots holds.
+	m := make(map[string]any, min(strings.Count(s, ",")+1, 28))
+	if err := d.object(m, 1); err != nil {
 		return nil, err
 	}
 	if d.space(); d.i != len(d.s) {
 		return nil, d.errorf("text after the object")
 	}
-	return v, nil
+	return m, nil
 }
 
 // jsonReader is a recursive descent over s; values share its memory. It exists
@@ -65,7 +69,8 @@ func (d *jsonReader) value(depth int) (any, error) {
 	}
 	switch c := d.s[d.i]; c {
 	case '{':
-		return d.object(depth + 1)
+		m := map[string]any{}
+		return m, d.object(m, depth+1)
 	case '[':
 		return d.array(depth + 1)
 	case '"':
@@ -92,41 +97,41 @@ func (d *jsonReader) literal(w string) error {
 	return nil
 }
 
-func (d *jsonReader) object(depth int) (map[string]any, error) {
+// object reads the members of an object into m, which is empty.
+func (d *jsonReader) object(m map[string]any, depth int) error {
 	if depth > maxDepth {
-		return nil, d.errorf("nested deeper than %d", maxDepth)
+		return d.errorf("nested deeper than %d", maxDepth)
 	}
 	d.i++ // {
-	m := make(map[string]any, 8)
 	d.space()
 	if d.next('}') {
-		return m, nil
+		return nil
 	}
-	for {
+	for n := 1; ; n++ {
 		d.space()
 		if d.i >= len(d.s) || d.s[d.i] != '"' {
-			return nil, d.errorf("a member name is wanted")
+			return d.errorf("a member name is wanted")
 		}
 		name, err := d.string()
 		if err != nil {
-			return nil, err
-		}
-		if _, twice := m[name]; twice {
-			return nil, d.errorf("member %s is there twice", shown(name))
+			return err
 		}
 		d.space()
 		if !d.next(':') {
-			return nil, d.errorf("a colon is wanted")
+			return d.errorf("a colon is wanted")
 		}
 		if m[name], err = d.value(depth); err != nil {
-			return nil, err
+			return err
+		}
+		if len(m) < n {
+			return d.errorf("member %s is there twice", shown(name))
 		}
 		d.space()
 		if d.next('}') {
-			return m, nil
+			return nil
 		}
 		if !d.next(',') {
-			return nil, d.errorf("a comma or } is wanted")
+			return d.errorf("a comma or } is wanted")
 		}
 	}
 }
@@ -136,11 +141,11 @@ func (d *jsonReader) array(depth int) ([]any, error) {
 		return nil, d.errorf("nested deeper than %d", maxDepth)
 	}
 	d.i++ // [
-	l := []any{}
 	d.space()
 	if d.next(']') {
-		return l, nil
+		return []any{}, nil
 	}
+	l := make([]any, 0, 4)
 	for {
 		v, err := d.value(depth)
 		if err != nil {
@@ -168,19 +173,21 @@ func (d *jsonReader) next(c byte) bool {
 func (d *jsonReader) string() (string, error) {
 	d.i++ // "
 	start := d.i
-	for d.i < len(d.s) {
-		switch c := d.s[d.i]; {
-		case c == '"':
-			s := d.s[start:d.i]
-			d.i++
-			return s, nil
-		case c == '\\':
-			return d.escaped(start)
-		case c < 0x20:
-			return "", d.errorf("a control character in a string")
+	for i, c := range []byte(d.s[start:]) {
+		if c != '"' && c != '\\' && c >= 0x20 {
+			continue
 		}
-		d.i++
+		d.i = start + i
+		switch c {
+		case '"':
+			d.i++
+			return d.s[start : d.i-1], nil
+		case '\\':
+			return d.escaped(start)
+		}
+		return "", d.errorf("a control character in a string")
 	}
+	d.i = len(d.s)
 	return "", d.errorf("a string does not end")
 }
 
@@ -269,7 +276,8 @@ func (d *jsonReader) number() (any, error) {
 	if d.next('.') && !d.digits() {
 		return nil, d.errorf("not a number")
 	}
-	if d.next('e') || d.next('E') {
+	exponent := d.next('e') || d.next('E')
+	if exponent {
 		if !d.next('+') {
 			d.next('-')
 		}
@@ -278,8 +286,11 @@ func (d *jsonReader) number() (any, error) {
 		}
 	}
 	n := json.Number(d.s[start:d.i])
-	if _, err := n.Float64(); err != nil {
-		return nil, d.errorf("a number out of range")
+	// Only an exponent or very many digits make one that is out of range.
+	if exponent || len(n) > 300 {
+		if _, err := n.Float64(); err != nil {
+			return nil, d.errorf("a number out of range")
+		}
 	}
 	return n, nil
 }

@@ -19,11 +19,8 @@ import (
 func parseJWK(m map[string]any) (*Key, error) {
 	kid, _ := m["kid"].(string)
 	alg, _ := m["alg"].(string)
-	if m["use"] == "enc" {
-		return nil, fmt.Errorf("use is enc: it is for encryption only")
-	}
-	if ops, ok := m["key_ops"].([]any); ok && !slices.Contains(ops, any("verify")) && !slices.Contains(ops, any("sign")) {
-		return nil, fmt.Errorf("key_ops has no verify")
+	if err := checkPurpose(m); err != nil {
+		return nil, err
 	}
 	public, err := jwkMaterial(m)
 	if err != nil {
@@ -33,6 +30,34 @@ func parseJWK(m map[string]any) (*Key, error) {
 		return nil, err
 	}
 	return NewKey(kid, Algorithm(alg), public)
+}
+
+// checkPurpose judges use (RFC 7517, 4.2) and key_ops (4.3): who publishes either
+// says what the key is for. Null and the empty list, which some issuers write for
+// what they do not set, say nothing.
+func checkPurpose(m map[string]any) error {
+	switch use := m["use"].(type) {
+	case nil:
+	case string:
+		if use == "enc" {
+			return fmt.Errorf("use is enc: it is for encryption only")
+		}
+		if use != "sig" {
+			return fmt.Errorf("use is %s, not sig", shown(use))
+		}
+	default:
+		return fmt.Errorf("use is not text")
+	}
+	switch ops := m["key_ops"].(type) {
+	case nil:
+	case []any:
+		if len(ops) > 0 && !slices.Contains(ops, any("verify")) {
+			return fmt.Errorf("key_ops has no verify")
+		}
+	default:
+		return fmt.Errorf("key_ops is not a list")
+	}
+	return nil
 }
 
 func jwkMaterial(m map[string]any) (any, error) {
@@ -107,7 +132,7 @@ func member(m map[string]any, name string) ([]byte, error) {
 	if !ok || s == "" {
 		return nil, fmt.Errorf("%s is missing or not text", name)
 	}
-	b, ok := decode64String(strings.TrimRight(s, "="))
+	b, ok := decode64Strict(strings.TrimRight(s, "="))
 	if !ok {
 		return nil, fmt.Errorf("%s is not base64url", name)
 	}
@@ -121,8 +146,11 @@ func checkX5C(x5c, public any) error {
 		return nil
 	}
 	l, ok := x5c.([]any)
-	if !ok || len(l) == 0 {
-		return fmt.Errorf("x5c is not a list of certificates")
+	if !ok {
+		return fmt.Errorf("x5c is not a list")
+	}
+	if len(l) == 0 {
+		return nil
 	}
 	first, _ := l[0].(string)
 	der, err := base64.StdEncoding.DecodeString(first)

@@ -1,15 +1,12 @@
 package jose
 
 import (
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
-	"crypto/hmac"
 	"crypto/rsa"
 	"crypto/sha256"
 	"fmt"
-	"math/big"
 )
 
 // Key is one key that verifies signatures. It is immutable and safe for
@@ -26,7 +23,7 @@ type Key struct {
 
 // verifier checks one signature over input. The algorithm fits the key's type.
 type verifier interface {
-	verify(a *algorithm, input, sig []byte) bool
+	verify(a *algorithm, input string, sig []byte) bool
 }
 
 // ID is the key's kid, or "".
@@ -53,8 +50,22 @@ func (k *Key) GoString() string { return k.String() }
 // Format is String for every verb.
 func (k *Key) Format(f fmt.State, _ rune) { fmt.Fprint(f, k.String()) }
 
-// fits tells whether the key's type and curve are those of the algorithm.
-func (k *Key) fits(a *algorithm) bool { return k.kty == a.kty && k.crv == a.crv }
+// fits tells whether the key's type and curve are those of the algorithm, and a
+// secret is at least as long as the digest (RFC 7518, 3.2).
+func (k *Key) fits(a *algorithm) bool {
+	return k.kty == a.kty && k.crv == a.crv && (k.kty != typeOct || k.bits >= 8*a.hash.Size())
+}
+
+// Verify tells whether sig is the key's signature over input by the algorithm. It
+// is false for an algorithm that is unknown, not for keys of this type, or another
+// than the one that the key is bound to.
+func (k *Key) Verify(alg Algorithm, input string, sig []byte) bool {
+	a := algorithms[alg]
+	return a != nil && k.allows(alg) && k.fits(a) && k.check.verify(a, input, sig)
+}
+
+// allows tells whether the key is bound to this algorithm, or to none.
+func (k *Key) allows(alg Algorithm) bool { return k.alg == "" || k.alg == alg }
 
 // NewKey makes a key of an *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey,
 // or of a secret ([]byte) for HMAC. The error is the reason why it must not be used.
@@ -82,13 +93,13 @@ func NewKey(kid string, alg Algorithm, public any) (*Key, error) {
 		k.kty, k.crv, k.bits = typeEC, p.Curve.Params().Name, p.Curve.Params().BitSize
 		k.check, material = (*ecVerifier)(p), b
 	case ed25519.PublicKey:
-		if len(p) != ed25519.PublicKeySize {
-			return nil, fmt.Errorf("Ed25519 key has %d bytes, not %d", len(p), ed25519.PublicKeySize)
+		if err := checkEd25519(p); err != nil {
+			return nil, err
 		}
 		k.kty, k.crv, k.bits, k.check, material = typeOKP, "Ed25519", 256, edVerifier(p), p
 	case []byte:
-		if len(p) == 0 {
-			return nil, fmt.Errorf("the secret is empty")
+		if len(p) < minSecret {
+			return nil, fmt.Errorf("the secret has %d bytes, fewer than %d", len(p), minSecret)
 		}
 		k.kty, k.bits, k.check, material = typeOct, 8*len(p), macVerifier(p), p
 	default:
@@ -102,37 +113,4 @@ func NewKey(kid string, alg Algorithm, public any) (*Key, error) {
 	h.Write(material)
 	h.Sum(k.print[:0])
 	return k, nil
-}
-
-type ecVerifier ecdsa.PublicKey
-
-// verify wants R and S, each as long as the curve's order (RFC 7518, 3.4).
-func (v *ecVerifier) verify(a *algorithm, input, sig []byte) bool {
-	size := (v.Params().BitSize + 7) / 8
-	if len(sig) != 2*size {
-		return false
-	}
-	r, s := new(big.Int).SetBytes(sig[:size]), new(big.Int).SetBytes(sig[size:])
-	return ecdsa.Verify((*ecdsa.PublicKey)(v), digest(a.hash, input), r, s)
-}
-
-type edVerifier ed25519.PublicKey
-
-func (v edVerifier) verify(_ *algorithm, input, sig []byte) bool {
-	return len(sig) == ed25519.SignatureSize && ed25519.Verify(ed25519.PublicKey(v), input, sig)
-}
-
-type macVerifier []byte
-
-// verify compares in constant time.
-func (v macVerifier) verify(a *algorithm, input, sig []byte) bool {
-	m := hmac.New(a.hash.New, v)
-	m.Write(input)
-	return hmac.Equal(m.Sum(nil), sig)
-}
-
-func digest(h crypto.Hash, input []byte) []byte {
-	d := h.New()
-	d.Write(input)
-	return d.Sum(nil)
 }

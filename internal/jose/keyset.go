@@ -2,6 +2,8 @@ package jose
 
 import (
 	"bytes"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -77,25 +79,24 @@ func ParseKeySet(data []byte) (*KeySet, error) {
 
 // parseCertificates reads {"<kid>": "<PEM certificate>", ...}.
 func parseCertificates(doc map[string]any) (*KeySet, error) {
-	var keys []*Key
-	for kid, v := range doc {
-		s, ok := v.(string)
-		if !ok || !strings.Contains(s, "-----BEGIN CERTIFICATE-----") || len(doc) > maxKeys {
-			return nil, fail(KeySetNoKeys, "")
-		}
-		l, err := ParsePEM([]byte(s))
-		if err != nil {
-			return nil, failf(KeySetNoKeys, "certificate %s: %s", shown(kid), err)
-		}
-		k := *l[0]
-		k.kid = kid
-		keys = append(keys, &k)
-	}
-	if len(keys) == 0 {
+	if len(doc) == 0 || len(doc) > maxKeys {
 		return nil, fail(KeySetNoKeys, "")
 	}
-	slices.SortFunc(keys, func(a, b *Key) int { return strings.Compare(a.kid, b.kid) })
-	return newKeySet(keys, nil)
+	var keys []*Key
+	var skipped []Skipped
+	for i, kid := range slices.Sorted(maps.Keys(doc)) {
+		s, ok := doc[kid].(string)
+		if !ok || !strings.Contains(s, "-----BEGIN CERTIFICATE-----") {
+			return nil, fail(KeySetNoKeys, "")
+		}
+		k, err := certificateKey(kid, s)
+		if err != nil {
+			skipped = append(skipped, Skipped{Index: i, KID: kid, Reason: err.Error()})
+			continue
+		}
+		keys = append(keys, k)
+	}
+	return newKeySet(keys, skipped)
 }
 
 // NewKeySet makes a set of keys that were made one by one, such as by ParsePEM.
@@ -131,6 +132,11 @@ func newKeySet(keys []*Key, skipped []Skipped) (*KeySet, error) {
 		return s, failf(NoValidKeys, "key %d of %d: %s", skipped[0].Index+1, len(skipped), skipped[0].Reason)
 	}
 	return s, fail(NoValidKeys, "it has no keys")
+}
+
+// String names the keys, a few of them if there are many. It shows no secret.
+func (s *KeySet) String() string {
+	return fmt.Sprintf("%d keys: %s", len(s.keys), listed(s.keys, (*Key).String))
 }
 
 // Keys gives the usable keys in the order of the document. The slice is shared.

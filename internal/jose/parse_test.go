@@ -1,6 +1,10 @@
 package jose
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +54,11 @@ func TestStatusOfEveryBadToken(t *testing.T) {
 		{"kid a number", header(`{"alg":"HS256","kid":1}`), "Jwt header [kid] field is not a string"},
 		{"kid null", header(`{"alg":"HS256","kid":null}`), "Jwt header [kid] field is not a string"},
 		{"crit", header(`{"alg":"HS256","crit":["exp"],"exp":1}`), "Jwt header [crit] is not supported"},
+		{"b64 false", header(`{"alg":"HS256","b64":false}`), "Jwt header [crit] is not supported"},
+		{"b64 text", header(`{"alg":"HS256","b64":"true"}`), "Jwt header [crit] is not supported"},
+		{"b64 true", header(`{"alg":"HS256","b64":true}`), "OK"},
+		{"key in the header", header(`{"alg":"HS256","jwk":{"kty":"oct","k":"AAAA"},"jku":"http://evil.example/"}`), "OK"},
+		{"JSON form", `{"payload":"e30"}`, form},
 		{"crit empty", header(`{"alg":"HS256","crit":[]}`), "Jwt header [crit] is not supported"},
 		{"payload with padding", raw(b64(goodHeader), b64("{}")+"="), "Jwt payload is an invalid Base64url encoded"},
 		{"payload with padding bits", raw(b64(goodHeader), "e31"), "Jwt payload is an invalid Base64url encoded"},
@@ -156,6 +165,32 @@ func TestAudiences(t *testing.T) {
 		}
 		if got := KindOf(NewAudiences(c.allowed).Check(tok)); got != c.want {
 			t.Errorf("%v, %s: %q, want %q", c.allowed, c.claims, got, c.want)
+		}
+	}
+}
+
+// Printing or logging a token in any way shows nothing of it.
+func TestTokensAreNotShown(t *testing.T) {
+	tok, err := Parse(readFile(t, "valid.jwt"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	for _, v := range []any{tok, *tok, &tok.JWS, tok.JWS, []any{tok}} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%q", "%d"} {
+			fmt.Fprintf(&out, verb, v)
+		}
+		b, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.Write(b)
+		slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "token", v)
+		slog.New(slog.NewTextHandler(&out, nil)).Info("x", "token", v)
+	}
+	for _, part := range append(strings.Split(tok.Raw(), "."), tok.Issuer, "4685989700", "\\x65\\x79") {
+		if strings.Contains(out.String(), part) {
+			t.Errorf("%q is shown: %s", part, &out)
 		}
 	}
 }

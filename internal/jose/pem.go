@@ -32,6 +32,19 @@ func ParsePEM(data []byte) ([]*Key, error) {
 	return keys, nil
 }
 
+// certificateKey makes a key of the first PEM block, a certificate.
+func certificateKey(kid, text string) (*Key, error) {
+	b, _ := pem.Decode([]byte(text))
+	if b == nil {
+		return nil, fmt.Errorf("not PEM")
+	}
+	public, err := pemPublic(b)
+	if err != nil {
+		return nil, err
+	}
+	return NewKey(kid, "", public)
+}
+
 func pemPublic(b *pem.Block) (any, error) {
 	switch b.Type {
 	case "PUBLIC KEY":

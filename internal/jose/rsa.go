@@ -43,6 +43,8 @@ func newRSAVerifier(n *big.Int, e int) (*rsaVerifier, error) {
 		return nil, fmt.Errorf("RSA exponent is even")
 	case uint64(e) > 1<<32-1:
 		return nil, fmt.Errorf("RSA exponent has more than 32 bits")
+	case isROCA(n):
+		return nil, fmt.Errorf("RSA modulus is one of those that can be factored (CVE-2017-15361)")
 	}
 	m, err := bigmod.NewModulus(n.Bytes())
 	if err != nil {
@@ -51,7 +53,7 @@ func newRSAVerifier(n *big.Int, e int) (*rsaVerifier, error) {
 	return &rsaVerifier{n: m, e: uint(e), bits: bits, std: &rsa.PublicKey{N: n, E: e}}, nil
 }
 
-func (v *rsaVerifier) verify(a *algorithm, input, sig []byte) bool {
+func (v *rsaVerifier) verify(a *algorithm, input string, sig []byte) bool {
 	sum := digest(a.hash, input)
 	if fips140.Enabled() {
 		if a.pss {
@@ -91,21 +93,24 @@ var digestInfo = map[crypto.Hash][]byte{
 	crypto.SHA512: {0x30, 0x51, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03, 0x05, 0x00, 0x04, 0x40},
 }
 
-// verifyPKCS1v15 compares em with the one encoding that is right (RFC 8017, 9.2),
-// so nothing of em is parsed: 00 01 FF..FF 00 DigestInfo digest.
+// verifyPKCS1v15 compares em with the one encoding that is right, and parses nothing
+// of it (RFC 8017, 8.2.2): 00 01 FF..FF 00 DigestInfo digest.
 func verifyPKCS1v15(h crypto.Hash, sum, em []byte) bool {
 	t := digestInfo[h]
 	pad := len(em) - 3 - len(t) - len(sum)
 	if t == nil || pad < 8 {
 		return false
 	}
-	ok := em[0] == 0 && em[1] == 1 && em[2+pad] == 0
-	for _, b := range em[2 : 2+pad] {
-		ok = ok && b == 0xff
-	}
-	rest := em[3+pad:]
-	return ok && bytes.Equal(rest[:len(t)], t) && bytes.Equal(rest[len(t):], sum)
+	var room [maxRSABits / 8]byte
+	want := append(room[:0], 0, 1)
+	want = append(want, ones[:pad]...)
+	want = append(want, 0)
+	want = append(want, t...)
+	return bytes.Equal(append(want, sum...), em)
 }
+
+// ones are the padding of the longest modulus.
+var ones = bytes.Repeat([]byte{0xff}, maxRSABits/8)
 
 // verifyPSS is EMSA-PSS-VERIFY (RFC 8017, 9.1.2) with MGF1 of the same hash and
 // a salt as long as the digest. It changes em.

@@ -9,7 +9,7 @@ import (
 )
 
 // std is crypto/rsa's verdict.
-func std(v *rsaVerifier, a *algorithm, input, sig []byte) bool {
+func std(v *rsaVerifier, a *algorithm, input string, sig []byte) bool {
 	sum := digest(a.hash, input)
 	if a.pss {
 		return rsa.VerifyPSS(v.std, a.hash, sum, sig, pssOptions) == nil
@@ -43,12 +43,12 @@ func TestRSAAgreesWithStandard(t *testing.T) {
 		for _, a := range rsaAlgorithms {
 			sig := s.sign(t, a, "input")
 			for _, other := range rsaAlgorithms {
-				got := v.verify(other, []byte("input"), sig)
-				if want := std(v, other, []byte("input"), sig); got != want || got != (a == other) {
+				got := v.verify(other, "input", sig)
+				if want := std(v, other, "input", sig); got != want || got != (a == other) {
 					t.Errorf("%d bits, %s as %s: %v, crypto/rsa %v", bits, a.name, other.name, got, want)
 				}
 			}
-			if v.verify(a, []byte("other"), sig) {
+			if v.verify(a, "other", sig) {
 				t.Errorf("%d bits, %s: another input verifies", bits, a.name)
 			}
 		}
@@ -61,7 +61,7 @@ func TestRSAForgedEncodings(t *testing.T) {
 	key := testSigners().rsa
 	v := rsaVerifierFor(t, key)
 	a := algorithms["RS256"]
-	sum := digest(a.hash, []byte("input"))
+	sum := digest(a.hash, "input")
 	info := append(append([]byte{}, digestInfo[a.hash]...), sum...)
 	pad := func(head string, n int, tail []byte) []byte {
 		em := append([]byte(head), []byte(strings.Repeat("\xff", n))...)
@@ -73,7 +73,7 @@ func TestRSAForgedEncodings(t *testing.T) {
 	}
 	zero := append([]byte{0}, info...)
 	good := pad("\x00\x01", 256-3-len(info), zero)
-	if !v.verify(a, []byte("input"), raw(good)) {
+	if !v.verify(a, "input", raw(good)) {
 		t.Fatal("the right encoding does not verify")
 	}
 	garbage := append(pad("\x00\x01", 8, zero), make([]byte, 256-2-8-len(zero))...)
@@ -90,7 +90,7 @@ func TestRSAForgedEncodings(t *testing.T) {
 			t.Fatalf("%s: %d bytes", name, len(em))
 		}
 		sig := raw(em)
-		if v.verify(a, []byte("input"), sig) || std(v, a, []byte("input"), sig) {
+		if v.verify(a, "input", sig) || std(v, a, "input", sig) {
 			t.Errorf("%s is accepted", name)
 		}
 	}
@@ -100,7 +100,7 @@ func TestRSAForgedEncodings(t *testing.T) {
 		"signature + N": plusN.Bytes(), "leading zero": append([]byte{0}, sig...), "short": sig[1:], "empty": nil,
 		"zero": make([]byte, 256), "N": key.N.FillBytes(make([]byte, 256)),
 	} {
-		if v.verify(a, []byte("input"), s) {
+		if v.verify(a, "input", s) {
 			t.Errorf("%s is accepted", name)
 		}
 	}
@@ -136,10 +136,10 @@ func FuzzRSA(f *testing.F) {
 	v := rsaVerifierFor(f, s.rsa)
 	for i, a := range rsaAlgorithms {
 		sig := s.sign(f, a, "input")
-		f.Add(uint8(i), []byte("input"), sig, false)
-		f.Add(uint8(i), []byte("input"), v.open(sig), true)
+		f.Add(uint8(i), "input", sig, false)
+		f.Add(uint8(i), "input", v.open(sig), true)
 	}
-	f.Fuzz(func(t *testing.T, alg uint8, input, sig []byte, encoded bool) {
+	f.Fuzz(func(t *testing.T, alg uint8, input string, sig []byte, encoded bool) {
 		a := rsaAlgorithms[int(alg)%len(rsaAlgorithms)]
 		if encoded {
 			m := new(big.Int).SetBytes(sig)

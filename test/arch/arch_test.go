@@ -86,7 +86,7 @@ func TestForbiddenDependencies(t *testing.T) {
 }
 
 // joseMayUse are the modules outside the standard library that internal/jose uses.
-var joseMayUse = []string{"filippo.io/bigmod", "github.com/go-jose/go-jose/v4", "golang.org/x/", module + "/internal/"}
+var joseMayUse = []string{"filippo.io/bigmod", "filippo.io/edwards25519", "github.com/go-jose/go-jose/v4", "golang.org/x/", module + "/internal/"}
 
 func TestJoseUsesTheStandardLibrary(t *testing.T) {
 	for _, p := range list(t, "-deps", "./internal/jose") {

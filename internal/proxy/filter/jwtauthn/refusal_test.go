@@ -41,7 +41,7 @@ func TestRefusalLines(t *testing.T) {
 			`{"alg":"EdDSA","filter":"jwt","issuer":"evil\\n\\x1b[31m\\\"\\u00e9","kid":"one","msg":"request refused","provider":"p","status":"Jwt issuer is not configured"}`},
 		{"", `{"iss":"` + long + `","sub":"hush"}`,
 			`{"alg":"EdDSA","filter":"jwt","issuer":"` + long[:128] + `","kid":"one","msg":"request refused","provider":"p","status":"Jwt issuer is not configured"}`},
-		{"", `{"iss":"i","aud":"hush"}`,
+		{"", `{"iss":"i","aud":"other","sub":"hush"}`,
 			`{"alg":"EdDSA","filter":"jwt","issuer":"i","kid":"one","msg":"request refused","provider":"p","reason":"aud has 1 entries, none of which is allowed","status":"Audiences in Jwt are not allowed"}`},
 	} {
 		var log strings.Builder
