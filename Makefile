@@ -4,16 +4,19 @@
 # make check     what a change must pass
 # make bench     comparisons with peers, budgets of a mesh, and the Go benchmarks
 # make bench-go  the Go benchmarks alone
+# make bench-jwt tokens: beside the bare primitives, golang-jwt, go-jose and jwx
 # make soak      the full counts, in pieces that can be resumed
 # make clean     forget what was built (not the state of meshes: `usher down --purge`)
 
 SHELL      := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build tutorial test check format vet staticcheck generated tidy cross race bench bench-go soak clean
+.PHONY: build tutorial test check format vet staticcheck generated tidy cross race bench bench-go bench-jwt soak clean
 
 GO       ?= go
 PKGS     ?= ./...
+# Modules below the root, whose dependencies are for tests alone.
+MODULES  := test/jose
 PROGRAMS := usher usher-proxy tutorial
 usher_pkg       := ./cmd/usher
 usher-proxy_pkg := ./cmd/usher-proxy
@@ -39,7 +42,7 @@ tutorial: build
 
 # test/e2e runs the built programs.
 test: build
-	@GO="$(GO)" scripts/test.sh $(PKGS)
+	@GO="$(GO)" MODULES="$(MODULES)" scripts/test.sh $(PKGS)
 
 check: format vet staticcheck tidy generated cross race
 
@@ -51,14 +54,17 @@ format:
 vet:
 	@echo "go vet"
 	@$(GO) vet $(PKGS)
+	@$(foreach m,$(MODULES),$(GO) -C $(m) vet ./... && ) true
 
 staticcheck:
 	@echo "staticcheck"
 	@$(GO) tool staticcheck $(PKGS)
+	@tool=$$($(GO) tool -n staticcheck); $(foreach m,$(MODULES),(cd $(m) && "$$tool" ./...) && ) true
 
 tidy:
 	@echo "go mod tidy"
 	@$(GO) mod tidy -diff
+	@$(foreach m,$(MODULES),$(GO) -C $(m) mod tidy -diff && ) true
 
 generated:
 	@echo "go generate"
@@ -84,7 +90,10 @@ bench: build
 # Only packages that have benchmarks: to link the tests of the others takes minutes.
 bench-go:
 	@$(GO) test -run '^$$' -bench . -benchmem -timeout 10m \
-	  $$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u)
+	  $$(grep -rl --include='*_test.go' '^func Benchmark' . $(MODULES:%=| grep -v '^./%/') | xargs -n 1 dirname | sort -u)
+
+bench-jwt:
+	@$(GO) -C test/jose test -run '^$$' -bench . -benchmem .
 
 # In pieces of less than 10 minutes that can be resumed: `SOAK_TIME=540 make soak` runs
 # about 9 minutes of them, `make soak PIECES=fuzz` those of that name.

@@ -90,6 +90,22 @@ func TestCacheKeepsWhatIsUsed(t *testing.T) {
 	}
 }
 
+func TestCacheHitDoesNotAllocate(t *testing.T) {
+	key := mustKey(t, "a", "", secret("a"))
+	set, now := NewKeySet(key), time.Unix(1000, 0)
+	c := NewCache[int](1000, 1<<20, 4096)
+	token := readFile(t, "valid.jwt")
+	c.Put(token, 7, 0, key, now.Add(time.Hour))
+	again := strings.Clone(token)
+	if n := testing.AllocsPerRun(100, func() {
+		if _, ok := c.Get(again, set, now); !ok {
+			t.Error("missed")
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 func TestCacheConcurrently(t *testing.T) {
 	key := mustKey(t, "a", "", secret("a"))
 	sets := []*KeySet{NewKeySet(key), NewKeySet(key), NewKeySet()}

@@ -11,5 +11,6 @@
 // does not identify it; its jti does.
 //
 // It knows no HTTP, no mesh, no file and no clock: times are passed in. Texts of
-// failures are those of Envoy's jwt_authn filter; see Kind.
+// failures are those of Envoy's jwt_authn filter; see Kind. docs/design/0004-tokens.md
+// says why it is as strict as it is.
 package jose
