@@ -13,9 +13,11 @@ func TestCache(t *testing.T) {
 	key, other := mustKey(t, "a", "", secret("a")), mustKey(t, "b", "", secret("b"))
 	set, same, without := NewKeySet(key), NewKeySet(key, other), NewKeySet(other)
 	now := time.Unix(1000, 0)
+	// Longer than the end that the hash is made of.
+	token := "header." + strings.Repeat("payload", 30) + ".signature"
 	fresh := func() *Cache[int] {
 		c := NewCache[int](1000, 1<<20, 4096)
-		c.Put("header.payload.signature", 7, 0, key, now.Add(time.Second))
+		c.Put(token, 7, 0, key, now.Add(time.Second))
 		return c
 	}
 	for _, x := range []struct {
@@ -25,14 +27,16 @@ func TestCache(t *testing.T) {
 		at    time.Time
 		want  bool
 	}{
-		{"again", "header.payload.signature", set, now, true},
-		{"other token, same end", "Header.payload.signature", set, now, false},
-		{"longer", "header.payload.signaturE", set, now, false},
-		{"at its end", "header.payload.signature", set, now.Add(time.Second), true},
-		{"after its end", "header.payload.signature", set, now.Add(2 * time.Second), false},
-		{"key still there in a new set", "header.payload.signature", same, now, true},
-		{"key removed", "header.payload.signature", without, now, false},
-		{"no keys", "header.payload.signature", nil, now, false},
+		{"again", token, set, now, true},
+		{"other token, same end", "H" + token[1:], set, now, false},
+		{"other end", token[:len(token)-1] + "E", set, now, false},
+		{"shorter", token[1:], set, now, false},
+		{"longer", token + "x", set, now, false},
+		{"at its end", token, set, now.Add(time.Second), true},
+		{"after its end", token, set, now.Add(2 * time.Second), false},
+		{"key still there in a new set", token, same, now, true},
+		{"key removed", token, without, now, false},
+		{"no keys", token, nil, now, false},
 	} {
 		c := fresh()
 		if _, got := c.Get(x.token, x.keys, x.at); got != x.want {
@@ -40,10 +44,10 @@ func TestCache(t *testing.T) {
 		}
 	}
 	c := fresh()
-	if _, ok := c.Get("header.payload.signature", without, now); ok || c.Len() != 0 || c.Bytes() != 0 {
+	if _, ok := c.Get(token, without, now); ok || c.Len() != 0 || c.Bytes() != 0 {
 		t.Error("an entry whose key is gone stays")
 	}
-	if _, ok := c.Get("header.payload.signature", set, now); ok {
+	if _, ok := c.Get(token, set, now); ok {
 		t.Error("an entry came back with its key")
 	}
 }

@@ -106,6 +106,24 @@ func TestRSAForgedEncodings(t *testing.T) {
 	}
 }
 
+// A signature that begins with a zero byte has it: without, it is one too short.
+func TestRSASignatureLength(t *testing.T) {
+	s := testSigners()
+	v, a := rsaVerifierFor(t, s.rsa), algorithms["RS256"]
+	for i := range 10_000 {
+		input := strings.Repeat("x", i)
+		sig := s.sign(t, a, input)
+		if sig[0] != 0 {
+			continue
+		}
+		if !v.verify(a, input, sig) || v.verify(a, input, sig[1:]) {
+			t.Error("its length is not checked")
+		}
+		return
+	}
+	t.Error("no signature begins with a zero byte")
+}
+
 func TestRSAKeysThatAreRefused(t *testing.T) {
 	n := testSigners().rsa.N
 	for _, c := range []struct {

@@ -1,6 +1,7 @@
 package jose
 
 import (
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -112,6 +113,58 @@ func TestKeysAndAlgorithms(t *testing.T) {
 	} {
 		if got := judge(c.keys, c.token); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// R and S are as long as the curve's order, no zero byte more or less (RFC 7518,
+// 3.4), and the other signature that goes with (r, s) verifies as in any library.
+func TestECDSASignatures(t *testing.T) {
+	s := testSigners()
+	for _, name := range []Algorithm{"ES256", "ES384", "ES512"} {
+		a := algorithms[name]
+		public := &s.ec[a.crv].PublicKey
+		k := mustKey(t, "", "", public)
+		sig := s.sign(t, a, "input")
+		n := len(sig) / 2
+		r, v := sig[:n], sig[n:]
+		other := new(big.Int).Sub(public.Params().N, new(big.Int).SetBytes(v)).FillBytes(make([]byte, n))
+		order := public.Params().N.FillBytes(make([]byte, n))
+		zero, pad := make([]byte, n), []byte{0}
+		for what, c := range map[string]struct {
+			sig  []byte
+			want bool
+		}{
+			"itself": {sig, true}, "(r, n-s)": {slices.Concat(r, other), true},
+			"zero before s": {slices.Concat(r, pad, v), false}, "zero before r": {slices.Concat(pad, sig), false},
+			"zero after": {slices.Concat(sig, pad), false}, "both longer": {slices.Concat(pad, r, pad, v), false},
+			"cut": {sig[:2*n-1], false}, "empty": {nil, false}, "one byte": {pad, false},
+			"(0, s)": {slices.Concat(zero, v), false}, "(r, 0)": {slices.Concat(r, zero), false}, "(0, 0)": {slices.Concat(zero, zero), false},
+			"(n, s)": {slices.Concat(order, v), false}, "(r, n)": {slices.Concat(r, order), false}, "(s, r)": {slices.Concat(v, r), false},
+		} {
+			if got := k.Verify(name, "input", c.sig); got != c.want {
+				t.Errorf("%s %s: %v", name, what, got)
+			}
+		}
+	}
+}
+
+// Key.Verify is for the algorithms of the key alone.
+func TestKeyVerify(t *testing.T) {
+	s := testSigners()
+	for signed, a := range algorithms {
+		sig := s.sign(t, a, "input")
+		for name := range algorithms {
+			free, bound := mustKey(t, "", "", s.public(a)), mustKey(t, "", signed, s.public(a))
+			if got := free.Verify(name, "input", sig); got != (name == signed) {
+				t.Errorf("%s as %s: %v", signed, name, got)
+			}
+			if got := bound.Verify(name, "input", sig); got != (name == signed) {
+				t.Errorf("%s as %s, bound: %v", signed, name, got)
+			}
+		}
+		if mustKey(t, "", "", s.public(a)).Verify("none", "input", sig) {
+			t.Errorf("%s as none", signed)
 		}
 	}
 }
