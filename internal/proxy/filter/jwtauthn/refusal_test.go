@@ -33,16 +33,16 @@ func TestRefusalLines(t *testing.T) {
 	long := strings.Repeat("x", 200)
 	for _, c := range []struct{ headers, claims, want string }{
 		{"", "", `{"filter":"jwt","msg":"request refused","status":"Jwt is missing"}`},
-		{"not a token", "", `{"filter":"jwt","msg":"request refused","provider":"p","reason":"1 sections","status":"Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections"}`},
+		{"not a token", "", `{"filter":"jwt","msg":"request refused","provider":"p","reason":"it has 1 sections","status":"Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections"}`},
 		{"", `{"iss":"i","aud":"a","exp":1700000000,"sub":"hush"}`, ""},
 		{"", `{"iss":"i","aud":"a","exp":1699990000,"sub":"hush"}`,
-			`{"alg":"EdDSA","filter":"jwt","issuer":"i","kid":"one","msg":"request refused","provider":"p","reason":"exp was 2h46m40s ago","status":"Jwt is expired"}`},
+			`{"alg":"EdDSA","filter":"jwt","issuer":"i","kid":"one","msg":"request refused","provider":"p","reason":"exp was 2h46m40s ago; clocks may differ by 1m0s","status":"Jwt is expired"}`},
 		{"", `{"iss":"evil\n\u001b[31m\"é","sub":"hush"}`,
 			`{"alg":"EdDSA","filter":"jwt","issuer":"evil\\n\\x1b[31m\\\"\\u00e9","kid":"one","msg":"request refused","provider":"p","status":"Jwt issuer is not configured"}`},
 		{"", `{"iss":"` + long + `","sub":"hush"}`,
 			`{"alg":"EdDSA","filter":"jwt","issuer":"` + long[:128] + `","kid":"one","msg":"request refused","provider":"p","status":"Jwt issuer is not configured"}`},
 		{"", `{"iss":"i","aud":"other","sub":"hush"}`,
-			`{"alg":"EdDSA","filter":"jwt","issuer":"i","kid":"one","msg":"request refused","provider":"p","reason":"aud has 1 entries, none of which is allowed","status":"Audiences in Jwt are not allowed"}`},
+			`{"alg":"EdDSA","filter":"jwt","issuer":"i","kid":"one","msg":"request refused","provider":"p","reason":"aud is \"other\"; allowed is \"a\"","status":"Audiences in Jwt are not allowed"}`},
 	} {
 		var log strings.Builder
 		f := newFilter(t, basic, Options{Log: jsonLog(&log)})
