@@ -18,6 +18,7 @@ func TestHeader(t *testing.T) {
 	}{
 		{`{"string_match": {"exact": "1"}}`, nil, false},
 		{`{"string_match": {"exact": "1"}}`, []string{"2", "1"}, true},
+		{`{"string_match": {"exact": "1"}}`, []string{"1", "2"}, true},
 		{`{"string_match": {"exact": "1,2"}}`, []string{"1", "2"}, false},
 		{`{"string_match": {"exact": "1,2"}}`, []string{"1,2"}, true},
 		{`{"string_match": {"exact": "1"}, "invert_match": true}`, []string{"2", "1"}, false},

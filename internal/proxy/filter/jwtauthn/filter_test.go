@@ -193,6 +193,15 @@ func TestOutputs(t *testing.T) {
 	}
 }
 
+func TestSplitClaims(t *testing.T) {
+	in := map[string]any{"scope": " r  w ", "one": "x", "empty": "", "spaces": "  ", "tab": "a\tb", "list": []any{"a b"}, "kept": "a b"}
+	got := splitClaims(in, []string{"scope", "one", "empty", "spaces", "tab", "list", "none"})
+	want := map[string]any{"scope": []any{"r", "w"}, "one": []any{"x"}, "empty": "", "spaces": "  ", "tab": []any{"a\tb"}, "list": []any{"a b"}, "kept": "a b"}
+	if !reflect.DeepEqual(got, want) || in["scope"] != " r  w " {
+		t.Errorf("%v of %v", got, in)
+	}
+}
+
 func TestClaimThatIsNoHeader(t *testing.T) {
 	f := newFilter(t, outputs, Options{})
 	x := get("/", "x-token: tok "+token("one", `{"iss":"i","sub":"a\r\nx-admin: 1"}`))
