@@ -42,6 +42,8 @@ func (s *suite) formCases() {
 				s.requests[len(s.requests)-1].same()
 			}
 		}
+		s.get(w, alg+" long", "/", "authorization", "Bearer "+jwt(alg, claims("x", `"`+strings.Repeat("y", 11000)+`"`)))
+		s.get(w, alg+" too long", "/", "authorization", "Bearer "+jwt(alg, claims("x", `"`+strings.Repeat("y", 13000)+`"`))).refuse(tooLong, badForm)
 		for name, t := range sorted(map[string]string{"h..p.s": h + ".." + b + "." + g, "h.p.s.": tok + ".", ".h.p.s": "." + tok, "h.p..s": h + "." + b + ".." + g, "h.p.s..": tok + ".."}) {
 			s.get(w, alg+" "+name, "/", "authorization", "Bearer "+t).
 				refuse(emptySections, "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections")

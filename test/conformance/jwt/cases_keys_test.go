@@ -41,10 +41,37 @@ func (s *suite) keyCases() {
 			s.algorithmCases(w, name, alg)
 		}
 	}
+	s.weakKeyCases(w)
+	// The header says one algorithm, the signature is of another.
 	for _, says := range append([]string{"none", "None", "rs256", "HS257", "ES256K", "RS1", ""}, algorithms...) {
 		for _, does := range algorithms {
 			s.miscalled(w, "full", says, does)
 			s.miscalled(w, "nokid", says, does)
+		}
+	}
+}
+
+// weakKeyCases have keys in their set that are not fit for verifying.
+func (s *suite) weakKeyCases(w *world) {
+	for name, weak := range sorted(map[string]map[string]any{
+		"short": named("weak-rsa"), "enc": named("rsa", "use", "enc"), "encrypts": named("rsa", "key_ops", []string{"encrypt"}), "even": named("rsa", "e", "AQAA"), "nocrv": named("p256", "crv", nil),
+	}) {
+		w.provider[name], w.require[name] = object{"local_jwks": inline(set(weak, named("ed")))}, only(name)
+		ask := func(alg, key string) *request {
+			return s.get(w, name+" "+alg, "/r/"+name+"/", "authorization", "Bearer "+token{alg: alg, key: key, claims: good}.String())
+		}
+		const noKey = "Jwks doesn't have key to match kid or alg from Jwt"
+		ask("EdDSA", "ed")
+		if r := ask("ES256", "p256"); name == "nocrv" {
+			r.refuse(weakKeys, noKey)
+		}
+		for _, alg := range []string{"RS256", "RS384", "PS256"} {
+			if r := ask(alg, "rsa"); name == "enc" || name == "encrypts" {
+				r.refuse(weakKeys, noKey)
+			}
+			if r := ask(alg, "weak-rsa"); name == "short" {
+				r.refuse(weakKeys, noKey)
+			}
 		}
 	}
 }

@@ -13,6 +13,8 @@ const (
 	looseJSON     reason = "JSON is RFC 8259: Envoy takes single quotes, bare names, trailing commas, raw control characters"
 	notObject     reason = "a header or claims set is a JSON object (RFC 7515, 4; RFC 7519, 7.2): to Envoy null is an empty one"
 	tooDeep       reason = "JSON nests at most 32 deep: Envoy's limit is higher"
+	tooLong       reason = "a token has at most 16 KiB: Envoy takes what fits into a head"
+	weakKeys      reason = "keys that are not fit for verifying are no keys: Envoy uses them"
 	expiryOfZero  reason = "exp 0 is expired: to Envoy it is never"
 	farAway       reason = "max_lifetime holds for every exp: Envoy's arithmetic overflows"
 	boundAlg      reason = "alg is bound to the key's type: Envoy takes the key for its own type's algorithm, whatever alg says"
@@ -39,6 +41,8 @@ var reasons = map[reason]string{
 	looseJSON:     "semantics, 1",
 	notObject:     "RFC 7519",
 	tooDeep:       "bounded input",
+	tooLong:       "bounded input",
+	weakKeys:      "semantics, 1",
 	expiryOfZero:  "semantics, 1",
 	farAway:       "fail closed",
 	boundAlg:      "RFC 8725, 3.1",
