@@ -8,13 +8,13 @@ import (
 
 func TestJudge(t *testing.T) {
 	rows := []row{
-		{Work: "plain", Peer: "nginx", CPU: 20},
-		{Work: "plain", Peer: "usher", CPU: 21, Resident: 12},
-		{Work: "jwt-cache", Peer: "envoy", CPU: 100},
-		{Work: "jwt-cache", Peer: "usher", CPU: 26, Resident: 26},
-		{Work: "mesh", Peer: "nginx", CPU: 100, Waited: 30},
-		{Work: "mesh", Peer: "usher", CPU: 70, Resident: 20},
-		{Work: "post", Peer: "usher", CPU: 30, Resident: 20}, // without a peer: nothing to say
+		{Work: "plain", Peer: "nginx", CPU: 20, Busy: 99},
+		{Work: "plain", Peer: "usher", CPU: 21, Busy: 99, Resident: 12},
+		{Work: "jwt-cache", Peer: "envoy", CPU: 100, Busy: 99},
+		{Work: "jwt-cache", Peer: "usher", CPU: 26, Busy: 99, Resident: 26},
+		{Work: "mesh", Peer: "nginx", CPU: 100, Busy: 60},
+		{Work: "mesh", Peer: "usher", CPU: 70, Busy: 95, Resident: 20},
+		{Work: "post", Peer: "usher", CPU: 30, Busy: 95, Resident: 20}, // without a peer: nothing to say
 	}
 	want := []verdict{
 		{Name: "plain: usher / nginx", Measured: 1.05, Budget: 1.1, Word: "met"},
@@ -32,13 +32,13 @@ func TestJudge(t *testing.T) {
 }
 
 func TestJoinKeepsTheBetterRound(t *testing.T) {
-	calm := row{Rate: 10, P50: 5, CPU: 22, Resident: 12, Failed: 1, Waited: 3}
-	calmFast := row{Rate: 12, P50: 4, CPU: 20, Resident: 11, Failed: 2, Waited: 5}
-	disturbed := row{Rate: 14, P50: 3, CPU: 15, Resident: 14, Waited: 40}
-	worse := row{Rate: 16, P50: 2, CPU: 14, Resident: 10, Waited: 80}
+	calm := row{Rate: 10, P50: 5, CPU: 22, Resident: 12, Failed: 1, Busy: 97}
+	calmFast := row{Rate: 12, P50: 4, CPU: 20, Resident: 11, Failed: 2, Busy: 95}
+	disturbed := row{Rate: 14, P50: 3, CPU: 15, Resident: 14, Busy: 60}
+	worse := row{Rate: 16, P50: 2, CPU: 14, Resident: 10, Busy: 20}
 	for _, c := range []struct{ a, b, want row }{
-		{calm, calmFast, row{Rate: 12, P50: 4, CPU: 20, Resident: 12, Failed: 3, Waited: 5}},
-		{calm, disturbed, row{Rate: 10, P50: 5, CPU: 22, Resident: 14, Failed: 1, Waited: 3}},
+		{calm, calmFast, row{Rate: 12, P50: 4, CPU: 20, Resident: 12, Failed: 3, Busy: 95}},
+		{calm, disturbed, row{Rate: 10, P50: 5, CPU: 22, Resident: 14, Failed: 1, Busy: 97}},
 		{disturbed, worse, disturbed},
 	} {
 		if got := c.a.join(c.b); got != c.want {

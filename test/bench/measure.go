@@ -21,9 +21,8 @@ type row struct {
 	// Resident is in MB (2^20 bytes), halfway through the load.
 	Resident float64 `json:"resident_mb"`
 	Failed   int     `json:"failed"`
-	// Waited is the share of the time in which the proxy was ready to run and
-	// something else had its CPU, in percent. Much of it makes the row rough.
-	Waited float64 `json:"waited_percent"`
+	// Busy is the share of the time that the proxy had its CPU, in percent.
+	Busy float64 `json:"busy_percent"`
 }
 
 // measure starts a proxy, checks its verdicts, warms it up for a second, and loads
@@ -62,10 +61,9 @@ func (s *site) watch(ctx context.Context, pid int, w work, seconds, conns int) (
 	if err != nil {
 		return r, err
 	}
-	begun, waited := time.Now(), before.waited()
-	length := time.Duration(seconds) * time.Second
+	begun := time.Now()
 	halfway := make(chan family, 1)
-	defer time.AfterFunc(length/2, func() {
+	defer time.AfterFunc(time.Duration(seconds)*time.Second/2, func() {
 		f, _ := readFamily(pid) // if it has ended, the load has failed
 		halfway <- f
 	}).Stop()
@@ -80,11 +78,12 @@ func (s *site) watch(ctx context.Context, pid int, w work, seconds, conns int) (
 	if l.requests == 0 {
 		return r, errors.New("no request was answered")
 	}
+	cpu, length := after.cpu()-before.cpu(), time.Since(begun)
 	return row{
 		Rate: l.rate, Failed: l.failed, P50: micros(l.p50), P99: micros(l.p99),
-		CPU:      micros(after.cpu()-before.cpu()) / float64(l.requests),
+		CPU:      micros(cpu) / float64(l.requests),
 		Resident: megabytes((<-halfway).resident()),
-		Waited:   100 * float64(after.waited()-waited) / float64(time.Since(begun)),
+		Busy:     100 * float64(cpu) / float64(length),
 	}, nil
 }
 
@@ -92,18 +91,20 @@ func megabytes(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
-// rough is how much a proxy may wait, in percent, before its row says little.
-const rough = 10
+// saturated is how busy a proxy is at least, in percent, if nothing else has its CPU
+// and the load is large enough.
+const saturated = 90
 
-// rough tells whether the row says little.
-func (r row) rough() bool { return r.Waited > rough }
+// rough tells whether the row says little: other programs disturbed the proxy, its
+// upstream or its load.
+func (r row) rough() bool { return r.Busy < saturated }
 
 // join takes the better of two rounds: among calm ones that with less processor
-// time, else the calmer one. Memory is the larger one, failures add up.
+// time, else the busier one. Memory is the larger one, failures add up.
 func (r row) join(o row) row {
 	better, other := r, o
 	if r.rough() || o.rough() {
-		if o.Waited < r.Waited {
+		if o.Busy > r.Busy {
 			better, other = o, r
 		}
 	} else if o.CPU < r.CPU {

@@ -21,7 +21,7 @@ func progress(format string, args ...any) {
 func (c *comparison) print(w io.Writer) {
 	if len(c.Rows) > 0 {
 		fmt.Fprintf(w, "%-10s %-8s %9s %11s %8s %8s %8s %7s %7s\n",
-			"work", "proxy", "req/s", "CPU us/req", "p50", "p99", "RSS MB", "failed", "waited")
+			"work", "proxy", "req/s", "CPU us/req", "p50", "p99", "RSS MB", "failed", "busy")
 	}
 	var last string
 	disturbed := false
@@ -31,10 +31,10 @@ func (c *comparison) print(w io.Writer) {
 		}
 		last, disturbed = r.Work, disturbed || r.rough()
 		fmt.Fprintf(w, "%-10s %-8s %9.0f %11.1f %8s %8s %8.1f %7d %6.0f%%\n",
-			r.Work, r.Peer, r.Rate, r.CPU, latency(r.P50), latency(r.P99), r.Resident, r.Failed, r.Waited)
+			r.Work, r.Peer, r.Rate, r.CPU, latency(r.P50), latency(r.P99), r.Resident, r.Failed, r.Busy)
 	}
 	if disturbed {
-		fmt.Fprintf(w, "\nother programs had a proxy's CPU for more than %d %% of the time (waited): what rests on that is rough\n", rough)
+		fmt.Fprintf(w, "\na proxy that had its CPU for less than %d %% of the time (busy) was disturbed: what rests on that is rough\n", saturated)
 	}
 	if len(c.Budgets) > 0 {
 		fmt.Fprintf(w, "\nusher's CPU time a request against that of its peers, in this run (%d s, best of %d, %d connections)\n",

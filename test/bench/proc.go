@@ -100,25 +100,6 @@ func (f family) resident() (sum int64) {
 	return sum
 }
 
-// waited is how long the threads were ready to run and something else had their CPU
-// (the second field of schedstat).
-func (f family) waited() (sum time.Duration) {
-	for _, m := range f {
-		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/[0-9]*/schedstat", m.pid)) // the pattern is good
-		for _, p := range threads {
-			text, err := os.ReadFile(p)
-			if err != nil {
-				continue // the thread has ended in between
-			}
-			var ran, wait int64 // nanoseconds
-			if _, err := fmt.Sscan(string(text), &ran, &wait); err == nil {
-				sum += time.Duration(wait)
-			}
-		}
-	}
-	return sum
-}
-
 // age is how long a process has lived.
 func (m member) age() (time.Duration, error) {
 	text, err := os.ReadFile("/proc/uptime")
