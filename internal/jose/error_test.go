@@ -42,7 +42,7 @@ func TestDetails(t *testing.T) {
 	}{
 		{"too long", verify(keys, strings.Repeat("a", MaxTokenSize+1)), "it has 16385 bytes, more than 16384"},
 		{"JWE", verify(keys, "a.b.c.d.e"), "an encrypted token (JWE)"},
-		{"JSON form", verify(keys, `{"payload":"e30","signatures":[]}`), "the JSON form"},
+		{"JSON form", verify(keys, `{"payload":"e30","signatures":[]}`), "it is JSON, not the compact form"},
 		{"detached", verify(keys, b64(goodHeader)+"..c2ln"), "a detached one"},
 		{"alg", verify(keys, token("HS256", `{"alg":"none\n"}`, forA)), `alg is "none\n"`},
 		{"crit", verify(keys, token("HS256", `{"alg":"HS256","crit":["b64",5]}`, forA)), `crit asks for "b64", ""`},

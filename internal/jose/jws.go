@@ -66,7 +66,7 @@ func (j *JWS) read(text string, maxBytes int) error {
 func (j *JWS) checkForm() error {
 	switch n := strings.Count(j.raw, "."); {
 	case strings.HasPrefix(j.raw, "{"):
-		return fail(BadFormat, "it is the JSON form of a JWS or JWE; the compact one is wanted")
+		return fail(BadFormat, "it is JSON, not the compact form of a JWS")
 	case n == 4:
 		return fail(BadFormat, "it has five sections: an encrypted token (JWE), which nobody but its recipient can read")
 	case n != 2:
