@@ -21,7 +21,7 @@ pieces() {
       package=$(dirname "$file")
       sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$file" | while read -r target; do
         echo "fuzz-$round-${package#./internal/}-$target" \
-          "$go test -run ^\$ -fuzz ^$target\$ -fuzztime ${FUZZTIME:-5m} -parallel 2 $package"
+          "$go test -run ^\$ -fuzz ^$target\$ -fuzztime ${FUZZTIME:-5m} -fuzzminimizetime 1s -parallel 2 $package"
       done
     done
   done
