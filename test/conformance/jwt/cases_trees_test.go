@@ -90,7 +90,7 @@ func (s *suite) bypassWorld() *world {
 // one that is bad in some way.
 func (s *suite) treeCases() {
 	for _, w := range append(s.treeWorlds(8), s.bypassWorld()) {
-		for i := range 400 {
+		for i := range 280 {
 			s.treeCase(w, i)
 		}
 	}

@@ -21,15 +21,12 @@ type logLine struct {
 // readLog gives the lines of an access log by case, and takes the file away.
 func readLog(t *testing.T, file string) map[string]logLine {
 	t.Helper()
-	b, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := readFile(t, file)
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
 	out := map[string]logLine{}
-	for line := range strings.Lines(string(b)) {
+	for line := range strings.Lines(text) {
 		var l logLine
 		if err := json.Unmarshal([]byte(line), &l); err != nil {
 			t.Fatalf("%s: %v", line, err)
@@ -37,6 +34,15 @@ func readLog(t *testing.T, file string) map[string]logLine {
 		out[l.Case] = l
 	}
 	return out
+}
+
+func readFile(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 // noise are response headers that tell of time, not of a verdict.

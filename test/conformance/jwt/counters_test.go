@@ -14,18 +14,17 @@ import (
 // counters reads the JWT filters' series from a peer's metrics.
 func (p *peer) counters() map[string]int {
 	p.t.Helper()
-	text, err := p.admin("/stats/prometheus")
-	if err != nil {
-		p.t.Fatal(err)
-	}
 	out := map[string]int{}
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(p.mustAdmin("/stats/prometheus")) {
 		name, value, ok := strings.Cut(strings.TrimSpace(line), " ")
-		if ok && strings.HasPrefix(name, "envoy_http_jwt_authn_") {
-			if out[name], err = strconv.Atoi(value); err != nil {
-				p.t.Fatalf("%s: %v", line, err)
-			}
+		if !ok || !strings.HasPrefix(name, "envoy_http_jwt_authn_") {
+			continue
 		}
+		n, err := strconv.Atoi(value)
+		if err != nil {
+			p.t.Fatalf("%s: %v", line, err)
+		}
+		out[name] = n
 	}
 	return out
 }

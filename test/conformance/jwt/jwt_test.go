@@ -26,7 +26,12 @@ func TestSameAsEnvoy(t *testing.T) {
 			p.awaitKeys()
 		}
 		out, counters := p.ask(asked), p.counters()
+		wrote := map[string]string{"metrics": p.mustAdmin("/stats/prometheus")}
 		p.stop()
+		wrote["access log"], wrote["log"] = readFile(t, f.accessLog), p.out.String()
+		if name == "usher" {
+			searchSignatures(t, asked, wrote)
+		}
 		lines := readLog(t, f.accessLog)
 		for i, a := range out {
 			a.Logged = lines[strconv.Itoa(i)]
@@ -34,7 +39,7 @@ func TestSameAsEnvoy(t *testing.T) {
 		return out, counters
 	}
 	e, counted := run("envoy", envoy, "--concurrency", "1", "--disable-hot-restart", "-l", "error", "--file-flush-interval-msec", "100")
-	u, counts := run("usher", usher)
+	u, counts := run("usher", usher, "-l", "debug")
 
 	v := verdict{used: map[reason]int{}}
 	for _, r := range s.requests {

@@ -64,6 +64,15 @@ func (p *peer) admin(path string) (string, error) {
 	return string(b), err
 }
 
+func (p *peer) mustAdmin(path string) string {
+	p.t.Helper()
+	text, err := p.admin(path)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return text
+}
+
 // answer is what came of a request.
 type answer struct {
 	Status   int
