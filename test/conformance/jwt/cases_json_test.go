@@ -31,7 +31,7 @@ func (s *suite) jsonCases() {
 	for _, h := range []string{
 		`{}`, `{"alg":1}`, `{"alg":null}`, `{"alg":["EdDSA"]}`, `{"alg":""}`, `{"Alg":"EdDSA"}`, `{"alg":"EdDSA","kid":1}`, `{"alg":"EdDSA","kid":null}`,
 		`{"alg":"EdDSA","kid":["ed"]}`, `{"alg":"EdDSA","kid":"ed","typ":"JWT"}`, `{"alg":"EdDSA","kid":"ed","typ":1}`, `{"alg":"EdDSA","kid":"ed","cty":"JWT"}`,
-		`{"alg":"EdDSA","kid":"ed","b64":false}`, `{"alg":"EdDSA","kid":"ed","jku":"https://evil/"}`, `{"alg":"EdDSA","kid":"ed","jwk":{"kty":"OKP"}}`,
+		`{"alg":"EdDSA","kid":"ed","b64":true}`, `{"alg":"EdDSA","kid":"ed","jku":"https://evil/"}`, `{"alg":"EdDSA","kid":"ed","jwk":{"kty":"OKP"}}`,
 		`{"alg":"EdDSA","kid":"ed","x5c":["x"]}`, `{"alg":"EdDSA ","kid":"ed"}`, `{"alg":"EDDSA","kid":"ed"}`, `{"alg":"Ed25519","kid":"ed"}`, `{"alg":"none"}`,
 		`{"alg":"\u0045dDSA","kid":"ed"}`, `{"\u0061lg":"EdDSA","kid":"ed"}`,
 	} {
@@ -42,6 +42,8 @@ func (s *suite) jsonCases() {
 		s.get(w, "crit "+crit, "/", "authorization", "Bearer "+token{alg: "EdDSA", header: h, claims: good}.String()).
 			refuse(critical, "Jwt header [crit] is not supported")
 	}
+	s.get(w, "b64", "/", "authorization", "Bearer "+token{alg: "EdDSA", header: `{"alg":"EdDSA","kid":"ed","b64":false}`, claims: good}.String()).
+		refuse(unencoded, "Jwt header [crit] is not supported")
 }
 
 // spellings are objects with the members given.

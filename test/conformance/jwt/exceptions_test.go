@@ -10,6 +10,7 @@ const (
 	emptySections reason = "a token has three sections, none of them empty: Envoy drops empty ones"
 	byteForByte   reason = "a token is the bytes that were signed: Envoy skips what stands before it, and bytes behind an ECDSA signature"
 	critical      reason = "a crit that is not understood is refused (RFC 7515, 4.1.11): Envoy ignores it"
+	unencoded     reason = "a payload that is said not to be base64url is refused (RFC 7797): Envoy ignores b64"
 	looseJSON     reason = "JSON is RFC 8259: Envoy takes single quotes, bare names, trailing commas, raw control characters"
 	notObject     reason = "a header or claims set is a JSON object (RFC 7515, 4; RFC 7519, 7.2): to Envoy null is an empty one"
 	tooDeep       reason = "JSON nests at most 32 deep: Envoy's limit is higher"
@@ -38,6 +39,7 @@ var reasons = map[reason]string{
 	emptySections: "semantics, 1",
 	byteForByte:   "semantics, 1: none of 43,054 changed tokens passes",
 	critical:      "semantics, 1",
+	unencoded:     "RFC 7797, 6: b64 is a critical extension",
 	looseJSON:     "semantics, 1",
 	notObject:     "RFC 7519",
 	tooDeep:       "bounded input",
