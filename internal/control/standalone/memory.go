@@ -12,11 +12,11 @@ import (
 // follows allocates little: it saves 20 MB and costs no time that can be measured.
 const gcPercent = 50
 
-// keepSmall returns memory to the system after the start, and again when the OpenAPI
-// documents have been built in the background, sooner or later as the machine is
-// busy: both leave tens of MB of garbage, and what follows needs little.
+// keepSmall returns memory to the system at once, and again when the OpenAPI documents
+// have been built in the background, sooner or later as the machine is busy: both
+// leave tens of MB of garbage, and what follows needs little.
 func keepSmall(ctx context.Context) {
-	for _, wait := range []time.Duration{time.Second, 4 * time.Second, 15 * time.Second} {
+	for _, wait := range []time.Duration{0, time.Second, 4 * time.Second, 15 * time.Second} {
 		select {
 		case <-ctx.Done():
 			return
