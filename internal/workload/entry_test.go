@@ -28,7 +28,7 @@ func TestWriteEntryIsOvertaken(t *testing.T) {
 		"create": {"create", apierrors.NewAlreadyExists(entries, "a"), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client := fake.NewClientset(lost.old...)
+			client := fake.NewSimpleClientset(lost.old...)
 			failures := 2
 			client.PrependReactor(lost.verb, "workloadentries", func(clienttesting.Action) (bool, runtime.Object, error) {
 				failures--
