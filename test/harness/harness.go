@@ -67,6 +67,7 @@ func NewHome(t testing.TB) string {
 		}
 		usher("down") // the rest of the logs is written
 		noTokensKept(t, home)
+		noCrashes(t, home)
 		if t.Failed() {
 			dumpLogs(t, home)
 		}
