@@ -19,15 +19,15 @@ type Workload struct {
 type Security struct {
 	// RequestRules are the rules of all RequestAuthentications that apply.
 	RequestRules []JWTRule
-	// Origin gives the Policy form's rule by the name of the inbound port; the
-	// entry "" is for ports without one of their own.
-	Origin map[string]*OriginPolicy
+	// Origin gives the Policy form's rule by the number of the inbound port; the
+	// entry 0 is for ports without one of their own. A nil rule asks for no token.
+	Origin map[uint16]*OriginPolicy
 	// MTLS is the mode of ports that PortMTLS does not name by number.
 	MTLS     MTLSMode
 	PortMTLS map[uint16]MTLSMode
-	// PeerPolicy is what the Policy form demands by port name ("" for others):
+	// PeerPolicy is what the Policy form demands by inbound port (0 for others):
 	// the stricter of it and the above holds.
-	PeerPolicy map[string]PeerPolicy
+	PeerPolicy map[uint16]PeerPolicy
 	// Peers are the PeerAuthentications that apply.
 	Peers []Ref
 	// Authorization are the AuthorizationPolicies that apply, sorted.
@@ -43,34 +43,34 @@ type Denial struct {
 	Reason string
 }
 
-// PeerPolicy is the peers part of a Policy.
+// PeerPolicy is the peers part of a Policy, or zero where no Policy is in force.
 type PeerPolicy struct {
 	Mode MTLSMode
 	Ref  Ref
 }
 
 // Mode gives the mTLS mode of an inbound port.
-func (s *Security) Mode(portName string, port uint16) MTLSMode {
+func (s *Security) Mode(port uint16) MTLSMode {
 	m := s.MTLS
 	if p, ok := s.PortMTLS[port]; ok {
 		m = p
 	}
-	pp, ok := s.PeerPolicy[portName]
+	pp, ok := s.PeerPolicy[port]
 	if !ok {
-		pp, ok = s.PeerPolicy[""]
+		pp = s.PeerPolicy[0]
 	}
-	if ok && pp.Mode > m {
+	if pp.Mode > m {
 		m = pp.Mode
 	}
 	return m
 }
 
 // OriginFor gives the Policy form's rule for an inbound port, or nil.
-func (s *Security) OriginFor(portName string) *OriginPolicy {
-	if p, ok := s.Origin[portName]; ok {
+func (s *Security) OriginFor(port uint16) *OriginPolicy {
+	if p, ok := s.Origin[port]; ok {
 		return p
 	}
-	return s.Origin[""]
+	return s.Origin[0]
 }
 
 // MTLSMode says which connections a workload takes. A greater one is stricter.

@@ -27,7 +27,7 @@ func (p *pass) orderPolicies() {
 				if pol.ref.Namespace+"/"+t.Name != key {
 					continue
 				}
-				for _, port := range targetPorts(t.Ports) {
+				for _, port := range portTexts(t.Ports) {
 					if by, ok := taken[port]; ok && by != pol.ref {
 						p.found.refuse(pol.ref, reasonConflicted, "spec.targets: the older Policy %q is for the same service %s%s", by.Name, t.Name, port)
 						continue
@@ -39,7 +39,7 @@ func (p *pass) orderPolicies() {
 	}
 }
 
-func targetPorts(ports []authv1alpha1.PortSelector) []string {
+func portTexts(ports []authv1alpha1.PortSelector) []string {
 	if len(ports) == 0 {
 		return []string{""}
 	}

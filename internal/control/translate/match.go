@@ -12,12 +12,13 @@ type match struct {
 	authorizations  []*authorization
 	peers           []*peerAuthentication // oldest first
 	denied          []mesh.Denial
+	ports           map[string]uint16 // the workload's, by name
 	targets         []target
 	namespace, mesh *policy
 }
 
-// target is a service of the workload with the Policies that name it, oldest
-// first.
+// target is a service of the workload with the Policies that name it, if any,
+// oldest first.
 type target struct {
 	service  *serviceObject
 	policies []*policy
@@ -58,65 +59,5 @@ func (m *match) modes(s *mesh.Security) {
 	}
 	if first[0] != nil {
 		s.PortMTLS = first[0].ports
-	}
-}
-
-// winners finds the Policy that wins at each port: one for the port of a
-// service, else for the service, else for the namespace, else for the mesh; of
-// two of the same rank the older.
-func (m *match) winners(s *mesh.Security) {
-	broad := m.mesh
-	if m.namespace != nil {
-		broad = m.namespace
-	}
-	ports := map[string]*policy{}   // named by a target
-	general := map[string]*policy{} // by the port's name; "" for any
-	put := func(to map[string]*policy, port string, pol *policy) {
-		if old := to[port]; old == nil || older(pol.object, old.object) {
-			to[port] = pol
-		}
-	}
-	for _, t := range m.targets {
-		for _, pol := range t.policies {
-			for _, sel := range pol.spec.Targets {
-				if sel.Name != t.service.Name {
-					continue
-				}
-				names, all := portNames(sel, t.service)
-				for _, n := range names {
-					put(ports, n, pol)
-				}
-				if !all {
-					continue
-				}
-				put(general, "", pol)
-				for _, sp := range t.service.Spec.Ports {
-					put(general, sp.Name, pol)
-				}
-			}
-		}
-	}
-	win := func(port string, pol *policy) {
-		if pol == nil {
-			return
-		}
-		if s.Origin == nil {
-			s.Origin, s.PeerPolicy = map[string]*mesh.OriginPolicy{}, map[string]mesh.PeerPolicy{}
-		}
-		s.Origin[port] = pol.origin
-		if pol.peer != 0 {
-			s.PeerPolicy[port] = mesh.PeerPolicy{Mode: pol.peer, Ref: pol.ref}
-		} else {
-			s.PeerPolicy[port] = mesh.PeerPolicy{Ref: pol.ref}
-		}
-	}
-	if broad != nil && general[""] == nil {
-		win("", broad)
-	}
-	for port, pol := range general {
-		win(port, pol)
-	}
-	for port, pol := range ports {
-		win(port, pol)
 	}
 }

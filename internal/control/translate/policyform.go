@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	authv1alpha1 "github.com/usher-mesh/usher/internal/control/api/authentication/v1alpha1"
@@ -131,14 +132,20 @@ func (p *policy) peerMode() mesh.MTLSMode {
 	return mode
 }
 
-// portNames gives the names of a target's ports; all is true if it names none.
-func portNames(t authv1alpha1.TargetSelector, s *serviceObject) (out []string, all bool) {
+// targetPorts gives the ports of a service that a target names: all, if it names
+// none.
+func targetPorts(t authv1alpha1.TargetSelector, s *serviceObject) []corev1.ServicePort {
+	ports := streamPorts(s.Service)
+	if len(t.Ports) == 0 {
+		return ports
+	}
+	var out []corev1.ServicePort
 	for _, sel := range t.Ports {
-		for _, sp := range s.Spec.Ports {
+		for _, sp := range ports {
 			if sel.Name != "" && sel.Name == sp.Name || sel.Number != 0 && sel.Number == uint32(sp.Port) {
-				out = append(out, sp.Name)
+				out = append(out, sp)
 			}
 		}
 	}
-	return out, len(t.Ports) == 0
+	return out
 }

@@ -161,7 +161,7 @@ func undecodableSelects(u *unstructured.Unstructured) func(*entry, []*serviceObj
 func (p *pass) secure(e *entry) *mesh.Security {
 	services := p.selectedBy[e.ref]
 	deps := []any{e.WorkloadEntry}
-	var m match
+	m := match{ports: e.inbound()}
 	for _, r := range p.guards.requests {
 		if r.selects(e, services) {
 			m.requests = append(m.requests, r)
@@ -187,12 +187,11 @@ func (p *pass) secure(e *entry) *mesh.Security {
 		}
 	}
 	for _, s := range services {
-		if l := p.guards.byService[s.Namespace+"/"+s.Name]; len(l) > 0 {
-			m.targets = append(m.targets, target{s, l})
-			deps = append(deps, s.Service)
-			for _, pol := range l {
-				deps = append(deps, pol)
-			}
+		l := p.guards.byService[s.Namespace+"/"+s.Name]
+		m.targets = append(m.targets, target{s, l})
+		deps = append(deps, s.Service)
+		for _, pol := range l {
+			deps = append(deps, pol)
 		}
 	}
 	m.namespace, m.mesh = p.guards.byNamespace[e.Namespace], p.guards.mesh

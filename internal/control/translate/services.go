@@ -67,10 +67,7 @@ func define(o *serviceObject, rules []*destinationRule) *mesh.Definition {
 		Ref: o.ref, Namespace: o.Namespace, Name: o.Name, Hostname: o.hostname, Short: true,
 		Origins: []mesh.Ref{o.ref},
 	}
-	for _, sp := range o.Spec.Ports {
-		if sp.Protocol == corev1.ProtocolUDP || sp.Protocol == corev1.ProtocolSCTP {
-			continue
-		}
+	for _, sp := range streamPorts(o.Service) {
 		d.Ports = append(d.Ports, mesh.ServicePort{
 			Name: sp.Name, Protocol: protocol(sp.Name, sp.AppProtocol), Port: uint16(sp.Port),
 		})
@@ -87,11 +84,11 @@ func populate(d *mesh.Definition, o *serviceObject) *mesh.Service {
 		var list []mesh.Endpoint
 		for _, e := range o.workloads {
 			w := e.workload
-			number, ok := workloadPort(w, o.Service, port)
+			number, ok := workloadPort(w.Ports, o.Service, port.Name, port.Port)
 			if !ok || !w.Address.IsValid() {
 				continue
 			}
-			mtls := w.Sidecar && w.Security.Mode(port.Name, number) != mesh.Disable
+			mtls := w.Sidecar && w.Security.Mode(number) != mesh.Disable
 			if mtls {
 				accounts[w.ServiceAccount] = true
 			}
@@ -111,25 +108,36 @@ func populate(d *mesh.Definition, o *serviceObject) *mesh.Service {
 	return s
 }
 
-// workloadPort finds the port of a workload behind a service's port: by the
-// port's name, else by the target port.
-func workloadPort(w *mesh.Workload, s *corev1.Service, port mesh.ServicePort) (uint16, bool) {
-	if n, ok := w.Ports[port.Name]; ok {
+// streamPorts are the ports of a service that the mesh carries.
+func streamPorts(s *corev1.Service) []corev1.ServicePort {
+	var out []corev1.ServicePort
+	for _, sp := range s.Spec.Ports {
+		if sp.Protocol != corev1.ProtocolUDP && sp.Protocol != corev1.ProtocolSCTP {
+			out = append(out, sp)
+		}
+	}
+	return out
+}
+
+// workloadPort finds the port of a workload, given its ports by name, behind a
+// service's port: by the port's name, else by the target port.
+func workloadPort(ports map[string]uint16, s *corev1.Service, name string, port uint16) (uint16, bool) {
+	if n, ok := ports[name]; ok {
 		return n, true
 	}
 	for _, sp := range s.Spec.Ports {
-		if sp.Name != port.Name || uint16(sp.Port) != port.Port {
+		if sp.Name != name || uint16(sp.Port) != port {
 			continue
 		}
-		if name := sp.TargetPort.StrVal; name != "" {
-			n, ok := w.Ports[name]
+		if target := sp.TargetPort.StrVal; target != "" {
+			n, ok := ports[target]
 			return n, ok
 		}
 		if n := sp.TargetPort.IntVal; n > 0 && n <= 65535 {
 			return uint16(n), true
 		}
 	}
-	return port.Port, port.Port != 0
+	return port, port != 0
 }
 
 func sliceEndpoints(slices []*discoveryv1.EndpointSlice, portName string) []mesh.Endpoint {

@@ -91,13 +91,13 @@ func TestOnePolicyWins(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m, _ := model(t, tc.text)
 			sec := m.Workload("t", "a").Security
-			for p, want := range map[string]string{"http": tc.http, "http-admin": tc.admin} {
+			for p, want := range map[uint16]string{80: tc.http, 81: tc.admin} {
 				got := ""
 				if o := sec.OriginFor(p); o != nil {
 					got = o.Rules[0].Issuer
 				}
 				if got != want {
-					t.Errorf("%s: policy of issuer %q, want %q", p, got, want)
+					t.Errorf("port %d: policy of issuer %q, want %q", p, got, want)
 				}
 			}
 		})
@@ -166,7 +166,7 @@ func TestMTLSMode(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m, _ := model(t, tc.text)
 			w := m.Workload("t", "a")
-			if got := w.Security.Mode("http", 80); got != tc.want || len(w.Security.Denied) > 0 {
+			if got := w.Security.Mode(80); got != tc.want || len(w.Security.Denied) > 0 {
 				t.Errorf("mode %d, want %d; denied %v", got, tc.want, w.Security.Denied)
 			}
 			if got := m.Service("a.t.svc.cluster.local").Endpoints[0][0].MTLS; got != (tc.want != mesh.Disable) {

@@ -97,7 +97,7 @@ func translateWorkload(e *entry, sec *mesh.Security) *mesh.Workload {
 		Ref: e.ref, Namespace: e.Namespace, Name: e.Name, Labels: e.labels,
 		ServiceAccount: e.Spec.ServiceAccount, Weight: e.Spec.Weight, Security: sec,
 		Sidecar: e.labels[tlsModeLabel] == tlsModeIstio,
-		Ports:   map[string]uint16{},
+		Ports:   e.inbound(),
 	}
 	if w.ServiceAccount == "" {
 		w.ServiceAccount = defaultNoName
@@ -105,12 +105,18 @@ func translateWorkload(e *entry, sec *mesh.Security) *mesh.Workload {
 	if a, err := netip.ParseAddr(e.Spec.Address); err == nil {
 		w.Address = a.Unmap()
 	}
+	return w
+}
+
+// inbound gives the workload's ports by name.
+func (e *entry) inbound() map[string]uint16 {
+	out := map[string]uint16{}
 	for name, n := range e.Spec.Ports {
 		if n > 0 && n <= 65535 {
-			w.Ports[name] = uint16(n)
+			out[name] = uint16(n)
 		}
 	}
-	return w
+	return out
 }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -73,7 +73,7 @@ func edgePort(m *mesh.Model, p *mesh.Proxy, w *mesh.Workload, port uint16, serve
 		TrafficDirection: corev3.TrafficDirection_OUTBOUND,
 	}
 	origins := originsOf(w.Security, w.Ref)
-	at := &place{"", port}
+	at := &place{port}
 	var out []*Resource
 	chain := func(c *listenerv3.FilterChain, route string, list []edgeServer) {
 		cfg, refs := edgeRoutes(m, route, port, list)

@@ -62,7 +62,7 @@ func inboundListener(in mesh.InboundPort, w *mesh.Workload, set *mesh.Settings) 
 			ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: pack(&tlsinspectorv3.TlsInspector{})},
 		}},
 	}
-	mode := w.Security.Mode(in.Name, in.Port)
+	mode := w.Security.Mode(in.Port)
 	if mode != mesh.Disable {
 		l.FilterChains = append(l.FilterChains, &listenerv3.FilterChain{
 			Name:             "mtls",
@@ -78,7 +78,7 @@ func inboundListener(in mesh.InboundPort, w *mesh.Workload, set *mesh.Settings) 
 			Filters:          inboundFilters(in, w.Security, false),
 		})
 	}
-	if w.Security.OriginFor(in.Name) != nil && isHTTP(in.Protocol) {
+	if w.Security.OriginFor(in.Port) != nil && isHTTP(in.Protocol) {
 		l.Metadata = usherMetadata(map[string]*structpb.Value{"jwt_authn": structpb.NewStructValue(&structpb.Struct{
 			Fields: map[string]*structpb.Value{legacyName: structpb.NewStructValue(&structpb.Struct{
 				Fields: map[string]*structpb.Value{"text_prefix": structpb.NewStringValue(legacyPrefix)},
@@ -93,7 +93,7 @@ func isHTTP(protocol string) bool {
 }
 
 func inboundFilters(in mesh.InboundPort, s *mesh.Security, mtls bool) []*listenerv3.Filter {
-	at := &place{in.Name, in.Port}
+	at := &place{in.Port}
 	cluster := inboundClusterName(in)
 	if !isHTTP(in.Protocol) {
 		return append(tcpGuards(s, at), &listenerv3.Filter{
@@ -129,7 +129,9 @@ func originsOf(s *mesh.Security, more ...mesh.Ref) []mesh.Ref {
 		}
 	}
 	for _, p := range s.PeerPolicy {
-		more = append(more, p.Ref)
+		if p != (mesh.PeerPolicy{}) {
+			more = append(more, p.Ref)
+		}
 	}
 	for _, a := range s.Authorization {
 		more = append(more, a.Ref)

@@ -17,7 +17,7 @@ const legacyName = "legacy.jwt_authn"
 // succeeds is enough, and none is needed on paths for which no origin is
 // triggered.
 func legacyFilter(s *mesh.Security, at *place) []*hcmv3.HttpFilter {
-	o := s.OriginFor(at.name)
+	o := s.OriginFor(at.port)
 	if o == nil || len(o.Rules) == 0 {
 		return nil
 	}

@@ -67,7 +67,6 @@ func guardsOf(s *mesh.Security, at *place) []*hcmv3.HttpFilter {
 
 // place is the port that filters are made for.
 type place struct {
-	name string // the inbound port's name; "" at a gateway
 	port uint16 // the number that policies name
 }
 
