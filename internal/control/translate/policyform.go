@@ -50,7 +50,30 @@ func translatePolicy(ref mesh.Ref, o metav1.Object, spec *authv1alpha1.PolicySpe
 		}
 		p.origin.Rules = append(p.origin.Rules, p.originRule(i, m.JWT, path))
 	}
+	p.checkTriggers()
 	return p
+}
+
+// maxCases bounds the cases that different trigger rules make: a match for each
+// way in which some of them fire together.
+const maxCases = 64
+
+// checkTriggers refuses a Policy of too many cases. To take the rules together
+// instead would let the token of one issuer in where another's is asked for.
+func (p *policy) checkTriggers() {
+	counted := map[string]bool{}
+	cases := 1
+	for _, r := range p.origin.Rules {
+		key := fmt.Sprint(r.Triggers)
+		if counted[key] {
+			continue
+		}
+		counted[key] = true
+		if cases *= 1 + max(1, len(r.Triggers)); cases > maxCases {
+			p.verdict.refuse(reasonUnsupported, "spec.origins: their triggerRules fire together in more than %d ways", maxCases-1)
+			return
+		}
+	}
 }
 
 func (p *policy) originRule(index int, in *authv1alpha1.JWT, path string) mesh.JWTRule {

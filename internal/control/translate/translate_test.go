@@ -186,6 +186,13 @@ func TestUnresolvable(t *testing.T) {
 		}
 		return "apiVersion: " + group + "\nkind: " + kind + "\nmetadata: {name: x, namespace: " + meta + "}\nspec: "
 	}
+	triggers := func(origins int) string {
+		var list []string
+		for i := range origins {
+			list = append(list, fmt.Sprintf("{jwt: {issuer: i%d, jwksUri: 'http://k', triggerRules: [{includedPaths: [{prefix: /%d}]}]}}", i, i))
+		}
+		return strings.Join(list, ", ")
+	}
 	sel := "selector: {matchLabels: {app: a}}, "
 	for name, tc := range map[string]struct {
 		text string
@@ -205,11 +212,13 @@ func TestUnresolvable(t *testing.T) {
 		"Policy of a peer JWT":  {head("Policy", "t") + "{targets: [{name: a}], peers: [{jwt: {issuer: i}}]}", true, false},
 		"Policy without target": {head("Policy", "t") + "{" + origin("i") + "}", true, true},
 		"Policy, bad regex":     {head("Policy", "t") + "{targets: [{name: a}], origins: [{jwt: {issuer: i, jwksUri: 'http://k', triggerRules: [{excludedPaths: [{regex: '('}]}]}}]}", true, false},
+		"Policy, triggers":      {head("Policy", "t") + "{targets: [{name: a}], origins: [" + triggers(7) + "]}", true, false},
+		"Policy, fewer":         {head("Policy", "t") + "{targets: [{name: a}], origins: [" + triggers(6) + "]}", false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, statuses := model(t, other+tc.text)
 			for _, st := range statuses {
-				if st.Ref.Name == "x" && (st.Accepted || st.Message == "") {
+				if st.Ref.Name == "x" && (st.Accepted != (name == "Policy, fewer") || st.Accepted != (st.Message == "")) {
 					t.Errorf("status %+v", st)
 				}
 			}

@@ -55,14 +55,9 @@ type triggerCase struct {
 	rules []int
 }
 
-// maxCases bounds the number of cases that different triggers make. Beyond it
-// every rule counts as triggered everywhere, which asks for more tokens, never
-// for fewer.
-const maxCases = 64
-
 // triggerCases lists the sets of rules that are triggered together, the largest
 // first, since the first case that matches decides. A path that is in none needs
-// no token.
+// no token. A Policy of too many cases was refused in translation.
 func triggerCases(rules []mesh.JWTRule) []triggerCase {
 	kinds := map[string]int{} // triggers as text -> index in sets
 	var sets []triggerSet
@@ -76,9 +71,6 @@ func triggerCases(rules []mesh.JWTRule) []triggerCase {
 		}
 		sets[k].rules = append(sets[k].rules, i)
 	}
-	if len(sets) > 4 {
-		return []triggerCase{{routeMatch(nil), all(len(rules))}}
-	}
 	var out []triggerCase
 	for n := len(sets); n > 0; n-- {
 		for mask := 1; mask < 1<<len(sets); mask++ {
@@ -86,9 +78,6 @@ func triggerCases(rules []mesh.JWTRule) []triggerCase {
 				out = append(out, casesOf(sets, mask)...)
 			}
 		}
-	}
-	if len(out) > maxCases {
-		return []triggerCase{{routeMatch(nil), all(len(rules))}}
 	}
 	return out
 }
@@ -122,17 +111,6 @@ func casesOf(sets []triggerSet, mask int) []triggerCase {
 			}
 		}
 		out = next
-		if len(out) > maxCases {
-			break
-		}
-	}
-	return out
-}
-
-func all(n int) []int {
-	out := make([]int, n)
-	for i := range out {
-		out[i] = i
 	}
 	return out
 }

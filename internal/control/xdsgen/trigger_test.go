@@ -51,6 +51,10 @@ func TestTriggers(t *testing.T) {
 		"two rules": {[][]trigger{{{Included: list{starts("/a")}}}, {{Included: list{ends("z")}}}}, map[string]string{
 			"/a": "0", "/az": "01", "/z": "1", "/": "",
 		}},
+		"each rule its own": {[][]trigger{
+			{{Included: list{starts("/a")}}}, {{Included: list{starts("/b")}}}, {{Included: list{starts("/c")}}},
+			{{Included: list{starts("/d")}}}, {{Included: list{starts("/e")}}}, {{Included: list{ends("z")}}},
+		}, map[string]string{"/a": "0", "/e": "4", "/ez": "45", "/z": "5", "/": ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var rules []mesh.JWTRule
