@@ -22,7 +22,6 @@ type JWTRule struct {
 	ClaimHeaders     []ClaimHeader
 	SpaceDelimited   []string // claims that are split at spaces
 	FetchTimeout     time.Duration
-	MetadataPayload  bool // RBAC sees the claims
 	Triggers         []Trigger
 	AcceptClockSkewS uint32
 }
@@ -39,7 +38,8 @@ type OriginPolicy struct {
 	Ref      Ref
 	Rules    []JWTRule // the first that succeeds is enough
 	Optional bool
-	// UseOrigin: the request's principal is the token's, else the peer's.
+	// UseOrigin is what the Policy asks for: that the request's principal is the
+	// token's. It is so without it, too; the translation then warns.
 	UseOrigin bool
 }
 

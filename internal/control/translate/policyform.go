@@ -79,7 +79,7 @@ func (p *policy) checkTriggers() {
 func (p *policy) originRule(index int, in *authv1alpha1.JWT, path string) mesh.JWTRule {
 	out := mesh.JWTRule{
 		Ref: p.ref, Index: index, Issuer: in.Issuer, Audiences: in.Audiences, Params: in.JWTParams,
-		Forward: true, MetadataPayload: p.origin.UseOrigin, AcceptClockSkewS: clockSkew,
+		Forward: true, AcceptClockSkewS: clockSkew,
 		SpaceDelimited: []string{"scope", "permission"},
 	}
 	for _, h := range in.JWTHeaders {

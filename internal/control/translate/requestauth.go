@@ -49,7 +49,6 @@ func jwtRule(ref mesh.Ref, index int, in *securityapi.JWTRule, path string, v *v
 		Forward: in.ForwardOriginalToken, PayloadHeader: in.OutputPayloadToHeader,
 		SpaceDelimited:   append([]string{"scope", "permission"}, in.SpaceDelimitedClaims...),
 		FetchTimeout:     in.Timeout.AsDuration(),
-		MetadataPayload:  true,
 		AcceptClockSkewS: clockSkew,
 	}
 	for i, h := range in.FromHeaders {

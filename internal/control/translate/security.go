@@ -20,6 +20,7 @@ type guards struct {
 	byNamespace    map[string]*policy    // named default
 	mesh           *policy               // the MeshPolicy
 	broken         []*broken
+	bound          map[[2]mesh.Ref]bool // what warnBinding has warned of
 }
 
 // broken is an object that denies what it selects.
@@ -29,7 +30,7 @@ type broken struct {
 }
 
 func (p *pass) readSecurity() {
-	g := &guards{byService: map[string][]*policy{}, byNamespace: map[string]*policy{}}
+	g := &guards{byService: map[string][]*policy{}, byNamespace: map[string]*policy{}, bound: map[[2]mesh.Ref]bool{}}
 	p.guards = g
 	for _, o := range p.in.RequestAuthentications {
 		ref := refOf(security, "RequestAuthentication", o)
@@ -196,5 +197,7 @@ func (p *pass) secure(e *entry) *mesh.Security {
 	}
 	m.namespace, m.mesh = p.guards.byNamespace[e.Namespace], p.guards.mesh
 	deps = append(deps, m.namespace, m.mesh)
-	return p.securities.Get(e.ref, deps, m.security)
+	s := p.securities.Get(e.ref, deps, m.security)
+	p.warnBinding(s)
+	return s
 }

@@ -169,17 +169,15 @@ func provider(r *mesh.JWTRule) *jwtv3.JwtProvider {
 	p := &jwtv3.JwtProvider{
 		Issuer: r.Issuer, Audiences: r.Audiences, Forward: r.Forward, ForwardPayloadHeader: r.PayloadHeader,
 		FromParams: r.Params, FromCookies: r.Cookies, ClockSkewSeconds: r.AcceptClockSkewS,
-		JwtCacheConfig: &jwtv3.JwtCacheConfig{JwtCacheSize: jwtCacheEntries, JwtMaxTokenSize: jwtCacheToken},
+		PayloadInMetadata:          payloadKey,
+		NormalizePayloadInMetadata: &jwtv3.JwtProvider_NormalizePayload{SpaceDelimitedClaims: r.SpaceDelimited},
+		JwtCacheConfig:             &jwtv3.JwtCacheConfig{JwtCacheSize: jwtCacheEntries, JwtMaxTokenSize: jwtCacheToken},
 	}
 	for _, h := range r.Headers {
 		p.FromHeaders = append(p.FromHeaders, &jwtv3.JwtHeader{Name: h.Name, ValuePrefix: h.Prefix})
 	}
 	for _, c := range r.ClaimHeaders {
 		p.ClaimToHeaders = append(p.ClaimToHeaders, &jwtv3.JwtClaimToHeader{HeaderName: c.Header, ClaimName: c.Claim})
-	}
-	if r.MetadataPayload {
-		p.PayloadInMetadata = payloadKey
-		p.NormalizePayloadInMetadata = &jwtv3.JwtProvider_NormalizePayload{SpaceDelimitedClaims: r.SpaceDelimited}
 	}
 	if r.JWKS != "" {
 		p.JwksSourceSpecifier = &jwtv3.JwtProvider_LocalJwks{LocalJwks: &corev3.DataSource{
