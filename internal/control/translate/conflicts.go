@@ -11,23 +11,25 @@ import (
 // orderPolicies puts the Policies of each service in the order of their age, and
 // reports those that never win and targets that there are not.
 func (p *pass) orderPolicies() {
-	known := map[string]bool{}
+	known := map[string]*serviceObject{}
 	for _, o := range p.objects {
-		known[o.Namespace+"/"+o.Name] = true
+		known[o.Namespace+"/"+o.Name] = o
 	}
 	for _, key := range sortedKeys(p.guards.byService) {
 		l := p.guards.byService[key]
 		sort.SliceStable(l, func(i, j int) bool { return older(l[i].object, l[j].object) })
 		taken := map[string]mesh.Ref{}
 		for _, pol := range l {
-			if !known[key] {
+			if known[key] == nil {
 				p.found.warn(pol.ref, "spec.targets: there is no service %q", key)
+				continue
 			}
 			for _, t := range pol.spec.Targets {
 				if pol.ref.Namespace+"/"+t.Name != key {
 					continue
 				}
-				for _, port := range portTexts(t.Ports) {
+				p.warnPorts(pol, t, known[key])
+				for _, port := range portTexts(t, known[key]) {
 					if by, ok := taken[port]; ok && by != pol.ref {
 						p.found.refuse(pol.ref, reasonConflicted, "spec.targets: the older Policy %q is for the same service %s%s", by.Name, t.Name, port)
 						continue
@@ -39,18 +41,32 @@ func (p *pass) orderPolicies() {
 	}
 }
 
-func portTexts(ports []authv1alpha1.PortSelector) []string {
-	if len(ports) == 0 {
+// portTexts names the ports of a target as the service numbers them, so that two
+// names of one port are the same; "" is the service as a whole.
+func portTexts(t authv1alpha1.TargetSelector, s *serviceObject) []string {
+	if len(t.Ports) == 0 {
 		return []string{""}
 	}
-	out := make([]string, len(ports))
-	for i, s := range ports {
-		out[i] = ":" + s.Name
-		if s.Number != 0 {
-			out[i] = fmt.Sprintf(":%d", s.Number)
-		}
+	var out []string
+	for _, sp := range targetPorts(t, s) {
+		out = append(out, fmt.Sprintf(":%d", sp.Port))
 	}
 	return out
+}
+
+// warnPorts reports the ports of a target that its service lacks.
+func (p *pass) warnPorts(pol *policy, t authv1alpha1.TargetSelector, s *serviceObject) {
+	for _, sel := range t.Ports {
+		one := authv1alpha1.TargetSelector{Ports: []authv1alpha1.PortSelector{sel}}
+		if len(targetPorts(one, s)) > 0 {
+			continue
+		}
+		name := sel.Name
+		if sel.Number != 0 {
+			name = fmt.Sprint(sel.Number)
+		}
+		p.found.warn(pol.ref, "spec.targets: the service %q has no port %s", t.Name, name)
+	}
 }
 
 // peerConflicts reports PeerAuthentications of the same scope and selector: the

@@ -39,17 +39,24 @@ func (m *match) security() *mesh.Security {
 	return s
 }
 
-// modes applies the PeerAuthentications: the oldest of the narrowest scope that
-// says something; what says nothing inherits.
-func (m *match) modes(s *mesh.Security) {
-	var first [3]*peerAuthentication
+// firstPeers are the oldest PeerAuthentication of each scope.
+func (m *match) firstPeers() (first [scopes]*peerAuthentication) {
 	for _, p := range m.peers {
 		if i := p.scope(); first[i] == nil {
 			first[i] = p
 		}
 	}
-	for _, p := range m.peers {
-		s.Peers = append(s.Peers, p.ref)
+	return first
+}
+
+// modes applies the PeerAuthentications: the oldest of the narrowest scope that
+// says something; what says nothing inherits.
+func (m *match) modes(s *mesh.Security) {
+	first := m.firstPeers()
+	for _, p := range first {
+		if p != nil {
+			s.Peers = append(s.Peers, p.ref)
+		}
 	}
 	s.MTLS = mesh.Permissive
 	for i := len(first) - 1; i >= 0; i-- {

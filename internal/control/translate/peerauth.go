@@ -54,6 +54,8 @@ func mtlsMode(m *securityapi.PeerAuthentication_MutualTLS) mesh.MTLSMode {
 	return 0
 }
 
+const scopes = 3
+
 // scope orders PeerAuthentications: a workload's own beats its namespace's, which
 // beats the mesh's.
 func (p *peerAuthentication) scope() int {

@@ -199,5 +199,6 @@ func (p *pass) secure(e *entry) *mesh.Security {
 	deps = append(deps, m.namespace, m.mesh)
 	s := p.securities.Get(e.ref, deps, m.security)
 	p.warnBinding(s)
+	p.contests.hold(&m)
 	return s
 }

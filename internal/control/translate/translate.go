@@ -43,6 +43,7 @@ type pass struct {
 	objects    []*serviceObject
 	rulesOf    map[string][]*destinationRule // by host
 	guards     *guards
+	contests   contests
 }
 
 // processors run in this order: each uses only what those before it made.
@@ -64,7 +65,7 @@ var processors = []func(*pass){
 // Translate makes the model and a status for each custom resource, sorted by
 // reference.
 func (t *Translator) Translate(in *source.Snapshot) (*mesh.Model, []mesh.Status) {
-	p := &pass{Translator: t, in: in, out: &mesh.Model{Generation: in.Generation}, found: findings{}}
+	p := &pass{Translator: t, in: in, out: &mesh.Model{Generation: in.Generation}, found: findings{}, contests: contests{}}
 	for _, f := range processors {
 		f(p)
 	}

@@ -26,29 +26,41 @@ func (m *match) claims() *claims {
 			}
 		}
 		for _, pol := range t.policies {
-			for _, sel := range pol.spec.Targets {
-				if sel.Name != t.service.Name {
-					continue
+			m.claimed(t, pol, func(port uint16, rank int, found bool) {
+				if found {
+					oldest(&c.ports[port][rank], pol)
+				} else {
+					oldest(&c.lost, pol)
 				}
-				rank := byPort
-				if len(sel.Ports) == 0 {
-					rank = byService
+				if rank == byService {
 					oldest(&c.whole, pol)
-					if len(streamPorts(t.service.Service)) == 0 {
-						oldest(&c.lost, pol) // a headless service need not say its ports
-					}
 				}
-				for _, sp := range targetPorts(sel, t.service) {
-					if n, ok := workloadPort(m.ports, t.service.Service, sp.Name, uint16(sp.Port)); ok {
-						oldest(&c.ports[n][rank], pol)
-					} else {
-						oldest(&c.lost, pol)
-					}
-				}
-			}
+			})
 		}
 	}
 	return c
+}
+
+// claimed calls each for every port of the target that the Policy is for. One
+// that is not found at the workload, and those of a headless service that does
+// not say its ports, have no number.
+func (m *match) claimed(t target, pol *policy, each func(port uint16, rank int, found bool)) {
+	for _, sel := range pol.spec.Targets {
+		if sel.Name != t.service.Name {
+			continue
+		}
+		rank := byPort
+		if len(sel.Ports) == 0 {
+			rank = byService
+			if len(streamPorts(t.service.Service)) == 0 {
+				each(0, rank, false)
+			}
+		}
+		for _, sp := range targetPorts(sel, t.service) {
+			n, ok := workloadPort(m.ports, t.service.Service, sp.Name, uint16(sp.Port))
+			each(n, rank, ok)
+		}
+	}
 }
 
 func oldest(at **policy, pol *policy) {

@@ -90,6 +90,7 @@ func (p *pass) secureWorkloads() {
 			p.out.Workloads = append(p.out.Workloads, e.workload)
 		}
 	}
+	p.reportLosers()
 }
 
 func translateWorkload(e *entry, sec *mesh.Security) *mesh.Workload {
