@@ -37,6 +37,8 @@ type pipeline struct {
 	ready   sync.Once
 	seconds prometheus.Histogram
 	objects prometheus.Gauge
+
+	settingsFaults []string // of the mesh configuration, as logged; of take alone
 }
 
 func newPipeline(o Options, g *xdsgen.Generator) *pipeline {
@@ -77,6 +79,7 @@ func (p *pipeline) take(s *source.Snapshot) {
 	p.seconds.Observe(took.Seconds())
 	p.objects.Set(float64(len(statuses)))
 	p.log.Debug("a new model", "generation", model.Generation, "objects", len(statuses), "took", took)
+	p.reportSettings(statuses)
 	p.status.Set(model.Generation, statuses)
 	p.keysChanged()
 	p.ready.Do(func() {
