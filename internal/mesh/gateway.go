@@ -29,4 +29,19 @@ type ServerTLS struct {
 	// Credential names a Secret in the namespace of the gateway's proxies.
 	Credential string
 	Mutual     bool
+	// ClientNames are the subject alternative names of which a client's
+	// certificate must have one; none: any that the roots vouch for.
+	ClientNames []string
+	Min, Max    TLSVersion
 }
+
+// TLSVersion is a version of TLS that bounds those of a handshake.
+type TLSVersion uint8
+
+// The versions, in their order.
+const (
+	// AnyTLS is no bound.
+	AnyTLS TLSVersion = iota
+	TLS12
+	TLS13
+)

@@ -67,15 +67,32 @@ func Selects(selector, labels map[string]string) bool {
 	return true
 }
 
-// ClientTLS is how a client's proxy secures its way to an endpoint.
-type ClientTLS uint8
+// ClientTLS is how a client's proxy secures its way to the endpoints.
+type ClientTLS struct {
+	Mode ClientMode
+	// Ports are modes of single ports of the service, in place of Mode.
+	Ports map[uint16]ClientMode
+}
+
+// For gives the mode of a port of the service.
+func (t ClientTLS) For(port uint16) ClientMode {
+	if m, ok := t.Ports[port]; ok {
+		return m
+	}
+	return t.Mode
+}
+
+// ClientMode is one way to an endpoint.
+type ClientMode uint8
 
 // The ways to an endpoint.
 const (
 	// AutoMTLS: the mesh's mTLS where the endpoint takes it, else clear.
-	AutoMTLS ClientTLS = iota
+	AutoMTLS ClientMode = iota
 	// NoTLS: always clear.
 	NoTLS
 	// MeshMTLS: always the mesh's mTLS.
 	MeshMTLS
+	// NoWay: what the rule asks for is not supported, so nothing is sent.
+	NoWay
 )

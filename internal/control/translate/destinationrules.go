@@ -4,7 +4,6 @@ import (
 	"sort"
 	"strings"
 
-	networkingapi "istio.io/api/networking/v1alpha3"
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 
 	"github.com/usher-mesh/usher/internal/mesh"
@@ -20,7 +19,9 @@ type destinationRule struct {
 	object *networkingv1.DestinationRule
 }
 
-var usedRule = set("host", "subsets.name", "subsets.labels", "trafficPolicy.tls.mode", "subsets.trafficPolicy.tls.mode")
+var usedRule = set("host", "subsets.name", "subsets.labels", "trafficPolicy.tls.mode", "subsets.trafficPolicy.tls.mode",
+	"trafficPolicy.portLevelSettings.port", "trafficPolicy.portLevelSettings.tls.mode",
+	"subsets.trafficPolicy.portLevelSettings.port", "subsets.trafficPolicy.portLevelSettings.tls.mode")
 
 func (p *pass) readDestinationRules() {
 	p.rulesOf = map[string][]*destinationRule{}
@@ -40,7 +41,7 @@ func (p *pass) readDestinationRules() {
 
 func translateRule(ref mesh.Ref, o *networkingv1.DestinationRule) *destinationRule {
 	r := &destinationRule{ref: ref, object: o}
-	r.tls = clientTLS(o.Spec.TrafficPolicy, "spec.trafficPolicy", mesh.AutoMTLS, &r.verdict)
+	r.tls = clientTLS(o.Spec.TrafficPolicy, "spec.trafficPolicy", mesh.ClientTLS{}, &r.verdict)
 	for _, s := range o.Spec.Subsets {
 		r.subsets = append(r.subsets, mesh.Subset{
 			Name: s.Name, Labels: s.Labels,
@@ -51,20 +52,6 @@ func translateRule(ref mesh.Ref, o *networkingv1.DestinationRule) *destinationRu
 		r.verdict.warn("spec.%s has no effect yet", f)
 	}
 	return r
-}
-
-func clientTLS(t *networkingapi.TrafficPolicy, path string, otherwise mesh.ClientTLS, v *verdict) mesh.ClientTLS {
-	if t == nil || t.Tls == nil {
-		return otherwise
-	}
-	switch t.Tls.Mode {
-	case networkingapi.ClientTLSSettings_DISABLE:
-		return mesh.NoTLS
-	case networkingapi.ClientTLSSettings_ISTIO_MUTUAL:
-		return mesh.MeshMTLS
-	}
-	v.warn("%s.tls.mode: %s has no effect yet", path, t.Tls.Mode)
-	return otherwise
 }
 
 func namespaceOf(host string) string {
@@ -92,13 +79,14 @@ func (p *pass) rulesFor(o *serviceObject) []*destinationRule {
 	return own
 }
 
-// applyRules joins the rules: the oldest says how to connect, and of two subsets
-// of one name the older counts.
+// applyRules joins the rules: the oldest that has a traffic policy says how to
+// connect, and of two subsets of one name the older counts.
 func applyRules(d *mesh.Definition, rules []*destinationRule) {
 	seen := map[string]bool{}
-	for i, r := range rules {
-		if i == 0 {
-			d.TLS = r.tls
+	said := false
+	for _, r := range rules {
+		if !said && r.object.Spec.TrafficPolicy != nil {
+			d.TLS, said = r.tls, true
 		}
 		d.Origins = append(d.Origins, r.ref)
 		for _, s := range r.subsets {

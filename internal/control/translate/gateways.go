@@ -19,7 +19,7 @@ type gateway struct {
 }
 
 var usedGateway = set("selector", "servers.port.number", "servers.port.name", "servers.port.protocol",
-	"servers.port.targetPort", "servers.hosts", "servers.name", "servers.tls.httpsRedirect", "servers.tls.mode", "servers.tls.credentialName")
+	"servers.port.targetPort", "servers.hosts", "servers.name", "servers.tls")
 
 func (p *pass) readGateways() {
 	for _, o := range p.in.Gateways {
@@ -112,26 +112,7 @@ func translateServer(in *networkingapi.Server, namespace, path string, v *verdic
 		}
 		s.Hosts, s.HostNamespaces = append(s.Hosts, strings.ToLower(host)), append(s.HostNamespaces, ns)
 	}
-	if s.Protocol != "https" {
-		if in.GetTls() != nil && (in.Tls.CredentialName != "" || in.Tls.Mode != networkingapi.ServerTLSSettings_PASSTHROUGH) {
-			v.warn("%s.tls: only httpsRedirect has effect for protocol %s", path, in.GetPort().GetProtocol())
-		}
-		return s, true
-	}
-	s.TLS = &mesh.ServerTLS{}
-	switch in.GetTls().GetMode() {
-	case networkingapi.ServerTLSSettings_SIMPLE:
-	case networkingapi.ServerTLSSettings_MUTUAL:
-		s.TLS.Mutual = true
-	default:
-		v.refuse(reasonUnsupported, "%s.tls.mode: %s is not supported yet", path, in.GetTls().GetMode())
-		return s, false
-	}
-	name := in.GetTls().GetCredentialName()
-	if name == "" {
-		v.refuse(reasonUnsupported, "%s.tls.credentialName: must be given; certificates in files are not supported", path)
-		return s, false
-	}
-	s.TLS.Credential = name
-	return s, true
+	var ok bool
+	s.TLS, ok = serverTLS(in, s.Protocol == "https", path+".tls", v)
+	return s, ok
 }

@@ -42,15 +42,15 @@ func clusterName(host string, port uint16, subset string) string {
 func serviceClusters(s *mesh.Service) []*Resource {
 	var out []*Resource
 	for _, p := range s.Ports {
-		out = append(out, serviceCluster(s, p, "", s.TLS))
+		out = append(out, serviceCluster(s, p, "", s.TLS.For(p.Port)))
 		for _, sub := range s.Subsets {
-			out = append(out, serviceCluster(s, p, sub.Name, sub.TLS))
+			out = append(out, serviceCluster(s, p, sub.Name, sub.TLS.For(p.Port)))
 		}
 	}
 	return out
 }
 
-func serviceCluster(s *mesh.Service, p mesh.ServicePort, subset string, tls mesh.ClientTLS) *Resource {
+func serviceCluster(s *mesh.Service, p mesh.ServicePort, subset string, tls mesh.ClientMode) *Resource {
 	name := clusterName(s.Hostname, p.Port, subset)
 	c := &clusterv3.Cluster{
 		Name:                 name,
@@ -72,7 +72,7 @@ func serviceCluster(s *mesh.Service, p mesh.ServicePort, subset string, tls mesh
 		}
 	case mesh.MeshMTLS:
 		c.TransportSocket = meshClient(sni, accounts)
-	case mesh.NoTLS:
+	case mesh.NoTLS, mesh.NoWay: // the latter has no endpoints
 	}
 	if p.Protocol == "http2" || p.Protocol == "grpc" {
 		c.TypedExtensionProtocolOptions = asDownstream()
@@ -95,14 +95,21 @@ func asDownstream() map[string]*anypb.Any {
 	})}
 }
 
-// serviceEndpoints makes the endpoints of every cluster of a service.
+// serviceEndpoints makes the endpoints of every cluster of a service. A cluster
+// to which there is no way has none: requests are answered with 503.
 func serviceEndpoints(s *mesh.Service) []*Resource {
 	var out []*Resource
 	for i, p := range s.Ports {
-		out = append(out, endpoints(s, clusterName(s.Hostname, p.Port, ""), s.Endpoints[i], nil))
+		reached := func(t mesh.ClientTLS) []mesh.Endpoint {
+			if t.For(p.Port) == mesh.NoWay {
+				return nil
+			}
+			return s.Endpoints[i]
+		}
+		out = append(out, endpoints(s, clusterName(s.Hostname, p.Port, ""), reached(s.TLS), nil))
 		for j := range s.Subsets {
 			sub := &s.Subsets[j]
-			out = append(out, endpoints(s, clusterName(s.Hostname, p.Port, sub.Name), s.Endpoints[i], sub))
+			out = append(out, endpoints(s, clusterName(s.Hostname, p.Port, sub.Name), reached(sub.TLS), sub))
 		}
 	}
 	return out

@@ -11,9 +11,7 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
-	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/usher-mesh/usher/internal/mesh"
 )
@@ -137,22 +135,6 @@ func contains(list []string, s string) bool {
 		}
 	}
 	return false
-}
-
-func edgeTLS(t *mesh.ServerTLS, namespace string) *corev3.TransportSocket {
-	name := secretName(namespace, t.Credential)
-	c := &tlsv3.CommonTlsContext{
-		AlpnProtocols:                  []string{"h2", "http/1.1"},
-		TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{adsSecret(name)},
-	}
-	if t.Mutual {
-		c.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContextSdsSecretConfig{
-			ValidationContextSdsSecretConfig: adsSecret(name + caSuffix),
-		}
-	}
-	return socket(tlsSocket, pack(&tlsv3.DownstreamTlsContext{
-		CommonTlsContext: c, RequireClientCertificate: wrapperspb.Bool(t.Mutual),
-	}))
 }
 
 // edgeRoutes makes the virtual hosts of a port: those of the VirtualServices that
