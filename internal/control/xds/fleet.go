@@ -29,7 +29,8 @@ type Rejection struct {
 	Resource string `json:"resource"`
 	Version  string `json:"version"`
 	Message  string `json:"message"`
-	// Origins are the objects that the resource came from.
+	// Origins are the objects that the resource comes from now: also those that
+	// came to it after the proxy had refused it.
 	Origins []mesh.Ref `json:"origins"`
 }
 
@@ -74,10 +75,10 @@ func (st *stream) publish(since time.Time) {
 	if !since.IsZero() {
 		p.let, p.since = true, since
 	}
-	p.set, p.acked, p.byKind, p.active = st.set, acked, byKind, active
-	if p.nacks != st.nacks || p.rejectedN != rejected {
+	if p.nacks != st.nacks || p.rejectedN != rejected || rejected > 0 && p.set != st.set {
 		p.rejected = st.rejections()
 	}
+	p.set, p.acked, p.byKind, p.active = st.set, acked, byKind, active
 	p.nacks, p.rejectedN = st.nacks, rejected
 	if changed && p.let {
 		st.server.progressed()
@@ -103,10 +104,14 @@ func (st *stream) rejections() []Rejection {
 	var out []Rejection
 	for k := range st.subs {
 		for n, r := range st.subs[k].rejected {
-			out = append(out, Rejection{
+			x := Rejection{
 				Proxy: st.node.namespace + "/" + st.node.name, Type: kind(k).label(),
-				Resource: n, Version: r.version, Message: r.message, Origins: r.origins,
-			})
+				Resource: n, Version: r.version, Message: r.message,
+			}
+			if now := st.set.ByType[typeURLs[k]][n]; now != nil {
+				x.Origins = now.Origins
+			}
+			out = append(out, x)
 		}
 	}
 	slices.SortFunc(out, func(a, b Rejection) int {

@@ -262,6 +262,26 @@ func TestNACKIsolation(t *testing.T) {
 	c.ack(c.expect("listener -bad"))
 }
 
+// TestNACKOfNewOrigins: an object that comes to a resource which the proxy refuses
+// already stands with it, although nothing is sent and refused anew; one that left
+// it does not.
+func TestNACKOfNewOrigins(t *testing.T) {
+	h := start(t, Limits{})
+	first := mesh.Ref{Group: "g", Kind: "Gateway", Namespace: "tutorial", Name: "first"}
+	later := mesh.Ref{Group: "g", Kind: "AuthorizationPolicy", Namespace: "tutorial", Name: "later"}
+	c := h.connected(res(xdsgen.ListenerType, "bad", "1", first))
+	h.serve([]*xdsgen.Resource{res(xdsgen.ListenerType, "bad", "2", first)}, customer)
+	c.send(nackOf(t, c.expect("listener bad@2"), "bad"))
+	refused := func(ref mesh.Ref) bool { return len(h.server.Standing(ref, h.gen).Rejected) == 1 }
+	h.eventually("the rejection is known", func() bool { return refused(first) })
+	h.serve([]*xdsgen.Resource{res(xdsgen.ListenerType, "bad", "2", later)}, customer)
+	c.quiet("x")
+	h.eventually("the later object is refused", func() bool { return refused(later) })
+	if refused(first) {
+		t.Error("the first object is still refused")
+	}
+}
+
 func TestNACKOfAnotherProxy(t *testing.T) {
 	p := &push{items: []item{{"one", res("t", "one", "1")}, {"two", res("t", "two", "1")}}}
 	for _, c := range []struct {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/usher-mesh/usher/internal/control/xdsgen"
-	"github.com/usher-mesh/usher/internal/mesh"
 )
 
 // subscription is one kind of resource on one stream. Only the stream's deciding
@@ -29,10 +28,7 @@ type subscription struct {
 	generation uint64
 }
 
-type rejection struct {
-	version, message string
-	origins          []mesh.Ref
-}
+type rejection struct{ version, message string }
 
 // push is one response.
 type push struct {
@@ -154,7 +150,7 @@ func (s *subscription) acked(refused map[string]string, certain bool) {
 			if s.rejected == nil {
 				s.rejected = map[string]rejection{}
 			}
-			s.rejected[i.name] = rejection{version: i.version(), message: message, origins: i.resource.Origins}
+			s.rejected[i.name] = rejection{version: i.version(), message: message}
 			if !certain {
 				had[i.name] = unknown
 			}
