@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -64,18 +66,25 @@ objects in the API stay for the next "usher up"; --purge deletes the home with a
 }
 
 // purgeHome deletes the home. A folder that never was one is left alone: USHER_HOME
-// may have been set to the wrong place.
+// may have been set to the wrong place. Of a link it is the folder that goes, with
+// the keys in it, and then the link.
 func purgeHome(h home.Dir) error {
-	if _, err := os.Stat(string(h)); os.IsNotExist(err) {
+	real, err := filepath.EvalSymlinks(string(h))
+	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	if _, err := os.Stat(h.Lock()); err != nil {
-		return fmt.Errorf("%s is no usher home (there is no %s): not deleted", h, h.Lock())
+	if err != nil {
+		return err
+	}
+	for _, mark := range []string{h.Lock(), h.APIPKI()} {
+		if _, err := os.Stat(mark); err != nil {
+			return fmt.Errorf("%s is no usher home (there is no %s): not deleted", h, mark)
+		}
 	}
 	if sockets, err := h.Sockets(); err == nil {
 		if err := os.RemoveAll(sockets); err != nil {
 			return err
 		}
 	}
-	return os.RemoveAll(string(h))
+	return errors.Join(os.RemoveAll(real), os.RemoveAll(string(h)))
 }

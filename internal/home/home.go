@@ -22,7 +22,7 @@ func Default() (Dir, error) {
 		abs, err := filepath.Abs(d)
 		return Dir(abs), err
 	}
-	if d := os.Getenv("XDG_STATE_HOME"); d != "" {
+	if d := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(d) { // a relative one counts as unset, says its specification
 		return Dir(filepath.Join(d, "usher")), nil
 	}
 	h, err := os.UserHomeDir()
@@ -40,7 +40,8 @@ func (d Dir) Lock() string { return d.join("lock") }
 // Ports holds the ports that were chosen for this home, as JSON.
 func (d Dir) Ports() string { return d.join("ports.json") }
 
-// Up describes the running `usher up`: pid, start time, addresses. JSON.
+// Up describes the running `usher up`: pid, addresses. JSON. It is good only while
+// Lock is held: who takes the lock removes what an earlier one left.
 func (d Dir) Up() string { return d.join("up.json") }
 
 // Kubeconfig is the admin's, 0600.

@@ -60,6 +60,24 @@ func (r *Registry) Register(ctx context.Context, s *spec.Spec) error {
 	return r.writeEntry(ctx, s)
 }
 
+// Registered tells whether the API has the workload's WorkloadEntry.
+func (r *Registry) Registered(ctx context.Context, s *spec.Spec) (bool, error) {
+	_, err := r.istio.NetworkingV1().WorkloadEntries(s.Namespace).Get(ctx, s.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// NamespaceEnds tells whether the namespace is gone, or going.
+func (r *Registry) NamespaceEnds(ctx context.Context, ns string) (bool, error) {
+	n, err := r.kube.CoreV1().Namespaces().Get(ctx, ns, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return true, nil
+	}
+	return err == nil && n.DeletionTimestamp != nil, err
+}
+
 func (r *Registry) ensureNamespace(ctx context.Context, ns string) error {
 	_, err := r.kube.CoreV1().Namespaces().Get(ctx, ns, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {

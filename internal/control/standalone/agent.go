@@ -65,13 +65,13 @@ func (a *agent) run(ctx context.Context) {
 	tick := time.NewTicker(agentPeriod)
 	defer tick.Stop()
 	a.restart = map[home.WorkloadDir]backoff{}
-	for first := true; ; first = false {
+	for {
 		all, err := workload.List(a.home)
 		if err != nil {
 			a.log.Warn("look at the workloads", "error", err)
 		}
 		for i := range all {
-			if err := a.look(ctx, &all[i], first); err != nil && ctx.Err() == nil {
+			if err := a.look(ctx, &all[i]); err != nil && ctx.Err() == nil {
 				a.log.Warn("look after a workload", "namespace", all[i].Spec.Namespace,
 					"workload", all[i].Spec.Name, "error", err)
 			}
@@ -84,20 +84,14 @@ func (a *agent) run(ctx context.Context) {
 	}
 }
 
-// look does what one workload needs: a fresh token, a new supervisor, or the end
-// of its objects. A workload that was there before us is registered again, since
-// the API may have lost it.
-func (a *agent) look(ctx context.Context, l *workload.Local, first bool) error {
+// look does what one workload needs: its objects, a fresh token, a new supervisor,
+// or the end of its objects.
+func (a *agent) look(ctx context.Context, l *workload.Local) error {
 	s := l.Spec
 	switch {
 	case l.Alive:
-		if first {
-			if err := a.registry.Register(ctx, s); err != nil {
-				return err
-			}
-		}
-		if s.NoSidecar {
-			return nil
+		if stopped, err := a.keepRegistered(ctx, l); stopped || err != nil || s.NoSidecar {
+			return err
 		}
 		return a.refreshToken(ctx, l)
 	case l.State == nil && recent(l.Dir.Spec(), startGrace):
@@ -113,6 +107,34 @@ func (a *agent) look(ctx context.Context, l *workload.Local, first bool) error {
 		err = nil
 	}
 	return err
+}
+
+// keepRegistered puts back the objects of a workload that lives: without its
+// WorkloadEntry the control plane does not know its proxy, which would go on with the
+// policy that it has for ever. A workload whose namespace is gone is stopped.
+func (a *agent) keepRegistered(ctx context.Context, l *workload.Local) (stopped bool, err error) {
+	s := l.Spec
+	there, err := a.registry.Registered(ctx, s)
+	if there || err != nil {
+		return false, err
+	}
+	ends, err := a.registry.NamespaceEnds(ctx, s.Namespace)
+	if err != nil {
+		return false, err
+	}
+	if ends {
+		a.say(fmt.Sprintf("workload %s/%s: its namespace is gone, stopping it", s.Namespace, s.Name))
+		return true, workload.Stop(ctx, l)
+	}
+	a.log.Warn("the WorkloadEntry of a running workload was gone; it is put back", "namespace", s.Namespace, "workload", s.Name)
+	if err := a.registry.Register(ctx, s); err != nil {
+		return false, err
+	}
+	if _, err := os.Stat(l.Dir.Spec()); errors.Is(err, os.ErrNotExist) {
+		// Somebody stopped it meanwhile.
+		return true, a.registry.Unregister(ctx, s.Namespace, s.Name, s.Service)
+	}
+	return false, nil
 }
 
 func (a *agent) refreshToken(ctx context.Context, l *workload.Local) error {

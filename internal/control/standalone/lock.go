@@ -35,6 +35,12 @@ func open(h home.Dir) (*os.File, error) {
 		}
 		return nil, fmt.Errorf("lock %s: %w", h.Lock(), err)
 	}
+	// One that was killed left it; whoever sees the lock held takes it for ours, and
+	// sends signals to the process that it names.
+	if err := os.Remove(h.Up()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		f.Close()
+		return nil, err
+	}
 	return f, nil
 }
 
