@@ -143,6 +143,19 @@ func (t Text) Of(x *exchange.Exchange) string {
 	return string(b)
 }
 
+// CompileAll makes the loggers of a list.
+func CompileAll(list []*accesslogv3.AccessLog, files *Files) ([]Logger, error) {
+	var out []Logger
+	for i, m := range list {
+		l, err := Compile(m, files)
+		if err != nil {
+			return nil, strict.AtIndex("access_log", i, err)
+		}
+		out = append(out, l)
+	}
+	return out, nil
+}
+
 // renderer appends the line of an entry.
 type renderer func(b []byte, e *Entry) []byte
 

@@ -70,9 +70,14 @@ var simple = map[string]operator{
 	"UPSTREAM_LOCAL_ADDRESS":            func(e *Entry) value { return text(e.UpstreamLocal) },
 	"UPSTREAM_TRANSPORT_FAILURE_REASON": func(e *Entry) value { return text(e.Failure) },
 	"UPSTREAM_REQUEST_ATTEMPT_COUNT":    func(e *Entry) value { return number(int64(e.Attempts)) },
-	"CONNECTION_TERMINATION_DETAILS":    func(*Entry) value { return missing() },
-	"ROUTE_NAME":                        func(e *Entry) value { return text(e.Route) },
-	"VIRTUAL_HOST_NAME":                 func(e *Entry) value { return text(e.VirtualHost) },
+	"CONNECTION_TERMINATION_DETAILS": func(e *Entry) value {
+		if e.X.Request.ProtoMajor != 0 {
+			return missing() // of a request, not of its connection
+		}
+		return text(e.X.Details)
+	},
+	"ROUTE_NAME":        func(e *Entry) value { return text(e.Route) },
+	"VIRTUAL_HOST_NAME": func(e *Entry) value { return text(e.VirtualHost) },
 	"REQUESTED_SERVER_NAME": func(e *Entry) value {
 		if e.X.Conn == nil {
 			return missing()

@@ -203,12 +203,7 @@ func (m *Manager) httpFilter(f *hcmv3.HttpFilter) error {
 }
 
 func (m *Manager) accessLogs(c *hcmv3.HttpConnectionManager) error {
-	for i, l := range c.GetAccessLog() {
-		x, err := accesslog.Compile(l, m.o.AccessLogs)
-		if err != nil {
-			return strict.AtIndex("access_log", i, err)
-		}
-		m.logs = append(m.logs, x)
-	}
-	return nil
+	var err error
+	m.logs, err = accesslog.CompileAll(c.GetAccessLog(), m.o.AccessLogs)
+	return err
 }

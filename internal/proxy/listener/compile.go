@@ -13,6 +13,7 @@ import (
 	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
 	"github.com/usher-mesh/usher/internal/proxy/hcm"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 	"github.com/usher-mesh/usher/internal/proxy/tls"
@@ -127,10 +128,37 @@ func (s *Spec) compileChain(m *listenerv3.FilterChain, o Options, usher *structp
 	if c.tls, err = tls.CompileDownstream(m.GetTransportSocket(), o.Secrets); err != nil {
 		return nil, strict.At("transport_socket", err)
 	}
-	if len(m.GetFilters()) != 1 {
-		return nil, strict.Errorf("filters", "%d filters, one is supported", len(m.GetFilters()))
+	return c, s.compileFilters(c, m.GetFilters(), o, usher)
+}
+
+// compileFilters takes one filter that serves the connection, and before a
+// TcpProxy such as decide whether it may.
+func (s *Spec) compileFilters(c *chain, list []*listenerv3.Filter, o Options, usher *structpb.Struct) error {
+	last := len(list) - 1
+	if last < 0 {
+		return strict.Errorf("filters", "empty")
 	}
-	return c, strict.At("filters[0]", s.compileFilter(c, m.GetFilters()[0], o, usher))
+	var guards []*rbac.Network
+	for i, f := range list[:last] {
+		if err := strict.Only(f, "name", "typed_config"); err != nil {
+			return strict.AtIndex("filters", i, err)
+		}
+		if t := f.GetTypedConfig().GetTypeUrl(); t != rbac.NetworkTypeURL || !list[last].GetTypedConfig().MessageIs((*tcpv3.TcpProxy)(nil)) {
+			return strict.AtIndex("filters", i, strict.Errorf("typed_config", "%s in front of the last filter: %w", t, strict.ErrUnsupported))
+		}
+		g, err := rbac.CompileNetwork(f.GetTypedConfig())
+		if err != nil {
+			return strict.AtIndex("filters", i, strict.At("typed_config", err))
+		}
+		guards = append(guards, g)
+	}
+	if err := s.compileFilter(c, list[last], o, usher); err != nil {
+		return strict.AtIndex("filters", last, err)
+	}
+	if c.tcp != nil {
+		c.tcp.guards = guards
+	}
+	return nil
 }
 
 func (s *Spec) compileFilter(c *chain, f *listenerv3.Filter, o Options, usher *structpb.Struct) error {
@@ -164,7 +192,7 @@ func (s *Spec) compileFilter(c *chain, f *listenerv3.Filter, o Options, usher *s
 			return strict.At("typed_config", err)
 		}
 		var err error
-		c.tcp, err = compileTCP(m, o)
+		c.tcp, err = compileTCP(m, s.Name, o)
 		return strict.At("typed_config", err)
 	}
 	return strict.Errorf("typed_config", "%s: %w", any.GetTypeUrl(), strict.ErrUnsupported)

@@ -72,7 +72,7 @@ func (c *conn) serve() {
 		nc, first = t, nil
 	}
 	if c.chain.tcp != nil {
-		c.chain.tcp.serve(c.l.ctx, nc, first, info.Local.String())
+		c.chain.tcp.serve(c.l.ctx, nc, first, info)
 		return
 	}
 	hcm.Serve(c.l.ctx, &hcm.Connection{Conn: nc, Prefix: first, Info: info, Current: c.current, Idle: c.setIdle})

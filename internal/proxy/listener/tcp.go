@@ -9,6 +9,9 @@ import (
 
 	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 
+	"github.com/usher-mesh/usher/internal/proxy/accesslog"
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
+	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
 	"github.com/usher-mesh/usher/internal/proxy/snapshot"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 	"github.com/usher-mesh/usher/internal/proxy/tunnel"
@@ -20,7 +23,11 @@ type tcpProxy struct {
 	total    uint32
 	idle     time.Duration
 	attempts int
+	guards   []*rbac.Network // in front, in order
+	logs     []accesslog.Logger
+	listener string // its name
 	snapshot func() *snapshot.Snapshot
+	now      func() time.Time
 	log      *slog.Logger
 }
 
@@ -29,11 +36,19 @@ type tcpCluster struct {
 	weight uint32
 }
 
-func compileTCP(m *tcpv3.TcpProxy, o Options) (*tcpProxy, error) {
-	if err := strict.Only(m, "stat_prefix", "cluster", "weighted_clusters", "idle_timeout", "max_connect_attempts"); err != nil {
+func compileTCP(m *tcpv3.TcpProxy, listener string, o Options) (*tcpProxy, error) {
+	if err := strict.Only(m, "stat_prefix", "cluster", "weighted_clusters", "idle_timeout", "max_connect_attempts",
+		"access_log"); err != nil {
 		return nil, err
 	}
-	t := &tcpProxy{idle: time.Hour, attempts: 1, snapshot: o.Snapshot, log: o.Log}
+	t := &tcpProxy{idle: time.Hour, attempts: 1, snapshot: o.Snapshot, listener: listener, now: o.Now, log: o.Log}
+	if t.now == nil {
+		t.now = time.Now
+	}
+	var err error
+	if t.logs, err = accesslog.CompileAll(m.GetAccessLog(), o.AccessLogs); err != nil {
+		return nil, err
+	}
 	if d := m.GetIdleTimeout(); d != nil {
 		t.idle = d.AsDuration()
 	}
@@ -63,35 +78,70 @@ func compileTCP(m *tcpv3.TcpProxy, o Options) (*tcpProxy, error) {
 	return t, nil
 }
 
-// serve carries the connection to an endpoint of the cluster.
-func (t *tcpProxy) serve(ctx context.Context, c net.Conn, prefix []byte, text string) {
-	name := t.clusters[0].name
-	n := rand.Uint32N(t.total)
-	for _, x := range t.clusters {
-		if n < x.weight {
-			name = x.name
-			break
+// serve carries the connection to an endpoint of the cluster, if the guards let
+// it, and logs it when it has ended.
+func (t *tcpProxy) serve(ctx context.Context, c net.Conn, prefix []byte, info *exchange.Conn) {
+	x := &exchange.Exchange{Conn: info, Listener: t.listener, Start: t.now()}
+	e := &accesslog.Entry{X: x, Upstream: -1}
+	defer func() {
+		e.End = t.now()
+		for _, l := range t.logs {
+			l.Log(e)
 		}
-		n -= x.weight
-	}
-	var up net.Conn
-	if s := t.snapshot(); s != nil && s.Clusters[name] != nil {
-		for range t.attempts {
-			h, err := s.Clusters[name].Pick(ctx, text, 0)
-			if err != nil {
-				break
-			}
-			if up, err = h.Dial(ctx); err == nil {
-				break
-			}
-			t.log.Debug("no connection to the endpoint", "cluster", name, "endpoint", h.Text, "error", err)
+	}()
+	for _, g := range t.guards {
+		if !g.Allow(x) {
+			t.log.Debug("connection refused", "listener", t.listener, "peer", info.Remote, "reason", x.Details)
+			c.Close()
+			return
 		}
 	}
+	up := t.dial(ctx, e)
 	if up == nil {
 		c.Close()
 		return
 	}
 	stop := context.AfterFunc(ctx, func() { c.Close(); up.Close() })
 	defer stop()
-	tunnel.Run(c, up, prefix, t.idle)
+	e.Received, e.Sent = tunnel.Run(c, up, prefix, t.idle)
+}
+
+// dial connects to an endpoint, nil if none can be had.
+func (t *tcpProxy) dial(ctx context.Context, e *accesslog.Entry) net.Conn {
+	x := e.X
+	x.Cluster = t.choose()
+	s := t.snapshot()
+	if s == nil || s.Clusters[x.Cluster] == nil {
+		x.Flags = "NC"
+		return nil
+	}
+	for range t.attempts {
+		h, err := s.Clusters[x.Cluster].Pick(ctx, x.Conn.Local.String(), 0)
+		if err != nil {
+			x.Flags = "UH"
+			return nil
+		}
+		x.UpstreamHost = h.Text
+		e.Attempts++
+		up, err := h.Dial(ctx)
+		if err == nil {
+			e.UpstreamLocal = up.LocalAddr().String()
+			return up
+		}
+		t.log.Debug("no connection to the endpoint", "cluster", x.Cluster, "endpoint", h.Text, "error", err)
+	}
+	x.Flags = "UF,URX"
+	return nil
+}
+
+// choose picks a cluster by weight.
+func (t *tcpProxy) choose() string {
+	n := rand.Uint32N(t.total)
+	for _, x := range t.clusters {
+		if n < x.weight {
+			return x.name
+		}
+		n -= x.weight
+	}
+	return t.clusters[0].name
 }

@@ -105,7 +105,11 @@ func (f *Filter) Decode(x *exchange.Exchange) bool {
 		}
 	}
 	if p.shadow != nil {
-		f.report(x, p)
+		if p.report(x, Namespace) {
+			f.stats.ShadowAllowed.Add(1)
+		} else {
+			f.stats.ShadowDenied.Add(1)
+		}
 	}
 	if p.rules == nil {
 		return true
@@ -116,26 +120,28 @@ func (f *Filter) Decode(x *exchange.Exchange) bool {
 		return true
 	}
 	f.stats.Denied.Add(1)
-	if name == "" {
-		name = "none"
-	}
-	x.Reply(http.StatusForbidden, "RBAC: access denied",
-		"rbac_access_denied_matched_policy["+strings.ReplaceAll(name, " ", "_")+"]")
+	x.Reply(http.StatusForbidden, "RBAC: access denied", denial(name))
 	return false
 }
 
-// report writes what the shadow rules would have said.
-func (f *Filter) report(x *exchange.Exchange, p *policy) {
+// denial is the detail of a refusal by that policy, "" for none.
+func denial(policy string) string {
+	if policy == "" {
+		policy = "none"
+	}
+	return "rbac_access_denied_matched_policy[" + strings.ReplaceAll(policy, " ", "_") + "]"
+}
+
+// report writes into that metadata what the shadow rules would have said.
+func (p *policy) report(x *exchange.Exchange, namespace string) (allowed bool) {
 	ok, name := p.shadow.allow(x)
 	result := "denied"
 	if ok {
-		f.stats.ShadowAllowed.Add(1)
 		result = "allowed"
-	} else {
-		f.stats.ShadowDenied.Add(1)
 	}
 	if name != "" {
-		x.SetMetadata(Namespace, p.prefix+"shadow_effective_policy_id", name)
+		x.SetMetadata(namespace, p.prefix+"shadow_effective_policy_id", name)
 	}
-	x.SetMetadata(Namespace, p.prefix+"shadow_engine_result", result)
+	x.SetMetadata(namespace, p.prefix+"shadow_engine_result", result)
+	return ok
 }
