@@ -33,6 +33,9 @@ Exits with CMD's status (128+n for a signal), 125 for failures of its own.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if d.Service == "" {
+				return Exit(exitMisuse, errors.New("--service must be given"))
+			}
 			d.Command = args
 			return own(runWorkload(cmd, &d, detach))
 		},
@@ -49,9 +52,6 @@ Exits with CMD's status (128+n for a signal), 125 for failures of its own.`,
 	f.BoolVar(&d.NoSidecar, "no-sidecar", false, "register the command alone, as a program outside the mesh")
 	f.BoolVar(&d.Netns, "netns", false, "capture all traffic in network namespaces of its own")
 	f.BoolVar(&detach, "detach", false, "return when the command listens and its sidecar has configuration")
-	if err := cmd.MarkFlagRequired("service"); err != nil {
-		panic(err) // the flag is defined above
-	}
 	return cmd
 }
 
@@ -110,14 +110,15 @@ func runWorkload(cmd *cobra.Command, d *workload.Definition, detach bool) error 
 
 func runDetached(ctx context.Context, cmd *cobra.Command, h home.Dir, up *standalone.Up,
 	r *workload.Registry, d *workload.Definition, proxy string) error {
+	ctx, stop := interruptible(ctx)
+	defer stop()
 	l, err := workload.Prepare(ctx, h, r, d, endpoints(up), spec.Always)
 	if err != nil {
 		return err
 	}
-	if err := workload.Start(l, proxy); err != nil {
-		return err
+	if err = workload.Start(l, proxy); err == nil {
+		l, err = workload.Await(ctx, h, d.Namespace, d.Name, workloadTimeout)
 	}
-	l, err = workload.Await(ctx, h, d.Namespace, d.Name, workloadTimeout)
 	if err != nil {
 		return errors.Join(err, workload.Remove(context.WithoutCancel(ctx), h, r, d.Namespace, d.Name))
 	}
