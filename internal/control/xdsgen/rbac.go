@@ -2,6 +2,7 @@ package xdsgen
 
 import (
 	"fmt"
+	"slices"
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
@@ -62,14 +63,19 @@ func rbacFilters(s *mesh.Security, at *place) []*hcmv3.HttpFilter {
 	return out
 }
 
-// tcpGuards are the guards of a port that is not HTTP: there are no tokens there.
+// tcpGuards are the guards of a port that is not HTTP: there are no tokens there, so
+// a Policy that wants one lets nobody through.
 func tcpGuards(s *mesh.Security, at *place) []*listenerv3.Filter {
 	add := func(r *netrbacv3.RBAC) *listenerv3.Filter {
 		r.StatPrefix = "tcp."
 		return &listenerv3.Filter{Name: netRBACName, ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: pack(r)}}
 	}
-	if len(s.Denied) > 0 {
-		return []*listenerv3.Filter{add(&netrbacv3.RBAC{Rules: denyRules(s.Denied)})}
+	denied := s.Denied
+	if o := s.OriginFor(at.port); o != nil && len(o.Rules) > 0 && !o.Optional {
+		denied = append(slices.Clip(denied), mesh.Denial{Ref: o.Ref})
+	}
+	if len(denied) > 0 {
+		return []*listenerv3.Filter{add(&netrbacv3.RBAC{Rules: denyRules(denied)})}
 	}
 	var out []*listenerv3.Filter
 	for _, set := range rbacSets(s, at, false) {
