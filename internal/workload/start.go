@@ -65,6 +65,9 @@ func Await(ctx context.Context, h home.Dir, namespace, name string, limit time.D
 }
 
 func failed(l *Local, what string) error {
+	if l.State != nil && l.State.State == spec.Degraded && l.State.Message != "" {
+		what += " (" + l.State.Message + ")"
+	}
 	return fmt.Errorf("workload %s/%s %s: read %s, %s and %s", l.Spec.Namespace, l.Spec.Name, what,
 		l.Dir.SupervisorLog(), filepath.Base(l.Dir.ProxyLog()), filepath.Base(l.Dir.AppLog()))
 }

@@ -24,6 +24,8 @@ type Notice struct {
 	Ready  bool
 	Config string // digest of the resources in force
 	Acked  bool   // the control plane is there and was answered
+	// Refused says why a listener does not serve, "" if all do.
+	Refused string
 }
 
 const (

@@ -217,7 +217,7 @@ func (p *proxy) tell(ctx context.Context) {
 }
 
 func (p *proxy) notice() Notice {
-	return Notice{Ready: p.ready(), Config: p.store.Digest(), Acked: p.acked()}
+	return Notice{Ready: p.ready(), Config: p.store.Digest(), Acked: p.acked(), Refused: p.store.Refused()}
 }
 
 func (p *proxy) acked() bool { return p.client != nil && p.client.Connected() }

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/usher-mesh/usher/internal/proxy/bootstrap/sidecar"
@@ -218,6 +220,25 @@ func (s *Store) Ready() bool {
 		}
 	}
 	return true
+}
+
+// maxRefusal bounds what Refused gives, in bytes.
+const maxRefusal = 512
+
+// Refused tells why a listener that the control plane wants does not serve: its
+// last version is refused, and there is no good one or that must deny. "" if all
+// serve.
+func (s *Store) Refused() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	bad := s.rejected[xds.ListenerType]
+	for _, n := range slices.Sorted(maps.Keys(bad)) {
+		if e := s.listeners[n]; e == nil || e.denied || !e.live {
+			why := fmt.Sprintf("listener %s is refused: %s", n, bad[n])
+			return strings.ToValidUTF8(why[:min(len(why), maxRefusal)], "")
+		}
+	}
+	return ""
 }
 
 // RecycleOwn lets connections that show the proxy's own certificate be made anew:

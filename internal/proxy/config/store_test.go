@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -240,6 +241,33 @@ func TestFirstBadListener(t *testing.T) {
 	s.Apply(update(t, "1", lis(t, "l", "bad", "p", "")))
 	if ls.get("l") != nil || len(s.Versions(xds.ListenerType)) != 0 {
 		t.Error("something listens")
+	}
+}
+
+// TestRefused: a listener that serves nobody, since its last version is bad, is
+// told of; one whose last good version goes on is not.
+func TestRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		versions [][2]string // stat_prefix and policy
+		want     string
+	}{
+		"good":          {[][2]string{{"", "p"}}, ""},
+		"first is bad":  {[][2]string{{"bad", "p"}}, "listener l is refused: stat_prefix: bad"},
+		"no address":    {[][2]string{{"taken", "p"}}, "listener l is refused: address in use"},
+		"denies":        {[][2]string{{"", "p"}, {"bad", "q"}}, "listener l is refused: stat_prefix: bad"},
+		"goes on":       {[][2]string{{"", "p"}, {"bad", "p"}}, ""},
+		"good at last":  {[][2]string{{"bad", "p"}, {"", "p"}}, ""},
+		"denied before": {[][2]string{{"", "p"}, {"bad", "q"}, {"", "q"}}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := store(t, "", time.Hour)
+			for i, v := range c.versions {
+				s.Apply(update(t, fmt.Sprint(i), lis(t, "l", v[0], v[1], "")))
+			}
+			if got := s.Refused(); got != c.want {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
 	}
 }
 

@@ -18,6 +18,8 @@ type Notice struct {
 	Ready  bool   `json:"ready"`  // it has configuration and serves
 	Config string `json:"config"` // digest of it
 	Acked  bool   `json:"acked"`  // the control plane is there and knows
+	// Refused says why a listener does not serve, "" if all do.
+	Refused string `json:"refused,omitempty"`
 }
 
 // Notifier writes notices to the supervisor.

@@ -172,12 +172,14 @@ func (s *supervisor) appEnded() (done bool, code int, err error) {
 func (s *supervisor) save() {
 	n := &s.state
 	n.AppPID, n.ProxyPID = pidOf(s.app), pidOf(s.proxy)
-	n.ConfigVersion, n.Acked = s.notice.Config, s.notice.Acked
+	n.ConfigVersion, n.Acked = s.notice.Config, s.notice.Acked && s.refused() == ""
 	if n.State != spec.Stopped {
 		n.State = s.phase()
 	}
 	if n.State == spec.Running {
 		n.Message = ""
+	} else if r := s.refused(); r != "" && n.State == spec.Degraded {
+		n.Message = r
 	}
 	if err := n.Write(s.o.Dir.State()); err != nil {
 		s.o.Log.Error("the state cannot be written", "file", filepath.Base(s.o.Dir.State()), "error", err)
@@ -187,10 +189,21 @@ func (s *supervisor) save() {
 	}
 }
 
+// refused tells why nobody is served at a port of the workload. A gateway's ports
+// are objects of their own, each with a status: one of them does not stand for it.
+func (s *supervisor) refused() string {
+	if s.spec.Kind == spec.Gateway {
+		return ""
+	}
+	return s.notice.Refused
+}
+
 func (s *supervisor) phase() spec.Phase {
 	proxyFine := s.spec.NoSidecar || s.proxy != nil && s.notice.Ready
 	appFine := s.spec.Kind == spec.Gateway || s.settled
 	switch {
+	case s.refused() != "":
+		return spec.Degraded
 	case proxyFine && appFine:
 		return spec.Running
 	case s.state.State == spec.Running || s.state.State == spec.Degraded:

@@ -50,6 +50,24 @@ func (w *world) inbound(t *testing.T) map[string]proto.Message {
 	return map[string]proto.Message{"inbound": c, "in": l}
 }
 
+// TestRefusedListener: a workload whose inbound listener is refused does not count
+// as running, and says why.
+func TestRefusedListener(t *testing.T) {
+	w := newWorld(t)
+	w.start(t)
+	bad := w.inbound(t)
+	bad["in"].(*listenerv3.Listener).FilterChains[0].Filters[0].GetTypedConfig().TypeUrl = "type.googleapis.com/envoy.extensions.filters.network.echo.v3.Echo"
+	w.ads.Set(t, "1", bad)
+	const why = "listener in is refused: "
+	w.state(t, "degraded with the reason", func(s *spec.State) bool {
+		return s.State == spec.Degraded && strings.HasPrefix(s.Message, why) && s.AppPID != 0 && !s.Acked
+	})
+	w.ads.Set(t, "2", w.inbound(t))
+	w.state(t, "running", func(s *spec.State) bool { return isRunning(s) && s.Acked && s.Message == "" })
+	_ = w.cmd.Process.Signal(syscall.SIGTERM)
+	w.wait(t)
+}
+
 func TestWorkload(t *testing.T) {
 	w := newWorld(t)
 	began := time.Now()

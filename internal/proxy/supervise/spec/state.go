@@ -10,8 +10,8 @@ import (
 // Phase is where a workload's life stands.
 type Phase string
 
-// The phases. Degraded: the sidecar is away or has no configuration, or the
-// command is between two starts.
+// The phases. Degraded: the sidecar is away, has no configuration or refuses that
+// of a listener, or the command is between two starts.
 const (
 	Starting Phase = "starting"
 	Running  Phase = "running"
@@ -31,7 +31,8 @@ type State struct {
 	ExitCode *int `json:"exitCode,omitempty"`
 	Restarts int  `json:"restarts,omitempty"` // of the sidecar
 	// ConfigVersion is a digest of the configuration in force; Acked tells that
-	// the control plane is connected and has been answered for it.
+	// the control plane is connected and has been answered for it, and that all of
+	// it serves.
 	ConfigVersion string `json:"configVersion,omitempty"`
 	Acked         bool   `json:"acked"`
 	// Message says, for Degraded and Stopped, why.
