@@ -37,6 +37,12 @@ type ServicePort struct {
 	Port     uint16
 }
 
+// IsHTTP tells whether ports of a protocol carry requests. What nothing is said
+// of does not count as HTTP.
+func IsHTTP(protocol string) bool {
+	return protocol == "http" || protocol == "http2" || protocol == "grpc"
+}
+
 // Endpoint is one address that serves a service's port.
 type Endpoint struct {
 	Address  netip.AddrPort

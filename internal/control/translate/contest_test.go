@@ -14,7 +14,7 @@ import (
 func TestLosers(t *testing.T) {
 	open := "peers: [{mtls: {}}]"
 	// b is a second service of the same workload, with a port of its own.
-	b := "apiVersion: v1\nkind: Service\nmetadata: {name: b, namespace: t}\nspec: {selector: {app: a}, ports: [{name: x, port: 8, targetPort: 80}, {name: y2, port: 9, targetPort: 90}]}\n---\n"
+	b := "apiVersion: v1\nkind: Service\nmetadata: {name: b, namespace: t}\nspec: {selector: {app: a}, ports: [{name: http-x, port: 8, targetPort: 80}, {name: y2, port: 9, targetPort: 90}]}\n---\n"
 	peer := func(name, created, label, mode string) string {
 		return fmt.Sprintf("apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: %s, namespace: t, creationTimestamp: '2026-01-0%sT00:00:00Z'}\nspec: {selector: {matchLabels: {%s}}, mtls: {mode: %s}}\n---\n", name, created, label, mode)
 	}

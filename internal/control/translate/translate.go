@@ -53,6 +53,7 @@ var processors = []func(*pass){
 	(*pass).readWorkloads,   // WorkloadEntries, and which Services select them
 	(*pass).readSecurity,    // RequestAuthentication ... MeshPolicy, each by itself
 	(*pass).secureWorkloads, // what applies to each workload
+	(*pass).warnOfPorts,     // where no token can be asked for
 	(*pass).readDestinationRules,
 	(*pass).buildServices, // definitions and endpoints
 	(*pass).readSecrets,

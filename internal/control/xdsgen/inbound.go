@@ -78,7 +78,7 @@ func inboundListener(in mesh.InboundPort, w *mesh.Workload, set *mesh.Settings) 
 			Filters:          inboundFilters(in, w.Security, false),
 		})
 	}
-	if w.Security.OriginFor(in.Port) != nil && isHTTP(in.Protocol) {
+	if w.Security.OriginFor(in.Port) != nil && mesh.IsHTTP(in.Protocol) {
 		l.Metadata = usherMetadata(map[string]*structpb.Value{"jwt_authn": structpb.NewStructValue(&structpb.Struct{
 			Fields: map[string]*structpb.Value{legacyName: structpb.NewStructValue(&structpb.Struct{
 				Fields: map[string]*structpb.Value{"text_prefix": structpb.NewStringValue(legacyPrefix)},
@@ -88,14 +88,10 @@ func inboundListener(in mesh.InboundPort, w *mesh.Workload, set *mesh.Settings) 
 	return newResource(ListenerType, name, l, originsOf(w.Security, w.Ref)...)
 }
 
-func isHTTP(protocol string) bool {
-	return protocol == "http" || protocol == "http2" || protocol == "grpc"
-}
-
 func inboundFilters(in mesh.InboundPort, s *mesh.Security, mtls bool) []*listenerv3.Filter {
 	at := &place{in.Port}
 	cluster := inboundClusterName(in)
-	if !isHTTP(in.Protocol) {
+	if !mesh.IsHTTP(in.Protocol) {
 		return append(tcpGuards(s, at), &listenerv3.Filter{
 			Name: "envoy.filters.network.tcp_proxy",
 			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: pack(&tcpv3.TcpProxy{
