@@ -67,9 +67,7 @@ func (c *Cache) Set(targets []Target) {
 		}
 		e.cancel()
 		delete(c.entries, uri)
-		if err := c.disk.remove(e.t); err != nil {
-			c.o.Log.Warn("stored keys cannot be removed", "error", err)
-		}
+		e.erase()
 	}
 	for _, t := range want {
 		c.add(t)
@@ -106,9 +104,7 @@ func (c *Cache) forget(e *entry) {
 		return
 	}
 	delete(c.entries, e.t.URI)
-	if err := c.disk.remove(e.t); err != nil {
-		c.o.Log.Warn("stored keys cannot be removed", "error", err)
-	}
+	e.erase()
 }
 
 // Get gives the current set. If it has no key that could match kid ("": any will

@@ -27,6 +27,7 @@ type entry struct {
 	failures int       // in a row
 	unnamed  bool      // the mirror's last answer: no object names the set
 	born     time.Time
+	erased   bool // nobody names the target any more
 }
 
 // flight is one fetch that requests may wait for.
@@ -129,7 +130,7 @@ func (e *entry) done(ctx context.Context, f *fetched, err error) time.Duration {
 	defer e.mu.Unlock()
 	close(e.flight.done)
 	e.flight = nil
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || e.erased {
 		return 0
 	}
 	random := e.c.o.Rand()
@@ -169,6 +170,17 @@ func (e *entry) succeed(f *fetched) {
 		return
 	}
 	e.written = f.set.Fetched
+}
+
+// erase removes what is on disk, and sees to it that a fetch which is under way
+// writes nothing any more.
+func (e *entry) erase() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.erased = true
+	if err := e.c.disk.remove(e.t); err != nil {
+		e.c.o.Log.Warn("stored keys cannot be removed", "error", err)
+	}
 }
 
 // forgotten: the mirror has not known the set for so long that no key of it can be
