@@ -46,6 +46,9 @@ func Prepare(ctx context.Context, h home.Dir, r *Registry, d *Definition, e Endp
 // description comes last: with it the workload is there.
 func prepare(ctx context.Context, h home.Dir, r *Registry, s *spec.Spec) (*Local, error) {
 	dir := h.Workload(s.Namespace, s.Name)
+	if err := Forget(dir); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(dir.Cache(), 0o700); err != nil {
 		return nil, err
 	}
@@ -72,6 +75,10 @@ func prepare(ctx context.Context, h home.Dir, r *Registry, s *spec.Spec) (*Local
 	}
 	return &Local{Dir: dir, Spec: s}, nil
 }
+
+// Forget drops what an earlier life of the workload left in its cache: its ports and
+// its policy may be others now, and who starts a workload has a control plane.
+func Forget(dir home.WorkloadDir) error { return os.RemoveAll(dir.Cache()) }
 
 // describe chooses what the definition leaves open: address, ports, host name and
 // credential.

@@ -169,6 +169,9 @@ func (a *agent) again(ctx context.Context, l *workload.Local) error {
 	if err := os.Remove(l.Dir.State()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
+	if err := workload.Forget(l.Dir); err != nil {
+		return err
+	}
 	return workload.Start(l, a.proxy)
 }
 

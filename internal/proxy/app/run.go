@@ -75,8 +75,8 @@ func Run(ctx context.Context, o Options) error {
 	if err := p.store.Static(o.Bootstrap); err != nil {
 		return err
 	}
-	if err := p.store.Load(); err != nil {
-		p.log.Warn("the last good configuration is not used", "error", err)
+	if p.client == nil {
+		p.restore()
 	}
 	a, err := admin.Start(bootstrap.Admin(o.Bootstrap), p.local.AdminSocket, p.adminOptions())
 	if err != nil {
@@ -103,6 +103,14 @@ func Run(ctx context.Context, o Options) error {
 	p.drain()
 	work.Wait()
 	return a.Close()
+}
+
+// restore puts the last good configuration in force. Where there is a control plane,
+// that is for when it does not answer: what it says now may be stricter.
+func (p *proxy) restore() {
+	if err := p.store.Load(); err != nil {
+		p.log.Warn("the last good configuration is not used", "error", err)
+	}
 }
 
 func (p *proxy) report(what string, err error) {
@@ -163,7 +171,7 @@ func build(o Options) (*proxy, error) {
 		}
 		p.client = xds.New(xds.Options{
 			Addr: addr, TLS: identity.ClientTLS(p.own, []string{sidecar.ControlPlaneID(p.trust())}),
-			Node: p.node(), Sink: p.store, Log: p.log, OnChange: p.changed,
+			Node: p.node(), Sink: p.store, Log: p.log, OnChange: p.changed, Fallback: p.restore,
 		})
 	}
 	p.addMetrics()

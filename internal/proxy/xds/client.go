@@ -28,6 +28,9 @@ const (
 	// pingAfter is the shortest that a grpc-go server suffers by default.
 	pingAfter   = 5*time.Minute + 5*time.Second
 	pingTimeout = 20 * time.Second
+	// firstAnswer is how long a control plane that can be reached may take for its
+	// first word before it counts as away.
+	firstAnswer = 2 * time.Second
 )
 
 // Options say whom to ask and who asks.
@@ -37,6 +40,9 @@ type Options struct {
 	Node *corev3.Node
 	Sink Sink
 	Log  *slog.Logger
+	// Fallback, if set, is called once, between two streams, if the first one brings
+	// no answer: the control plane is away.
+	Fallback func()
 	// OnChange, if set, is called after each response was answered, and when the
 	// stream broke.
 	OnChange func()
@@ -71,11 +77,20 @@ func (c *Client) Counts() (streams, responses, rejected uint64) {
 // Run keeps a stream open until ctx ends.
 func (c *Client) Run(ctx context.Context) error {
 	pause := time.Duration(0)
+	fallback := c.o.Fallback
 	for {
-		talked, err := c.attempt(ctx)
+		patience := time.Duration(0)
+		if fallback != nil {
+			patience = firstAnswer
+		}
+		talked, err := c.attempt(ctx, patience)
 		if ctx.Err() != nil {
 			return nil
 		}
+		if fallback != nil && !talked {
+			fallback()
+		}
+		fallback = nil
 		if talked {
 			pause = 0
 		}
@@ -93,8 +108,9 @@ func (c *Client) Run(ctx context.Context) error {
 }
 
 // attempt is one connection with one stream. Each has a connection of its own:
-// grpc's would keep its own pause, and fail calls at once meanwhile.
-func (c *Client) attempt(ctx context.Context) (talked bool, err error) {
+// grpc's would keep its own pause, and fail calls at once meanwhile. It is given up
+// if no answer comes in patience; zero: never.
+func (c *Client) attempt(ctx context.Context, patience time.Duration) (talked bool, err error) {
 	conn, err := grpc.NewClient("passthrough:///"+c.o.Addr,
 		grpc.WithTransportCredentials(credentials.NewTLS(c.o.TLS)),
 		grpc.WithNoProxy(), // the application's proxy variables are not for us
@@ -111,6 +127,11 @@ func (c *Client) attempt(ctx context.Context) (talked bool, err error) {
 	defer conn.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	answered := func() {}
+	if patience > 0 {
+		t := time.AfterFunc(patience, cancel)
+		answered = func() { t.Stop() }
+	}
 	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(ctx)
 	if err != nil {
 		return false, err
@@ -118,7 +139,7 @@ func (c *Client) attempt(ctx context.Context) (talked bool, err error) {
 	defer c.changed()
 	defer c.connected.Store(false)
 	c.streams.Add(1)
-	return c.talk(stream)
+	return c.talk(stream, answered)
 }
 
 func (c *Client) changed() {
@@ -129,7 +150,7 @@ func (c *Client) changed() {
 
 type stream = discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesClient
 
-func (c *Client) talk(s stream) (talked bool, err error) {
+func (c *Client) talk(s stream, answered func()) (talked bool, err error) {
 	subs := make(subscriptions)
 	node := c.o.Node
 	send := func(r *discoveryv3.DeltaDiscoveryRequest) error {
@@ -147,6 +168,7 @@ func (c *Client) talk(s stream) (talked bool, err error) {
 			return talked, err
 		}
 		if !talked {
+			answered()
 			c.o.Log.Info("connected to the control plane", "address", c.o.Addr)
 		}
 		talked = true
