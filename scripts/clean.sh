@@ -5,6 +5,9 @@
 set -eu
 
 namespace=${1:-tutorial}
+case $namespace in
+-*) sed -n 's/^# //p' "$0" | sed -n '1,3p' && exit ;;
+esac
 
 if command -v kubectl >/dev/null 2>&1; then
   kubectl=(kubectl)
