@@ -254,7 +254,7 @@ func (s *session) once(f *route.Forward, host *upstream.Host, l *limits, fresh b
 		if conn, err = host.Get(s.ctx, l.total, fresh); err != nil {
 			return nil, err
 		}
-		if conn.Reused && !repeat && !conn.Alive() {
+		if conn.Reused && !conn.Alive() {
 			conn.Put(false)
 			continue
 		}

@@ -84,8 +84,10 @@ func (c *Conn) close() {
 	c.host.cluster.conns.Add(-1)
 }
 
-// Alive looks, without waiting, whether the host has closed the connection. Of
-// TLS it sees only that the socket was closed.
+// Alive looks, without waiting, whether the host has closed the connection, or has
+// sent what nobody asked for: bytes that come between two requests would be taken
+// for the answer of the next. TLS is no exception, since what it sends by itself
+// came before the first answer, and what comes later is most likely its end.
 func (c *Conn) Alive() bool {
 	if c.raw == nil {
 		return true
@@ -99,13 +101,8 @@ func (c *Conn) Alive() bool {
 
 func (c *Conn) peekByte(fd uintptr) bool {
 	var b [1]byte
-	n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-	switch {
-	case n > 0:
-		c.alive = c.host.socket != nil // session tickets come unasked
-	case err == syscall.EAGAIN || err == syscall.EINTR:
-		c.alive = true
-	}
+	_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	c.alive = err == syscall.EAGAIN || err == syscall.EINTR
 	return true
 }
 
