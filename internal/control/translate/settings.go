@@ -48,6 +48,9 @@ func translateSettings(cm *corev1.ConfigMap) settings {
 	}
 	var c meshconfig.MeshConfig
 	text, err := yaml.YAMLToJSON([]byte(cm.Data[configMapKey]))
+	if string(text) == "null" { // nothing but comments
+		return s
+	}
 	if err == nil {
 		err = protojson.Unmarshal(text, &c)
 	}

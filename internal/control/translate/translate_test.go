@@ -285,3 +285,11 @@ spec:
 		})
 	}
 }
+
+// TestCommentedMeshConfig: a mesh configuration of comments alone is none.
+func TestCommentedMeshConfig(t *testing.T) {
+	m, _ := model(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata: {mesh: \"# nothing yet\\n\"}\n")
+	if !m.Settings.OutboundAny {
+		t.Error("the mesh calls nothing outside")
+	}
+}

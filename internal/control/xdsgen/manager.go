@@ -86,6 +86,12 @@ func (m *manager) filter() *listenerv3.Filter {
 		HttpFilters:               append(append([]*hcmv3.HttpFilter(nil), m.guards...), httpFilter("envoy.filters.http.router", &routerv3.Router{})),
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{IdleTimeout: durationpb.New(idleTimeout)},
 	}
+	if len(m.guards) > 0 {
+		// What is judged must be what the service understands: many take // for / and
+		// %2F for a slash.
+		h.MergeSlashes = true
+		h.PathWithEscapedSlashesAction = hcmv3.HttpConnectionManager_UNESCAPE_AND_FORWARD
+	}
 	if m.inbound || m.edge {
 		h.RequestHeadersTimeout = durationpb.New(headersTimeout)
 	}
