@@ -100,6 +100,10 @@ func TestErrorsOfUp(t *testing.T) {
 		}
 		fails(t, m, 1, []string{filepath.Join(m.Home, "lock"), "locked by another process"}, "up", "--detach", free)
 		f.Close()
+		// There was never a mesh in it, so `usher down --purge` would not touch it.
+		if err := os.RemoveAll(m.Home); err != nil {
+			t.Fatal(err)
+		}
 	})
 	t.Run("damaged etcd", func(t *testing.T) {
 		m := home(t)

@@ -9,8 +9,8 @@ const hexDigits = "0123456789abcdef"
 func appendEscaped(b []byte, s string) []byte {
 	for i := range len(s) {
 		switch c := s[i]; {
-		case c == '"':
-			b = append(b, `\"`...)
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
 		case c < 0x20 || c == 0x7f || c >= 0x80:
 			b = append(b, '\\', 'x', hexDigits[c>>4], hexDigits[c&15])
 		default:

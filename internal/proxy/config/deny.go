@@ -22,14 +22,15 @@ import (
 // version could let through what is now forbidden: the resource denies instead.
 type guard string
 
-// guards tells by its type whether a filter says who may pass.
+// guards tells by its type whether a filter may say who passes: all do but those
+// that are known not to.
 func guards(typeURL string) bool {
-	for _, part := range []string{".jwt_authn.", ".rbac.", ".ext_authz."} {
+	for _, part := range []string{".cors.", ".router.", ".set_filter_state.", ".tcp_proxy."} {
 		if strings.Contains(typeURL, part) {
-			return true
+			return false
 		}
 	}
-	return false
+	return true
 }
 
 func digest(parts []string) guard {

@@ -111,6 +111,7 @@ func (s *Store) putRoute(r xds.Resource) error {
 		return nil
 	}
 	m, err := s.decodeRoute(r)
+	undecodable := err != nil
 	if err == nil {
 		var t *route.Table
 		err = func() (err error) {
@@ -125,8 +126,8 @@ func (s *Store) putRoute(r xds.Resource) error {
 			return nil
 		}
 	}
-	// Undecodable, so nobody knows what it would guard: deny too.
-	if g := guardOfRoute(m); e.body == nil || g != e.guard {
+	// Of one that cannot be decoded nobody knows what it would guard: deny too.
+	if undecodable || e.body == nil || guardOfRoute(m) != e.guard {
 		t, denyErr := s.o.Route(denyRoute(r.Name))
 		if denyErr != nil {
 			return strict.At("deny", denyErr)

@@ -44,6 +44,10 @@ func (s *session) judge() {
 		x.Flags = "NR"
 		x.Reply(404, "", "route_not_found")
 		s.respondLocal(nil)
+	case x.Request.Method == "CONNECT" && r.Forward == nil:
+		// An answer in 2xx would be taken for a tunnel.
+		x.Reply(404, "", "route_not_found")
+		s.respondLocal(r)
 	case r.Direct != nil:
 		x.Reply(r.Direct.Status, r.Direct.Body, "direct_response")
 		r.Rewrite(x, route.Choice{})
@@ -127,7 +131,7 @@ func (s *session) respondLocal(r *route.Route) {
 		x.Reply(500, "", "filter_without_answer")
 	}
 	body, _ := x.Local()
-	if grpcRequest(x) && x.Response.Status != 200 {
+	if grpcRequest(x) && x.Response.Status != 200 && x.Request.Method != "CONNECT" {
 		grpcReply(x, body)
 		body = ""
 	} else if body != "" {

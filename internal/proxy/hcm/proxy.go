@@ -122,7 +122,7 @@ func (s *session) established() bool {
 func (s *session) looksLikeHTTP() bool {
 	if s.r.Buffered() == 0 {
 		s.nc.SetReadDeadline(bodyDeadline(s.m))
-		if s.r.Fill() != nil {
+		if s.r.More() != nil {
 			return false
 		}
 	}

@@ -2,7 +2,9 @@ package hcm
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -41,6 +43,13 @@ func startPump(s *session, conn *upstream.Conn, idle time.Duration) *pump {
 	src := &timedBody{p: p, s: s, body: rq.Body, conn: conn, idle: idle}
 	go func() {
 		defer close(p.done)
+		defer func() {
+			if r := recover(); r != nil { // a fault in us ends the request, not the process
+				p.err = fmt.Errorf("sending the content failed: %v", r)
+				conn.SetReadDeadline(past)
+				s.m.o.Log.Error("sending a request's content failed", "panic", r, "stack", string(debug.Stack()))
+			}
+		}()
 		p.err = conn.W.Copy(src, rq.ContentLength == exchange.UnknownLength, &rq.Trailer)
 		s.entry.Received = src.n
 		var read *http1.ReadError

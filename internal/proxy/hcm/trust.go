@@ -19,9 +19,10 @@ import (
 func (s *session) sanitize() {
 	x, m := &s.x, s.m
 	h := &x.Request.Header
-	if !x.Conn.MTLS() {
-		h.DelFunc(func(f exchange.Field) bool { return strings.HasPrefix(f.Name, "x-envoy-") })
-	}
+	outside := !x.Conn.MTLS() || m.useRemote
+	h.DelFunc(func(f exchange.Field) bool {
+		return outside && strings.HasPrefix(f.Name, "x-envoy-") || disguised(f.Name)
+	})
 	s.clientCert()
 	s.forwarded()
 	if m.requestID {
@@ -35,6 +36,17 @@ func (s *session) sanitize() {
 	if m.stripDot || m.stripPort || m.stripAnyPort {
 		s.stripAuthority()
 	}
+}
+
+// disguised tells whether a name is one of what the proxy says itself, written with
+// underscores: a server that makes variables of fields (CGI, WSGI) cannot tell the
+// two apart.
+func disguised(name string) bool {
+	if strings.IndexByte(name, '_') < 0 {
+		return false
+	}
+	name = strings.ReplaceAll(name, "_", "-")
+	return strings.HasPrefix(name, "x-envoy-") || strings.HasPrefix(name, "x-forwarded-") || name == "x-request-id"
 }
 
 // internal tells whether an address is of a private network (Envoy's rule).

@@ -214,6 +214,12 @@ func (r *Reader) pin() {
 	r.buf, r.base, r.start, r.end = b, 0, 0, n
 }
 
+// More reads once from the connection behind a head whose strings are in use.
+func (r *Reader) More() error {
+	r.pin()
+	return r.refill()
+}
+
 // refill reads more of a body into the buffer behind the head.
 func (r *Reader) refill() error {
 	if r.start == r.end {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -185,6 +186,15 @@ func (l *Listener) begin(nc net.Conn) {
 			l.mu.Unlock()
 			nc.Close()
 		}()
+		defer contain(s)
 		c.serve()
 	}()
+}
+
+// contain ends one connection, and not the process, when serving it finds a fault in
+// us.
+func contain(s *Spec) {
+	if p := recover(); p != nil {
+		s.log.Error("serving a connection failed", "listener", s.Name, "panic", p, "stack", string(debug.Stack()))
+	}
 }

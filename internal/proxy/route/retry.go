@@ -62,9 +62,12 @@ func compileRetry(p *routev3.RetryPolicy) (*Retry, error) {
 		case "", "refused-stream", "http3-post-connect-failure", "envoy-ratelimited",
 			"cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable":
 			// These happen on HTTP/2 or gRPC alone.
+		case "reset-before-request":
+			// A pooled connection that turns out to be dead is replaced anyway; of a
+			// request that was written nobody knows that it was not processed.
 		case "connect-failure":
 			r.connect = true
-		case "reset", "reset-before-request":
+		case "reset":
 			r.reset = true
 		case "5xx":
 			r.anyServer = true

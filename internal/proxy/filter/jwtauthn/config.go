@@ -34,7 +34,7 @@ func (f *Filter) compile(m *jwtv3.JwtAuthentication) error {
 		}
 		f.providers[name] = p
 		for _, h := range p.writes {
-			f.sanitize[h] = true
+			f.sanitize[undisguised(h)] = true
 		}
 		for _, l := range p.locations {
 			if s := l.secret(); !seen[s] {

@@ -78,7 +78,7 @@ type Filter struct {
 	names     string              // of requirement_map, for a message
 	preflight bool                // bypass_cors_preflight
 	strip     bool                // strip_failure_response
-	sanitize  map[string]bool     // headers that providers write
+	sanitize  map[string]bool     // headers that providers write, undisguised
 	secrets   []exchange.Secret
 
 	stats    *Stats
@@ -117,7 +117,7 @@ func textPrefix(c filter.Config) string {
 func (f *Filter) Decode(x *exchange.Exchange) bool {
 	x.Redact(f.secrets)
 	if len(f.sanitize) > 0 {
-		x.Request.Header.DelFunc(func(h exchange.Field) bool { return f.sanitize[h.Name] })
+		x.Request.Header.DelFunc(func(h exchange.Field) bool { return f.sanitize[undisguised(h.Name)] })
 	}
 	if f.preflight && isPreflight(x) {
 		f.stats.CORSPreflightBypassed.Add(1)

@@ -166,10 +166,16 @@ func (r *request) apply(p *provider, v *verified, t found) {
 	}
 }
 
+// undisguised gives a name with hyphens for underscores: a server that makes variables
+// of fields (CGI, WSGI) cannot tell X_User from X-User.
+func undisguised(name string) string { return strings.ReplaceAll(name, "_", "-") }
+
 // sanitize takes out what this request's tokens have put into the headers that a
 // provider writes, before the provider is asked (again).
 func (r *request) sanitize(p *provider) {
 	if r.wrote && len(p.writes) > 0 {
-		r.x.Request.Header.DelFunc(func(h exchange.Field) bool { return slices.Contains(p.writes, h.Name) })
+		r.x.Request.Header.DelFunc(func(h exchange.Field) bool {
+			return slices.ContainsFunc(p.writes, func(w string) bool { return undisguised(w) == undisguised(h.Name) })
+		})
 	}
 }
