@@ -32,18 +32,31 @@ type File struct {
 }
 
 // IsManifest tells whether the YAML is a Kubernetes manifest (its first document
-// has an apiVersion) and not an usher.yaml.
+// that is not empty has an apiVersion or a kind) and not an usher.yaml.
 func IsManifest(data []byte) bool {
-	var head struct {
-		APIVersion string `yaml:"apiVersion"`
-		Kind       string `yaml:"kind"`
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var doc map[string]yaml.Node
+		if err := dec.Decode(&doc); err != nil {
+			return false
+		}
+		if len(doc) > 0 {
+			_, version := doc["apiVersion"]
+			_, kind := doc["kind"]
+			return version || kind
+		}
 	}
-	err := yaml.NewDecoder(bytes.NewReader(data)).Decode(&head)
-	return err == nil && (head.APIVersion != "" || head.Kind != "")
 }
 
 // Read gives the file's bytes, at most 4 MiB of them.
 func Read(path string) ([]byte, error) {
+	// A pipe would keep us waiting, before and after it is open.
+	switch fi, err := os.Stat(path); {
+	case err != nil:
+		return nil, err
+	case !fi.Mode().IsRegular():
+		return nil, fmt.Errorf("%s: is no regular file", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
