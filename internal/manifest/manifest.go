@@ -76,6 +76,9 @@ func (a *Applier) Apply(ctx context.Context, path string, data []byte, namespace
 }
 
 func parse(data []byte) ([]*unstructured.Unstructured, error) {
+	if err := refuseRepeatedKeys(data); err != nil {
+		return nil, err
+	}
 	dec := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(data), 4096)
 	var objs []*unstructured.Unstructured
 	for n := 1; ; n++ {
@@ -89,7 +92,7 @@ func parse(data []byte) ([]*unstructured.Unstructured, error) {
 			continue
 		}
 		o := &unstructured.Unstructured{Object: m}
-		if o.GetAPIVersion() == "" || o.GetKind() == "" || o.GetName() == "" {
+		if o.GetAPIVersion() == "" || o.GetKind() == "" || o.GetName() == "" && !o.IsList() {
 			return nil, fmt.Errorf("document %d: apiVersion, kind and metadata.name must be given", n)
 		}
 		if !o.IsList() {
@@ -101,6 +104,9 @@ func parse(data []byte) ([]*unstructured.Unstructured, error) {
 			return nil, fmt.Errorf("document %d: %w", n, err)
 		}
 		for i := range list.Items {
+			if item := &list.Items[i]; item.GetAPIVersion() == "" || item.GetKind() == "" || item.GetName() == "" {
+				return nil, fmt.Errorf("document %d: items[%d]: apiVersion, kind and metadata.name must be given", n, i)
+			}
 			objs = append(objs, &list.Items[i])
 		}
 	}
