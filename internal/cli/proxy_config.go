@@ -47,7 +47,7 @@ func newProxyConfigCmd() *cobra.Command {
 				return err
 			}
 			if l.Spec.AdminSocket == "" {
-				return fmt.Errorf("workload %s has no sidecar", name)
+				return fmt.Errorf("workload %q has no sidecar", name)
 			}
 			dump, err := configDump(cmd.Context(), l, section)
 			if err != nil {

@@ -26,7 +26,7 @@ func newStopCmd() *cobra.Command {
 				return err
 			}
 			if l.Spec.Kind == spec.Gateway {
-				return fmt.Errorf("%s is the mesh's gateway: it stops with `usher down`", args[0])
+				return fmt.Errorf("%q is the mesh's gateway: it stops with `usher down`", args[0])
 			}
 			cfg, err := adminConfig(h)
 			if err != nil {
@@ -64,7 +64,7 @@ func findWorkload(h home.Dir, namespace, name string) (*workload.Local, error) {
 		return nil, err
 	}
 	if l == nil {
-		return nil, fmt.Errorf("there is no workload %s in namespace %s on this machine: `usher status` lists them", name, namespace)
+		return nil, fmt.Errorf("there is no workload %q in namespace %q on this machine: `usher status` lists them", name, namespace)
 	}
 	return l, nil
 }
