@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// dropText unmaps the pages of the executable's read-only segments. They are
-// clean and private, so nothing is lost. Failure costs memory alone and is not
-// told.
+// dropText unmaps the pages of the executable's read-only segments, which are clean
+// and private, and of files that are mapped shared to be read, such as a database: in
+// both cases nothing is lost. Failure costs memory alone and is not told.
 func dropText() {
 	exe, err := os.Readlink("/proc/self/exe")
 	if err != nil {
@@ -24,7 +24,10 @@ func dropText() {
 	for sc := bufio.NewScanner(f); sc.Scan(); {
 		// 00400000-00c05000 r-xp 00000000 fe:00 9978086    /path
 		parts := strings.Fields(sc.Text())
-		if len(parts) != 6 || parts[5] != exe || parts[1][0] != 'r' || parts[1][1] != '-' {
+		if len(parts) != 6 || parts[1][0] != 'r' || parts[1][1] != '-' {
+			continue
+		}
+		if shared := parts[1][3] == 's' && parts[5][0] == '/'; parts[5] != exe && !shared {
 			continue
 		}
 		from, to, _ := strings.Cut(parts[0], "-")
