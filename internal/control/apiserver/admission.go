@@ -20,8 +20,12 @@ const webhookName = "validation.usher.io"
 
 type validateFunc = func(ctx context.Context, obj, old *unstructured.Unstructured) field.ErrorList
 
-// customResources is the admission plugin that asks Options.Validate.
-type customResources struct{ validate validateFunc }
+// customResources is the admission plugin that judges by the schemas' rules and asks
+// Options.Validate.
+type customResources struct {
+	rules    schemaRules
+	validate validateFunc // nil admits everything
+}
 
 var _ admission.ValidationInterface = customResources{}
 
@@ -42,6 +46,9 @@ func (c customResources) Validate(ctx context.Context, a admission.Attributes, _
 		return nil
 	}
 	old, _ := a.GetOldObject().(*unstructured.Unstructured)
+	if err := c.rules.judge(ctx, obj, old); err != nil || c.validate == nil {
+		return err
+	}
 	errs := c.validate(ctx, obj, old)
 	if len(errs) == 0 {
 		return nil
@@ -51,7 +58,7 @@ func (c customResources) Validate(ctx context.Context, a admission.Attributes, _
 
 // newAdmission refuses objects in namespaces that do not exist or end, keeps the
 // namespaces without which nothing works, and validates custom resources.
-func newAdmission(client kubernetes.Interface, factory informers.SharedInformerFactory, validate validateFunc) (admission.Interface, error) {
+func newAdmission(client kubernetes.Interface, factory informers.SharedInformerFactory, own customResources) (admission.Interface, error) {
 	l, err := lifecycle.NewLifecycle(sets.New(metav1.NamespaceDefault, rootNamespace))
 	if err != nil {
 		return nil, err
@@ -61,9 +68,5 @@ func newAdmission(client kubernetes.Interface, factory informers.SharedInformerF
 	if err := l.ValidateInitialization(); err != nil {
 		return nil, err
 	}
-	chain := []admission.Interface{l}
-	if validate != nil {
-		chain = append(chain, customResources{validate})
-	}
-	return admission.NewChainHandler(chain...), nil
+	return admission.NewChainHandler(l, own), nil
 }

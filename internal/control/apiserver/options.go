@@ -26,7 +26,8 @@ type Options struct {
 	PKIDir string
 	// Listener is bound to a loopback TCP address already. Start takes it over.
 	Listener net.Listener
-	// CRDs are installed or brought up to date at every start.
+	// CRDs are installed or brought up to date at every start. What is installed lacks
+	// their schemas' x-kubernetes-validations, by which the Server judges itself.
 	CRDs []*apiextensionsv1.CustomResourceDefinition
 	// Validate is the admission of custom resources, after their schema. old is nil
 	// on create. Both objects are read-only. Nil admits everything.

@@ -40,14 +40,15 @@ func (s *Server) serve(ctx, life context.Context, o Options) error {
 		return err
 	}
 	factory := informers.NewSharedInformerFactory(client, 0)
-	if config.AdmissionControl, err = newAdmission(client, factory, o.Validate); err != nil {
+	crds, rules := withoutRules(o.CRDs)
+	if config.AdmissionControl, err = newAdmission(client, factory, customResources{rules, o.Validate}); err != nil {
 		return err
 	}
 	stores, err := newStorages(s.etcd.Endpoint(), scheme, &config.Config)
 	if err != nil {
 		return err
 	}
-	stale, err := seedCRDs(ctx, stores, o.CRDs, time.Now())
+	stale, err := seedCRDs(ctx, stores, crds, time.Now())
 	if err != nil {
 		return err
 	}
