@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"crypto/rand"
 	"fmt"
 	"net"
 	"time"
@@ -47,9 +48,15 @@ func newConfig(l net.Listener, scheme *runtime.Scheme, files *pki.Files) (*serve
 	serving := options.NewSecureServingOptions()
 	serving.Listener = l
 	serving.ServerCert.GeneratedCert = cert
-	if err := serving.WithLoopback().ApplyToConfig(&c.Config); err != nil {
+	if err := serving.ApplyTo(&c.SecureServing); err != nil {
 		return nil, err
 	}
+	// The server's own client sees the certificate that others see. WithLoopback would
+	// make an RSA key for it at each start: a tenth of a second.
+	if c.LoopbackClientConfig, err = c.SecureServing.NewClientConfig(files.ServerCA); err != nil {
+		return nil, err
+	}
+	c.LoopbackClientConfig.BearerToken = rand.Text()
 	c.LoopbackClientConfig.QPS, c.LoopbackClientConfig.Burst = -1, -1
 	return c, nil
 }
