@@ -302,7 +302,7 @@ func (s *session) linger() {
 // reset makes the client see that its answer is not whole.
 func reset(c net.Conn) {
 	under := c
-	for range 3 {
+	for {
 		t, ok := under.(interface{ NetConn() net.Conn })
 		if !ok {
 			break

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/usher-mesh/usher/internal/proxy/deadline"
 )
 
 // Listener is a running listener.
@@ -168,7 +170,7 @@ func (l *Listener) accept() {
 // begin serves a connection in a goroutine of its own, unless there are too many.
 func (l *Listener) begin(nc net.Conn) {
 	s := l.spec.Load()
-	c := &conn{l: l, raw: nc}
+	c := &conn{l: l, raw: deadline.New(nc)}
 	l.mu.Lock()
 	if l.closed || s.deny || len(l.conns) >= s.max {
 		l.mu.Unlock()

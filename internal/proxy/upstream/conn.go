@@ -29,7 +29,11 @@ type Conn struct {
 func newConn(h *Host, nc net.Conn, generation uint64) *Conn {
 	c := &Conn{Conn: nc, R: http1.NewReader(nc, nil), W: http1.NewWriter(nc), host: h, generation: generation}
 	under := nc
-	if t, ok := nc.(interface{ NetConn() net.Conn }); ok {
+	for {
+		t, ok := under.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
 		under = t.NetConn()
 	}
 	if s, ok := under.(syscall.Conn); ok {

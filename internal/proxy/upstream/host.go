@@ -13,6 +13,7 @@ import (
 
 	ctls "crypto/tls"
 
+	"github.com/usher-mesh/usher/internal/proxy/deadline"
 	"github.com/usher-mesh/usher/internal/proxy/tls"
 )
 
@@ -137,6 +138,7 @@ func (h *Host) Dial(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, &ConnectError{Timeout: errors.Is(err, context.DeadlineExceeded) || isTimeout(err), Err: err}
 	}
+	nc = deadline.New(nc)
 	if h.socket == nil {
 		return nc, nil
 	}

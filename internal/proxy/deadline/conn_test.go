@@ -1,0 +1,156 @@
+package deadline
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// counted counts how often deadlines are armed.
+type counted struct {
+	net.Conn
+	reads, writes int
+}
+
+func (c *counted) SetReadDeadline(t time.Time) error {
+	c.reads++
+	return c.Conn.SetReadDeadline(t)
+}
+
+func (c *counted) SetWriteDeadline(t time.Time) error {
+	c.writes++
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// pair gives both ends of a connection, ours counted.
+func pair(t *testing.T) (*Conn, *counted, net.Conn) {
+	a, b := net.Pipe()
+	t.Cleanup(func() { a.Close(); b.Close() })
+	c := &counted{Conn: a}
+	return New(c), c, b
+}
+
+func TestLaterDeadlineIsArmedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, n, peer := pair(t)
+		start := time.Now()
+		for i := range 1000 {
+			c.SetReadDeadline(start.Add(time.Minute + time.Duration(i)*time.Second))
+			c.SetWriteDeadline(start.Add(time.Minute + time.Duration(i)*time.Second))
+		}
+		if n.reads != 1 || n.writes != 1 {
+			t.Errorf("armed %d and %d times", n.reads, n.writes)
+		}
+		_, err := c.Read(make([]byte, 1))
+		if got, want := time.Since(start), time.Minute+999*time.Second; !errors.Is(err, os.ErrDeadlineExceeded) || got != want {
+			t.Errorf("a read ended after %v: %v; want %v", got, err, want)
+		}
+		c.SetReadDeadline(time.Time{}) // none: armed still is one that has passed
+		go func() {
+			time.Sleep(time.Hour)
+			peer.Write([]byte("x"))
+		}()
+		if _, err := c.Read(make([]byte, 1)); err != nil {
+			t.Errorf("a read without deadline: %v", err)
+		}
+	})
+}
+
+func TestEarlierDeadlineInterrupts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _, _ := pair(t)
+		start := time.Now()
+		c.SetReadDeadline(start.Add(time.Minute))
+		c.SetReadDeadline(start.Add(time.Hour)) // noted
+		ended := make(chan error, 1)
+		go func() {
+			_, err := c.Read(make([]byte, 1))
+			ended <- err
+		}()
+		time.Sleep(10 * time.Minute) // the read has armed the hour by now
+		c.SetReadDeadline(time.Unix(1, 0))
+		if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != 10*time.Minute {
+			t.Errorf("a read was interrupted after %v: %v", time.Since(start), err)
+		}
+		c.SetReadDeadline(time.Now().Add(time.Second)) // who goes on afterwards waits its own time
+		if _, err := c.Read(make([]byte, 1)); err == nil || time.Since(start) != 10*time.Minute+time.Second {
+			t.Errorf("the next read ended after %v", time.Since(start))
+		}
+	})
+}
+
+// An interrupt must not be lost to a reader that arms its later deadline at the
+// same time.
+func TestInterruptIsNotLost(t *testing.T) {
+	for range 200 {
+		a, b := net.Pipe()
+		c := New(a)
+		c.SetReadDeadline(time.Now().Add(20 * time.Microsecond))
+		c.SetReadDeadline(time.Now().Add(time.Hour))
+		ended := make(chan error, 1)
+		go func() {
+			_, err := c.Read(make([]byte, 1))
+			ended <- err
+		}()
+		c.SetReadDeadline(time.Unix(1, 0))
+		if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal(err)
+		}
+		a.Close()
+		b.Close()
+	}
+}
+
+func TestWriteGoesOnBehindAnEarlyDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _, peer := pair(t)
+		start := time.Now()
+		c.SetWriteDeadline(start.Add(time.Second))
+		c.SetWriteDeadline(start.Add(time.Hour))
+		go func() {
+			for _, n := range []int{3, 2} { // a write in two parts, the armed deadline between them
+				io.ReadFull(peer, make([]byte, n))
+				time.Sleep(time.Minute)
+			}
+			io.Copy(io.Discard, peer)
+		}()
+		if n, err := c.Write([]byte("hello world")); n != 11 || err != nil {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+		c.SetWriteDeadline(time.Now().Add(-time.Second))
+		if n, err := c.Write([]byte("x")); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("behind the deadline: %d bytes, %v", n, err)
+		}
+	})
+}
+
+func TestErrorsPass(t *testing.T) {
+	c, _, peer := pair(t)
+	peer.Close()
+	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("read: %v", err)
+	}
+	c.Close()
+	if err := c.SetReadDeadline(time.Now()); err == nil {
+		t.Error("a deadline of a closed connection is no error")
+	}
+	if err := c.CloseWrite(); !errors.Is(err, errors.ErrUnsupported) { // a pipe has none
+		t.Errorf("half-close: %v", err)
+	}
+}
+
+func TestMovingAllocatesNothing(t *testing.T) {
+	a, b := net.Pipe()
+	defer a.Close()
+	defer b.Close()
+	c := New(a)
+	d := time.Now().Add(time.Hour)
+	c.SetReadDeadline(d)
+	if n := testing.AllocsPerRun(100, func() { d = d.Add(1); c.SetReadDeadline(d); c.SetWriteDeadline(d) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
