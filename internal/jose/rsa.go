@@ -9,20 +9,20 @@ import (
 	"fmt"
 	"math/big"
 
-	"filippo.io/bigmod"
+	"github.com/usher-mesh/usher/internal/jose/modexp"
 )
 
 // Bounds of RSA keys, in bits of the modulus.
 const (
 	minRSABits = 2048
-	maxRSABits = 8192
+	maxRSABits = modexp.MaxBits
 )
 
 // rsaVerifier holds the modulus prepared for exponentiation, which crypto/rsa
-// does anew at each call. Only s^e mod N is done here; tests hold the encodings
+// does anew at each call. Only s^e mod N is done by modexp; tests hold the encodings
 // against crypto/rsa. In FIPS mode crypto/rsa does it all.
 type rsaVerifier struct {
-	n    *bigmod.Modulus
+	n    *modexp.Modulus
 	e    uint
 	bits int
 	std  *rsa.PublicKey
@@ -46,7 +46,7 @@ func newRSAVerifier(n *big.Int, e int) (*rsaVerifier, error) {
 	case isROCA(n):
 		return nil, fmt.Errorf("RSA modulus is one of those that can be factored (CVE-2017-15361)")
 	}
-	m, err := bigmod.NewModulus(n.Bytes())
+	m, err := modexp.New(n)
 	if err != nil {
 		return nil, fmt.Errorf("RSA modulus: %w", err)
 	}
@@ -61,30 +61,17 @@ func (v *rsaVerifier) verify(a *algorithm, input string, sig []byte) bool {
 		}
 		return rsa.VerifyPKCS1v15(v.std, a.hash, sum, sig) == nil
 	}
-	em := v.open(sig)
-	if em == nil {
-		return false
-	}
 	if a.pss {
-		return verifyPSS(a.hash, sum, em, v.bits-1)
+		em := make([]byte, v.n.Size())
+		return v.n.Exp(em, sig, v.e) && verifyPSS(a.hash, sum, em, v.bits-1)
 	}
-	return verifyPKCS1v15(a.hash, sum, em)
+	var room [maxRSABits / 8]byte
+	em := room[:v.n.Size()]
+	return v.n.Exp(em, sig, v.e) && verifyPKCS1v15(a.hash, sum, em)
 }
 
 // pssOptions: the salt is as long as the digest (RFC 7518, 3.5).
 var pssOptions = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
-
-// open gives sig^e mod N as long as the modulus, nil if sig is not in range.
-func (v *rsaVerifier) open(sig []byte) []byte {
-	if len(sig) != (v.bits+7)/8 {
-		return nil
-	}
-	s, err := bigmod.NewNat().SetBytes(sig, v.n)
-	if err != nil {
-		return nil
-	}
-	return bigmod.NewNat().ExpShortVarTime(s, v.e, v.n).Bytes(v.n)
-}
 
 // digestInfo is the DER before the digest (RFC 8017, 9.2, note 1).
 var digestInfo = map[crypto.Hash][]byte{

@@ -15,9 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"filippo.io/bigmod"
-
 	"github.com/usher-mesh/usher/internal/jose"
+	"github.com/usher-mesh/usher/internal/jose/modexp"
 )
 
 // benchmarked are the algorithms that the budgets name.
@@ -79,15 +78,12 @@ func primitive(t testing.TB, alg jose.Algorithm, token string) func() {
 	}
 	switch k := public(alg).(type) {
 	case *rsa.PublicKey:
-		n, err := bigmod.NewModulus(k.N.Bytes())
+		n, err := modexp.New(k.N)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := bigmod.NewNat().SetBytes(sig, n)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return func() { bigmod.NewNat().ExpShortVarTime(s, uint(k.E), n) }
+		out := make([]byte, len(sig))
+		return func() { n.Exp(out, sig, uint(k.E)) }
 	case *ecdsa.PublicKey:
 		r, s := new(big.Int).SetBytes(sig[:len(sig)/2]), new(big.Int).SetBytes(sig[len(sig)/2:])
 		return func() { ecdsa.Verify(k, digest(), r, s) }
