@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"io"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -87,6 +88,10 @@ type Exchange struct {
 	Details string
 	Flags   string
 
+	// Until is when what let the request in runs out, such as a token; zero: never.
+	// It matters to what outlives the request: see HoldsUntil.
+	Until time.Time
+
 	// secrets are names whose values are [redacted] wherever the request is
 	// shown: see Redact.
 	secrets []Secret
@@ -118,6 +123,25 @@ func (x *Exchange) Redact(s []Secret) { x.secrets = append(x.secrets, s...) }
 
 // Secrets gives what Redact declared.
 func (x *Exchange) Secrets() []Secret { return x.secrets }
+
+// HoldsUntil says that a filter's consent is good until then at most.
+func (x *Exchange) HoldsUntil(t time.Time) {
+	if !t.IsZero() && (x.Until.IsZero() || t.Before(x.Until)) {
+		x.Until = t
+	}
+}
+
+// Clone makes a copy of the head that holds when the connection's buffer is gone.
+func (r *Request) Clone() *Request {
+	c := *r
+	c.Method, c.Scheme, c.Authority = strings.Clone(r.Method), strings.Clone(r.Scheme), strings.Clone(r.Authority)
+	c.Path, c.Upgrade = strings.Clone(r.Path), strings.Clone(r.Upgrade)
+	c.Header, c.Trailer, c.Body = Header{fields: make([]Field, r.Header.Len())}, Header{}, nil
+	for i, f := range r.Header.fields {
+		c.Header.fields[i] = Field{strings.Clone(f.Name), strings.Clone(f.Value)}
+	}
+	return &c
+}
 
 // SetMetadata sets one value of a filter's dynamic metadata.
 func (x *Exchange) SetMetadata(filter, key string, value any) {

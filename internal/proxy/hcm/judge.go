@@ -12,34 +12,12 @@ import (
 
 // judge takes a request through its stations: trust, path, route, filters, action.
 func (s *session) judge() {
-	x, m := &s.x, s.m
-	if m.o.HTTPProxy && s.tunnel == "" && !s.proxyRequest() {
-		s.respondLocal(nil)
-		return
-	}
-	s.sanitize()
-	if !s.path() {
-		s.respondLocal(nil)
-		return
-	}
-	s.findRoute()
-	for i := range m.filters {
-		f := &m.filters[i]
-		r, _ := x.Route.(*route.Route)
-		if f.skip(r) {
-			continue
-		}
-		if !f.filter.Decode(x) {
-			r, _ = x.Route.(*route.Route)
-			s.respondLocal(r)
-			return
-		}
-		if x.RouteCleared() {
-			s.findRoute()
-		}
-	}
+	x := &s.x
+	admitted := s.admit()
 	r, _ := x.Route.(*route.Route)
 	switch {
+	case !admitted:
+		s.respondLocal(r)
 	case r == nil:
 		x.Flags = "NR"
 		x.Reply(404, "", "route_not_found")
@@ -61,6 +39,35 @@ func (s *session) judge() {
 	default:
 		s.forward(r)
 	}
+}
+
+// admit asks whether a request may go on, and by which route. It returns false if
+// something has answered. It only looks at the request and changes it: a lasting
+// connection's is admitted again and again.
+func (s *session) admit() bool {
+	x, m := &s.x, s.m
+	if m.o.HTTPProxy && s.tunnel == "" && !s.proxyRequest() {
+		return false
+	}
+	s.sanitize()
+	if !s.path() {
+		return false
+	}
+	s.findRoute()
+	for i := range m.filters {
+		f := &m.filters[i]
+		r, _ := x.Route.(*route.Route)
+		if f.skip(r) {
+			continue
+		}
+		if !f.filter.Decode(x) {
+			return false
+		}
+		if x.RouteCleared() {
+			s.findRoute()
+		}
+	}
+	return true
 }
 
 func (f *namedFilter) skip(r *route.Route) bool {

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/usher-mesh/usher/internal/proxy/route"
-	"github.com/usher-mesh/usher/internal/proxy/tunnel"
 	"github.com/usher-mesh/usher/internal/proxy/upstream"
 )
 
@@ -150,9 +149,7 @@ func (s *session) carry(r *route.Route, answered bool) {
 				nc.Close()
 				return
 			}
-			s.taken = true
-			s.nc.SetDeadline(noDeadline)
-			s.entry.Received, s.entry.Sent = tunnel.Run(s.nc, nc, s.r.Take(), s.m.idle)
+			s.outlive(nc, s.m.idle)
 			return
 		}
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/usher-mesh/usher/internal/proxy/http1"
 	"github.com/usher-mesh/usher/internal/proxy/route"
-	"github.com/usher-mesh/usher/internal/proxy/tunnel"
 	"github.com/usher-mesh/usher/internal/proxy/upstream"
 )
 
@@ -134,10 +133,8 @@ func (s *session) upgrade(r *route.Route, c route.Choice, conn *upstream.Conn) {
 	}
 	s.keep = false
 	if err == nil {
-		s.taken = true
-		s.nc.SetDeadline(noDeadline)
 		conn.SetDeadline(noDeadline)
-		s.entry.Received, s.entry.Sent = tunnel.Run(s.nc, conn.Conn, s.r.Take(), s.m.streamIdle)
+		s.outlive(conn.Conn, s.m.streamIdle)
 	}
 	s.release(conn, false)
 }

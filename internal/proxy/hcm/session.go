@@ -14,6 +14,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/http1"
 	"github.com/usher-mesh/usher/internal/proxy/route"
 	"github.com/usher-mesh/usher/internal/proxy/snapshot"
+	"github.com/usher-mesh/usher/internal/proxy/tunnel"
 	"github.com/usher-mesh/usher/internal/proxy/upstream"
 )
 
@@ -27,6 +28,11 @@ type Connection struct {
 	// Idle tells when the connection waits for a request (true) and when it has
 	// one. While it waits, a read deadline in the past makes it ask Current again.
 	Idle func(bool)
+	// Last has a connection that goes on without further requests judged again when
+	// what it was judged by changes, and after until (zero: no bound). End is called
+	// once, if judge says no; nobody judges any more when stop returns. Judge may
+	// call Current.
+	Last func(judge func() (until time.Time, ok bool), until time.Time, end func()) (stop func())
 }
 
 // session serves a connection.
@@ -56,6 +62,7 @@ type session struct {
 	stream    streamBody
 	held      *upstream.Conn // goes back to its pool when the request is over
 	heldReuse bool
+	asked     *exchange.Request // the request as it came, if the connection may outlive it
 	id        [36]byte
 	xfccOf    *Manager
 	xfcc      string
@@ -208,7 +215,7 @@ func (s *session) start() {
 	s.entry = accesslog.Entry{X: &s.x, Upstream: -1}
 	s.snap = s.m.o.Snapshot()
 	s.table = s.m.routes(s.snap)
-	s.pump, s.truncated, s.taken = nil, false, false
+	s.pump, s.truncated, s.taken, s.asked = nil, false, false, nil
 	s.count++
 }
 
@@ -226,6 +233,9 @@ func (s *session) one() {
 		(m.maxAge == 0 || time.Since(s.began) < m.maxAge)
 	s.nc.SetReadDeadline(bodyDeadline(m))
 	s.entry.OriginalPath = x.Request.Path
+	if x.Request.Upgrade != "" || x.Request.Method == "CONNECT" {
+		s.asked = x.Request.Clone()
+	}
 	s.judge()
 	s.finish()
 }
@@ -288,7 +298,7 @@ const lingerBytes = 256 << 10
 // were there at close.
 func (s *session) linger() {
 	if s.truncated {
-		reset(s.nc)
+		tunnel.Reset(s.nc)
 		return
 	}
 	c, ok := s.nc.(interface{ CloseWrite() error })
@@ -297,20 +307,4 @@ func (s *session) linger() {
 	}
 	s.nc.SetReadDeadline(time.Now().Add(min(s.m.delayedClose, 2*time.Second)))
 	_, _ = io.CopyN(io.Discard, s.nc, lingerBytes)
-}
-
-// reset makes the client see that its answer is not whole.
-func reset(c net.Conn) {
-	under := c
-	for {
-		t, ok := under.(interface{ NetConn() net.Conn })
-		if !ok {
-			break
-		}
-		under = t.NetConn()
-	}
-	if t, ok := under.(interface{ SetLinger(int) error }); ok {
-		_ = t.SetLinger(0)
-	}
-	under.Close()
 }

@@ -2,14 +2,16 @@ package listener
 
 import (
 	"context"
-	"crypto/tls"
+	ctls "crypto/tls"
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/hcm"
+	"github.com/usher-mesh/usher/internal/proxy/tls"
 )
 
 // conn is one accepted connection.
@@ -17,23 +19,59 @@ type conn struct {
 	l     *Listener
 	raw   net.Conn
 	facts facts
-	state *tls.ConnectionState // nil in clear
+	state *ctls.ConnectionState // nil in clear
 
 	// What the chain was when the spec was looked at last; touched by the
 	// connection's goroutine alone.
 	spec  *Spec
 	chain *chain
 
-	mu   sync.Mutex
-	idle bool
+	stale  atomic.Bool // something that the chain's choice rests on has changed since
+	expiry *time.Timer // when the peer's certificates end; nil: never
+
+	mu      sync.Mutex
+	idle    bool
+	lasting *lasting // nil: requests follow, and each asks by itself
 }
 
-// wake interrupts the wait for the next request, not a request.
+// wake has the connection judged again: now if it is idle or lasting, else before
+// its next request.
 func (c *conn) wake() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.stale.Store(true)
 	if c.idle {
 		c.raw.SetReadDeadline(time.Unix(1, 0))
+	}
+	if c.lasting != nil {
+		c.lasting.ask()
+	}
+}
+
+// last is hcm.Connection.Last. While the listener drains, what is under way goes on.
+func (c *conn) last(judge func() (time.Time, bool), until time.Time, end func()) (stop func()) {
+	l := newLasting(func() (time.Time, bool) {
+		if c.l.ctx.Err() != nil && !c.l.spec.Load().deny {
+			return time.Time{}, true
+		}
+		return judge()
+	}, end, c.spec.log)
+	c.mu.Lock()
+	c.lasting = l
+	changed := c.stale.Load()
+	c.mu.Unlock()
+	if changed {
+		l.ask()
+	} else {
+		l.mu.Lock()
+		l.arm(until)
+		l.mu.Unlock()
+	}
+	return func() {
+		c.mu.Lock()
+		c.lasting = nil
+		c.mu.Unlock()
+		l.stop()
 	}
 }
 
@@ -47,6 +85,11 @@ func (c *conn) serve() {
 	s := c.l.use()
 	c.spec = s
 	defer func() { c.spec.release() }()
+	defer func() {
+		if c.expiry != nil {
+			c.expiry.Stop()
+		}
+	}()
 	c.facts.local = addrPort(c.raw.LocalAddr())
 	var first []byte
 	if s.inspect {
@@ -72,10 +115,10 @@ func (c *conn) serve() {
 		nc, first = t, nil
 	}
 	if c.chain.tcp != nil {
-		c.chain.tcp.serve(c.l.ctx, nc, first, info)
+		c.chain.tcp.serve(c, nc, first, info)
 		return
 	}
-	hcm.Serve(c.l.ctx, &hcm.Connection{Conn: nc, Prefix: first, Info: info, Current: c.current, Idle: c.setIdle})
+	hcm.Serve(c.l.ctx, &hcm.Connection{Conn: nc, Prefix: first, Info: info, Current: c.current, Idle: c.setIdle, Last: c.last})
 }
 
 // handshake accepts TLS as the chain says, and notes who the peer is.
@@ -84,7 +127,7 @@ func (c *conn) handshake(first []byte, info *exchange.Conn) (net.Conn, error) {
 	if len(first) > 0 {
 		under = &prefixed{Conn: c.raw, first: first}
 	}
-	t := tls.Server(under, c.chain.tls.Config())
+	t := ctls.Server(under, c.chain.tls.Config())
 	ctx, cancel := context.WithTimeout(context.Background(), c.chain.wait)
 	defer cancel()
 	if err := t.HandshakeContext(ctx); err != nil {
@@ -94,6 +137,7 @@ func (c *conn) handshake(first []byte, info *exchange.Conn) (net.Conn, error) {
 	c.state = &state
 	info.TLS, info.SNI, info.ALPN = true, state.ServerName, state.NegotiatedProtocol
 	if len(state.PeerCertificates) > 0 { // Verify let it in, so it was verified
+		c.expiry = time.AfterFunc(lapse(tls.Ends(state.PeerCertificates)), c.wake)
 		info.Peer = state.PeerCertificates[0]
 		if len(info.Peer.URIs) == 1 {
 			info.PeerURI = info.Peer.URIs[0].String()
@@ -103,21 +147,27 @@ func (c *conn) handshake(first []byte, info *exchange.Conn) (net.Conn, error) {
 }
 
 // current gives the manager in force, nil if the connection must end: the
-// listener drains, or its spec has no chain for it any more, or one whose TLS
-// context would not have let this peer in.
+// listener drains, or there is no chain for it any more.
 func (c *conn) current() *hcm.Manager {
 	if c.l.ctx.Err() != nil {
 		return nil
 	}
-	if c.l.spec.Load() != c.spec {
+	if ch := c.standing(); ch != nil {
+		return ch.http
+	}
+	return nil
+}
+
+// standing gives the chain in force, nil if there is none for the connection any
+// more, or one whose TLS context would not let this peer in now.
+func (c *conn) standing() *chain {
+	stale := c.stale.Load() && c.stale.Swap(false)
+	if stale || c.l.spec.Load() != c.spec {
 		c.spec.release()
 		c.spec = c.l.use()
 		c.chain = c.again(c.spec)
 	}
-	if c.chain == nil {
-		return nil
-	}
-	return c.chain.http
+	return c.chain
 }
 
 func (c *conn) again(s *Spec) *chain {
@@ -133,11 +183,19 @@ func (c *conn) again(s *Spec) *chain {
 		}
 	}
 	ch := s.find(f)
-	if ch == nil || ch.http == nil || (ch.tls != nil) != (c.state != nil) {
+	if ch == nil || (ch.tls != nil) != (c.state != nil) {
 		return nil
 	}
-	if ch.tls != nil && ch.tls.Verify(*c.state) != nil {
+	if ch.tls == nil {
+		return ch
+	}
+	until, err := ch.tls.Verify(*c.state)
+	if err != nil {
+		s.log.Debug("the peer of a connection is not trusted any more", "listener", s.Name, "peer", c.raw.RemoteAddr(), "error", err)
 		return nil
+	}
+	if c.expiry != nil {
+		c.expiry.Reset(lapse(until))
 	}
 	return ch
 }

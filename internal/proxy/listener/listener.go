@@ -63,8 +63,8 @@ func (l *Listener) Connections() int {
 }
 
 // Swap puts another spec of the same address in force, for new connections and
-// for the next request of open ones. Connections for which it has no chain end:
-// idle ones now, others after the response in flight.
+// for the next request of open ones. Connections that it would not let in end: idle
+// and lasting ones now, others after the response in flight.
 func (l *Listener) Swap(s *Spec) error {
 	if old := l.spec.Load(); old.Address != s.Address {
 		return fmt.Errorf("listener %s: bound to %s, not %s", s.Name, old.Address, s.Address)
@@ -89,7 +89,11 @@ func (l *Listener) use() *Spec {
 	}
 }
 
-// wake makes idle connections look at what is in force.
+// Rejudge has open connections judged again: for when keys, roots or routes have
+// changed and the spec has not. It does not wait.
+func (l *Listener) Rejudge() { l.wake() }
+
+// wake makes idle and lasting connections look at what is in force.
 func (l *Listener) wake() {
 	l.mu.Lock()
 	all := make([]*conn, 0, len(l.conns))

@@ -12,6 +12,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/accesslog"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
+	"github.com/usher-mesh/usher/internal/proxy/hcm"
 	"github.com/usher-mesh/usher/internal/proxy/snapshot"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 	"github.com/usher-mesh/usher/internal/proxy/tunnel"
@@ -78,9 +79,10 @@ func compileTCP(m *tcpv3.TcpProxy, listener string, o Options) (*tcpProxy, error
 	return t, nil
 }
 
-// serve carries the connection to an endpoint of the cluster, if the guards let
-// it, and logs it when it has ended.
-func (t *tcpProxy) serve(ctx context.Context, c net.Conn, prefix []byte, info *exchange.Conn) {
+// serve carries the connection to an endpoint of the cluster as long as the guards
+// in force let it, and logs it when it has ended.
+func (t *tcpProxy) serve(of *conn, c net.Conn, prefix []byte, info *exchange.Conn) {
+	ctx := of.l.ctx
 	x := &exchange.Exchange{Conn: info, Listener: t.listener, Start: t.now()}
 	e := &accesslog.Entry{X: x, Upstream: -1}
 	defer func() {
@@ -89,12 +91,9 @@ func (t *tcpProxy) serve(ctx context.Context, c net.Conn, prefix []byte, info *e
 			l.Log(e)
 		}
 	}()
-	for _, g := range t.guards {
-		if !g.Allow(x) {
-			t.log.Debug("connection refused", "listener", t.listener, "peer", info.Remote, "reason", x.Details)
-			c.Close()
-			return
-		}
+	if !t.allow(x) {
+		c.Close()
+		return
 	}
 	up := t.dial(ctx, e)
 	if up == nil {
@@ -103,7 +102,32 @@ func (t *tcpProxy) serve(ctx context.Context, c net.Conn, prefix []byte, info *e
 	}
 	stop := context.AfterFunc(ctx, func() { c.Close(); up.Close() })
 	defer stop()
+	revoked := ""
+	release := of.last(func() (time.Time, bool) {
+		again := &exchange.Exchange{Conn: info, Listener: t.listener, Start: t.now()}
+		ch := of.standing()
+		if ch == nil || ch.tcp == nil || !ch.tcp.allow(again) {
+			revoked = hcm.Revoked(again.Details)
+			return time.Time{}, false
+		}
+		return time.Time{}, true
+	}, time.Time{}, func() { tunnel.Reset(c); tunnel.Reset(up) })
 	e.Received, e.Sent = tunnel.Run(c, up, prefix, t.idle)
+	release()
+	if revoked != "" {
+		x.Details = revoked
+	}
+}
+
+// allow asks the guards. A refusal's reason is in the exchange.
+func (t *tcpProxy) allow(x *exchange.Exchange) bool {
+	for _, g := range t.guards {
+		if !g.Allow(x) {
+			t.log.Debug("connection refused", "listener", t.listener, "peer", x.Conn.Remote, "reason", x.Details)
+			return false
+		}
+	}
+	return true
 }
 
 // dial connects to an endpoint, nil if none can be had.

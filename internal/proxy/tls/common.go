@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
@@ -222,15 +223,15 @@ func (c *common) base() *tls.Config {
 	return &tls.Config{MinVersion: c.min, MaxVersion: c.max, NextProtos: c.alpn}
 }
 
-// verify checks the peer's chain and names. It runs in VerifyConnection, thus on
-// resumed sessions too.
-func (c *common) verify(s tls.ConnectionState, usage x509.ExtKeyUsage) error {
+// verify checks the peer's chain and names, and tells when the chain ends. It runs
+// in VerifyConnection, thus on resumed sessions too.
+func (c *common) verify(s tls.ConnectionState, usage x509.ExtKeyUsage) (until time.Time, err error) {
 	roots, err := c.roots()
 	if err != nil {
-		return fmt.Errorf("trusted roots: %w", err)
+		return until, fmt.Errorf("trusted roots: %w", err)
 	}
 	if roots == nil {
-		return errors.New("trusted roots: none")
+		return until, errors.New("trusted roots: none")
 	}
 	o := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool(), KeyUsages: []x509.ExtKeyUsage{usage}}
 	for _, i := range s.PeerCertificates[1:] {
@@ -238,18 +239,24 @@ func (c *common) verify(s tls.ConnectionState, usage x509.ExtKeyUsage) error {
 	}
 	leaf := s.PeerCertificates[0]
 	if leaf.IsCA {
-		return errors.New("the peer's certificate is an authority's")
+		return until, errors.New("the peer's certificate is an authority's")
 	}
-	if _, err := leaf.Verify(o); err != nil {
-		return err
+	chains, err := leaf.Verify(o)
+	if err != nil {
+		return until, err
+	}
+	for _, chain := range chains {
+		if end := Ends(chain); end.After(until) {
+			until = end
+		}
 	}
 	if len(c.names) == 0 {
-		return nil
+		return until, nil
 	}
 	for _, n := range c.names {
 		if n.match(leaf) {
-			return nil
+			return until, nil
 		}
 	}
-	return errors.New("no subject alternative name of the peer is among those expected")
+	return until, errors.New("no subject alternative name of the peer is among those expected")
 }

@@ -3,8 +3,10 @@ package tls
 import (
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"slices"
+	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
@@ -61,7 +63,10 @@ func (d *Downstream) build(noTickets bool) *tls.Config {
 	case d.common.validates():
 		c.ClientAuth = tls.RequestClientCert
 	}
-	c.VerifyConnection = d.Verify
+	c.VerifyConnection = func(s tls.ConnectionState) error {
+		_, err := d.Verify(s)
+		return err
+	}
 	if len(c.NextProtos) > 0 {
 		// As BoringSSL does: without a protocol in common the handshake goes on
 		// without one, where crypto/tls would refuse it.
@@ -80,18 +85,30 @@ func (d *Downstream) build(noTickets bool) *tls.Config {
 }
 
 // Verify checks a client's certificate against the context, at the handshake and
-// again when the context of an open connection was replaced.
-func (d *Downstream) Verify(s tls.ConnectionState) error {
+// again when what an open connection rests on has changed. It tells when the chain
+// ends; the zero time if the client has none.
+func (d *Downstream) Verify(s tls.ConnectionState) (until time.Time, err error) {
 	if len(s.PeerCertificates) == 0 {
 		if d.require {
-			return errors.New("the client showed no certificate")
+			return time.Time{}, errors.New("the client showed no certificate")
 		}
-		return nil
+		return time.Time{}, nil
 	}
 	if !d.common.validates() {
-		return errors.New("a client certificate that nobody verifies")
+		return time.Time{}, errors.New("a client certificate that nobody verifies")
 	}
 	return d.common.verify(s, clientAuth)
+}
+
+// Ends tells when the first of some certificates expires.
+func Ends(chain []*x509.Certificate) time.Time {
+	end := chain[0].NotAfter
+	for _, c := range chain[1:] {
+		if c.NotAfter.Before(end) {
+			end = c.NotAfter
+		}
+	}
+	return end
 }
 
 // certificate picks the first certificate that suits the client's hello.

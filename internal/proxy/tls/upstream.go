@@ -65,7 +65,8 @@ func (u *Upstream) Config(host string) *tls.Config {
 		if !u.common.validates() {
 			return nil
 		}
-		return u.common.verify(s, serverAuth)
+		_, err := u.common.verify(s, serverAuth)
+		return err
 	}
 	return c
 }

@@ -85,3 +85,18 @@ func (t *run) way(dst, src net.Conn) (n int64) {
 		return n
 	}
 }
+
+// Reset closes a connection so that its peer sees that what came is not all.
+func Reset(c net.Conn) {
+	for {
+		t, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		c = t.NetConn()
+	}
+	if t, ok := c.(interface{ SetLinger(int) error }); ok {
+		_ = t.SetLinger(0)
+	}
+	c.Close()
+}

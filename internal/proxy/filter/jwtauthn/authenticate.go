@@ -140,7 +140,7 @@ func (p *provider) cached(r *request, raw string) *verified {
 	return nil
 }
 
-// forget tells when the cache may drop a token for good.
+// forget tells when a token is good no more; the zero time if it always is.
 func (p *provider) forget(t *jose.Token) time.Time {
 	const never = 1 << 40
 	if !t.HasExpiry || t.Expiry > never {

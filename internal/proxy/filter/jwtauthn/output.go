@@ -144,6 +144,7 @@ func (r *request) apply(p *provider, v *verified, t found) {
 	if v.badHeader != "" && r.badHeader == "" {
 		r.badHeader = v.badHeader
 	}
+	r.x.HoldsUntil(p.forget(v.token))
 	h := &r.x.Request.Header
 	if o.payloadHeader != "" {
 		h.Add(o.payloadHeader, v.payload)
