@@ -111,6 +111,9 @@ func (e *entry) fetch(ctx context.Context) time.Duration {
 	if ctx.Err() != nil {
 		return 0
 	}
+	if e.c.o.OnKeys != nil && err == nil && (last == nil || last.set.ETag != f.set.ETag) {
+		e.c.o.OnKeys()
+	}
 	if e.c.o.OnFetch != nil {
 		var r Reason
 		if err != nil {

@@ -81,6 +81,7 @@ type Options struct {
 	Mirror   bool
 	OnChange func(uri string)                         // after a set or its state changed, on a goroutine of the cache; may be nil
 	OnFetch  func(took time.Duration, failure Reason) // after each try, "" if it was good; may be nil
+	OnKeys   func()                                   // after the keys of a set changed; may be nil
 	Log      *slog.Logger
 	Now      func() time.Time // default time.Now
 	Rand     func() float64   // in [0,1); default math/rand

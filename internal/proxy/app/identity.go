@@ -29,6 +29,7 @@ func (p *proxy) identity() error {
 	}
 	own.OnChange(func() {
 		p.store.RecycleOwn()
+		p.listeners.Rejudge()
 		p.changed()
 	})
 	p.own = own

@@ -25,6 +25,7 @@ import (
 type keySets struct {
 	snapshot func() *snapshot.Snapshot
 	dir      string // "": nothing is kept
+	changed  func() // keys have changed
 	log      *slog.Logger
 	metrics  *metrics.KeySets
 
@@ -35,8 +36,8 @@ type keySets struct {
 
 var _ jwtauthn.KeySets = (*keySets)(nil)
 
-func newKeySets(snap func() *snapshot.Snapshot, dir string, m *metrics.Registry, log *slog.Logger) *keySets {
-	k := &keySets{snapshot: snap, dir: dir, log: log, caches: map[string]*jwks.Cache{}}
+func newKeySets(snap func() *snapshot.Snapshot, dir string, changed func(), m *metrics.Registry, log *slog.Logger) *keySets {
+	k := &keySets{snapshot: snap, dir: dir, changed: changed, log: log, caches: map[string]*jwks.Cache{}}
 	k.metrics = m.AddKeySets(k.states)
 	return k
 }
@@ -58,7 +59,7 @@ func (k *keySets) cache(cluster string) (*jwks.Cache, error) {
 	}
 	o := jwks.Options{
 		Transport: &clusterTransport{name: cluster, snapshot: k.snapshot},
-		Mirror:    cluster == sidecar.MirrorCluster, OnFetch: k.observe, Log: k.log, Now: time.Now,
+		Mirror:    cluster == sidecar.MirrorCluster, OnFetch: k.observe, OnKeys: k.changed, Log: k.log, Now: time.Now,
 	}
 	if k.dir != "" && o.Mirror {
 		o.Dir = filepath.Join(k.dir, "jwks")

@@ -56,7 +56,7 @@ func startKeySets(t *testing.T, name, url, dir string) (*keySets, *metrics.Regis
 	t.Helper()
 	snap := &snapshot.Snapshot{Clusters: map[string]*upstream.Cluster{name: cluster(t, name, url)}}
 	m := metrics.New(metrics.Self{})
-	k := newKeySets(func() *snapshot.Snapshot { return snap }, dir, m, slog.New(slog.DiscardHandler))
+	k := newKeySets(func() *snapshot.Snapshot { return snap }, dir, nil, m, slog.New(slog.DiscardHandler))
 	t.Cleanup(k.close)
 	return k, m
 }

@@ -68,6 +68,15 @@ func (p *prepared) Apply() error {
 	return nil
 }
 
+// Rejudge has the open connections of all listeners judged again.
+func (ls *listeners) Rejudge() {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	for _, l := range ls.running {
+		l.Rejudge()
+	}
+}
+
 // Remove ends a listener; its socket is closed when this returns.
 func (ls *listeners) Remove(name string) {
 	ls.mu.Lock()

@@ -139,7 +139,7 @@ func build(o Options) (*proxy, error) {
 		p.access.Stdout = f
 	}
 	p.metrics = metrics.New(p.self())
-	p.keys = newKeySets(p.snapshot, p.local.CacheDir, p.metrics, p.log)
+	p.keys = newKeySets(p.snapshot, p.local.CacheDir, p.rejudge, p.metrics, p.log)
 	counters := &jwtauthn.Counters{}
 	p.metrics.AddHTTP(jwtCounters(counters, p.keys))
 	filters := []filter.Factory{
@@ -179,6 +179,9 @@ func build(o Options) (*proxy, error) {
 }
 
 func (p *proxy) snapshot() *snapshot.Snapshot { return p.store.Snapshot() }
+
+// rejudge has open connections judged again: keys have changed.
+func (p *proxy) rejudge() { p.listeners.Rejudge() }
 
 // credential is what clients of the outbound listener must show; "" refuses all.
 func (p *proxy) credential() string {

@@ -47,6 +47,9 @@ type Listeners interface {
 	Compile(*listenerv3.Listener) (Prepared, error)
 	// Remove closes a listener; requests in flight end first.
 	Remove(name string)
+	// Rejudge has open connections judged again, since routes or secrets changed. It
+	// does not wait.
+	Rejudge()
 }
 
 // Prepared is a compiled listener.

@@ -35,8 +35,11 @@ func (s *Store) settle() (failed map[string]string) {
 		}
 	}
 	s.sweep(now)
-	s.publish()
+	changed := s.publish()
 	failed = s.listen(ready)
+	if changed {
+		s.o.Listeners.Rejudge()
+	}
 	for _, c := range s.retired {
 		c.Close()
 	}
@@ -116,7 +119,9 @@ func (s *Store) sweep(now time.Time) {
 	}
 }
 
-func (s *Store) publish() {
+// publish puts routes, clusters and secrets in force, and tells whether one of those
+// that decide who is let in has changed: routes or secrets.
+func (s *Store) publish() (changed bool) {
 	next := &snapshot.Snapshot{
 		Routes:   make(map[string]*route.Table, len(s.routes)),
 		Clusters: make(map[string]*upstream.Cluster, len(s.clusters)),
@@ -131,9 +136,9 @@ func (s *Store) publish() {
 			next.Clusters[n] = e.c
 		}
 	}
-	s.snapshot.Store(next)
+	changed = !maps.Equal(s.snapshot.Swap(next).Routes, next.Routes)
 	secrets := maps.Clone(s.secrets)
-	s.served.Store(&secrets)
+	return !maps.Equal(*s.served.Swap(&secrets), secrets) || changed
 }
 
 // want works out the subscriptions, and forgets what nothing names any more.
