@@ -78,7 +78,8 @@ func (b *ruleBuilder) operation(o *mesh.Operation) []*rbacv3.Permission {
 	add := func(v mesh.Values, ofHTTP bool, make func(string) *rbacv3.Permission) {
 		out = append(out, b.permissions(v, ofHTTP, make)...)
 	}
-	add(o.Hosts, true, func(s string) *rbacv3.Permission { return headerPermission(":authority", s, true) })
+	add(mesh.Values{In: o.Hosts.In}, true, hostPermission(b.deny))
+	add(mesh.Values{NotIn: o.Hosts.NotIn}, true, hostPermission(!b.deny))
 	add(o.Methods, true, func(s string) *rbacv3.Permission { return headerPermission(":method", s, false) })
 	add(o.Paths, true, pathPermission)
 	add(o.Ports, false, b.port)
@@ -214,6 +215,28 @@ func andPermissions(rules []*rbacv3.Permission) *rbacv3.Permission {
 
 func headerPermission(name, value string, fold bool) *rbacv3.Permission {
 	return &rbacv3.Permission{Rule: &rbacv3.Permission_Header{Header: valueHeader(name, value, fold)}}
+}
+
+// hostPermission compares the host. Where to match is to refuse (hosts of a DENY
+// rule, notHosts of an ALLOW rule), a value stands for the host whatever its
+// spelling: with any port, if it names none, and with dots at its end. Else a
+// request would avoid the rule, where in Istio authors have to write "a" and "a:*".
+func hostPermission(refuses bool) func(string) *rbacv3.Permission {
+	return func(s string) *rbacv3.Permission {
+		if !refuses || strings.HasSuffix(s, "*") {
+			return headerPermission(":authority", s, true)
+		}
+		name, port, pattern := s, "(:[0-9]*)?", ""
+		if i := strings.LastIndexByte(s, ':'); i > strings.LastIndexByte(s, ']') {
+			name, port = s[:i], quoted(s[i:])
+		}
+		if end, ok := strings.CutPrefix(name, "*"); ok {
+			name, pattern = end, ".*"
+		}
+		pattern = "(?i)" + pattern + quoted(strings.TrimRight(name, ".")) + `\.*` + port
+		return &rbacv3.Permission{Rule: &rbacv3.Permission_Header{Header: &routev3.HeaderMatcher{Name: ":authority",
+			HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: regexText(pattern)}}}}
+	}
 }
 
 func valueHeader(name, value string, fold bool) *routev3.HeaderMatcher {
