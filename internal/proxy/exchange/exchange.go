@@ -53,6 +53,9 @@ type Conn struct {
 	Peer *x509.Certificate
 	// PeerURI is the one URI SAN of Peer (a SPIFFE ID), or "".
 	PeerURI string
+	// Foreign: who vouches for Peer is not the mesh's authority. It has no
+	// identity in the mesh, and PeerURI is "".
+	Foreign bool
 }
 
 // MTLS tells whether the peer proved who it is by a certificate.

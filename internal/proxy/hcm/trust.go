@@ -96,8 +96,8 @@ func joined(h *exchange.Header, name string) string {
 
 const xfccName = "x-forwarded-client-cert"
 
-// clientCert sets X-Forwarded-Client-Cert. What a peer without mTLS says of it is
-// removed in every mode.
+// clientCert sets X-Forwarded-Client-Cert. What a peer without an identity in the mesh
+// says of it is removed in every mode.
 func (s *session) clientCert() {
 	x, m := &s.x, s.m
 	h := &x.Request.Header
@@ -106,13 +106,16 @@ func (s *session) clientCert() {
 		return
 	}
 	if m.xfcc == hcmv3.HttpConnectionManager_FORWARD_ONLY {
+		if x.Conn.Foreign {
+			h.Del(xfccName)
+		}
 		return
 	}
 	if s.xfccOf != m {
 		s.xfcc, s.xfccOf = m.certificate(x.Conn), m
 	}
 	v := s.xfcc
-	if m.xfcc == hcmv3.HttpConnectionManager_APPEND_FORWARD {
+	if m.xfcc == hcmv3.HttpConnectionManager_APPEND_FORWARD && !x.Conn.Foreign {
 		if old := joined(h, xfccName); old != "" {
 			v = old + "," + v
 		}
@@ -134,7 +137,7 @@ func (m *Manager) certificate(c *exchange.Conn) string {
 	if d.GetSubject().GetValue() {
 		b.WriteString(`;Subject="` + strings.ReplaceAll(strings.ReplaceAll(c.Peer.Subject.String(), `\`, `\\`), `"`, `\"`) + `"`)
 	}
-	if d.GetUri() {
+	if d.GetUri() && !c.Foreign {
 		b.WriteString(";URI=" + c.PeerURI)
 	}
 	if d.GetDns() {

@@ -20,6 +20,8 @@ type conn struct {
 	raw   net.Conn
 	facts facts
 	state *ctls.ConnectionState // nil in clear
+	// foreign is exchange.Conn.Foreign, as of the handshake.
+	foreign bool
 
 	// What the chain was when the spec was looked at last; touched by the
 	// connection's goroutine alone.
@@ -134,12 +136,12 @@ func (c *conn) handshake(first []byte, info *exchange.Conn) (net.Conn, error) {
 		return nil, err
 	}
 	state := t.ConnectionState()
-	c.state = &state
+	c.state, c.foreign = &state, c.chain.tls.Foreign()
 	info.TLS, info.SNI, info.ALPN = true, state.ServerName, state.NegotiatedProtocol
 	if len(state.PeerCertificates) > 0 { // Verify let it in, so it was verified
 		c.expiry = time.AfterFunc(lapse(tls.Ends(state.PeerCertificates)), c.wake)
-		info.Peer = state.PeerCertificates[0]
-		if len(info.Peer.URIs) == 1 {
+		info.Peer, info.Foreign = state.PeerCertificates[0], c.chain.tls.Foreign()
+		if len(info.Peer.URIs) == 1 && !info.Foreign {
 			info.PeerURI = info.Peer.URIs[0].String()
 		}
 	}
@@ -188,6 +190,9 @@ func (c *conn) again(s *Spec) *chain {
 	}
 	if ch.tls == nil {
 		return ch
+	}
+	if ch.tls.Foreign() != c.foreign { // what the peer was taken for does not hold
+		return nil
 	}
 	until, err := ch.tls.Verify(*c.state)
 	if err != nil {

@@ -26,6 +26,7 @@ type common struct {
 	alpn     []string
 	certs    []func() (*tls.Certificate, error)
 	roots    func() (*x509.CertPool, error) // nil: the peer is not verified
+	foreign  bool                           // roots are not the mesh's
 	names    []nameMatcher                  // one must match; none: any
 }
 
@@ -93,7 +94,7 @@ func (c *common) sdsRoots(s *tlsv3.SdsSecretConfig, secrets Secrets) error {
 	if err != nil {
 		return err
 	}
-	c.roots = func() (*x509.CertPool, error) { return secrets.Roots(name) }
+	c.roots, c.foreign = func() (*x509.CertPool, error) { return secrets.Roots(name) }, name != meshRoots
 	return nil
 }
 

@@ -100,6 +100,10 @@ func (d *Downstream) Verify(s tls.ConnectionState) (until time.Time, err error) 
 	return d.common.verify(s, clientAuth)
 }
 
+// Foreign tells whether clients are verified by an authority that came over SDS and
+// is not the mesh's.
+func (d *Downstream) Foreign() bool { return d.common.foreign }
+
 // Ends tells when the first of some certificates expires.
 func Ends(chain []*x509.Certificate) time.Time {
 	end := chain[0].NotAfter

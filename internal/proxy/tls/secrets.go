@@ -16,3 +16,8 @@ type Secrets interface {
 	Certificate(name string) (*tls.Certificate, error)
 	Roots(name string) (*x509.CertPool, error)
 }
+
+// meshRoots is the SDS name of the mesh's roots. An authority of another name, such as
+// a gateway's for its clients, vouches for its own clients and for no identity of
+// the mesh, whatever it writes into certificates.
+const meshRoots = "ROOTCA"

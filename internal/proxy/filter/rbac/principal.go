@@ -50,7 +50,8 @@ func compilePrincipal(m *rbacv3.Principal, depth int) (matcher, error) {
 }
 
 // authenticated compares the peer's URI SANs, else its DNS SANs, else its
-// subject. Without a name any TLS peer will do.
+// subject. Without a name any TLS peer will do. A peer for which another authority
+// than the mesh's vouches has no name here.
 func authenticated(m *rbacv3.Principal_Authenticated) (matcher, error) {
 	if err := strict.Only(m, "principal_name"); err != nil {
 		return nil, strict.At("authenticated", err)
@@ -65,7 +66,7 @@ func authenticated(m *rbacv3.Principal_Authenticated) (matcher, error) {
 	return func(x *exchange.Exchange) bool {
 		cert := x.Conn.Peer
 		switch {
-		case cert == nil:
+		case cert == nil, x.Conn.Foreign:
 			return false
 		case x.Conn.PeerURI != "": // the only one there is
 			return s(x.Conn.PeerURI)
