@@ -40,6 +40,10 @@ func (p *pump) readUntil(conn *upstream.Conn, d time.Time) {
 func startPump(s *session, conn *upstream.Conn, idle time.Duration) *pump {
 	p := &pump{done: make(chan struct{})}
 	rq := &s.x.Request
+	var trailer *exchange.Header
+	if conn.R.Limits.Trailers {
+		trailer = &rq.Trailer
+	}
 	src := &timedBody{p: p, s: s, body: rq.Body, conn: conn, idle: idle}
 	go func() {
 		defer close(p.done)
@@ -50,7 +54,7 @@ func startPump(s *session, conn *upstream.Conn, idle time.Duration) *pump {
 				s.m.o.Log.Error("sending a request's content failed", "panic", r, "stack", string(debug.Stack()))
 			}
 		}()
-		p.err = conn.W.Copy(src, rq.ContentLength == exchange.UnknownLength, &rq.Trailer)
+		p.err = conn.W.Copy(src, rq.ContentLength == exchange.UnknownLength, trailer)
 		s.entry.Received = src.n
 		var read *http1.ReadError
 		if errors.As(p.err, &read) && !p.stopped.Load() {

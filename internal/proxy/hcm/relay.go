@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/http1"
 	"github.com/usher-mesh/usher/internal/proxy/route"
 	"github.com/usher-mesh/usher/internal/proxy/upstream"
@@ -87,7 +88,11 @@ func (s *session) write(r *route.Route, conn *upstream.Conn) error {
 		// The route's timeout runs from the request's start, not from here.
 		s.stream.limits.total = s.stream.limits.total.Add(-time.Since(x.Start))
 	}
-	return s.w.Copy(&s.stream, chunked, &x.Response.Trailer)
+	var trailer *exchange.Header
+	if s.m.limits.Trailers {
+		trailer = &x.Response.Trailer
+	}
+	return s.w.Copy(&s.stream, chunked, trailer)
 }
 
 // streamBody moves the deadlines of both sides with each read of a long answer.

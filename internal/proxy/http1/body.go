@@ -242,6 +242,9 @@ func (b *Body) trailers() error {
 		if !trailerAllowed(name) {
 			return errTrailer
 		}
+		if !b.r.Limits.Trailers {
+			continue
+		}
 		both := name + value
 		b.trailer.Add(both[:len(name)], both[len(name):])
 	}

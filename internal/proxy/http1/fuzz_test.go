@@ -21,6 +21,7 @@ func FuzzRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var a, b exchange.Request
 		ra, rb := NewReader(bytes.NewReader(in), nil), NewReader(iotest.OneByteReader(bytes.NewReader(in)), nil)
+		ra.Limits.Trailers, rb.Limits.Trailers = true, true
 		defer ra.Close()
 		defer rb.Close()
 		bodyA, errA := readRequest(ra, &a)
@@ -51,6 +52,7 @@ func FuzzRequest(f *testing.F) {
 		}
 		var c exchange.Request
 		rc := NewReader(&out, nil)
+		rc.Limits.Trailers = true
 		defer rc.Close()
 		bodyC, err := readRequest(rc, &c)
 		if err != nil {
@@ -75,6 +77,7 @@ func FuzzResponse(f *testing.F) {
 		read := func(src io.Reader) (exchange.Response, string, error) {
 			var rs exchange.Response
 			r := NewReader(src, nil)
+			r.Limits.Trailers = true
 			body, err := readResponse(r, &rs, method)
 			return rs, body, err
 		}

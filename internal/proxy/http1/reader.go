@@ -16,6 +16,8 @@ type Limits struct {
 	// without Host ("": refused).
 	HTTP10      bool
 	DefaultHost string
+	// Trailers has trailers taken; else they are checked and dropped.
+	Trailers bool
 }
 
 const (

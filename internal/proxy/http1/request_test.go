@@ -256,6 +256,7 @@ func TestSequence(t *testing.T) {
 		text += "POST /x HTTP/1.1\r\nHost: a\r\nX-A: " + strings.Repeat("v", 300) + "\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-T: t\r\n\r\n"
 	}
 	r := NewReader(strings.NewReader(text), nil)
+	r.Limits.Trailers = true
 	for i := range 50 {
 		var rq exchange.Request
 		body, err := readRequest(r, &rq)

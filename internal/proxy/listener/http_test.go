@@ -51,8 +51,8 @@ func TestPlainRequest(t *testing.T) {
 
 func TestPipelining(t *testing.T) {
 	p := newProxy(t, nil)
-	p.cluster(staticCluster("up", backend(t, echo), ""))
-	p.start(plainListener(""))
+	p.cluster(staticCluster("up", backend(t, echo), "http_protocol_options: {enable_trailers: true}"))
+	p.start(plainListener("http_protocol_options: {enable_trailers: true}"))
 	got := raw(t, p.addr, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"+
 		"POST /3 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nX-T: v\r\n\r\nHEAD /4 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 	for _, want := range []string{"GET a /1", "POST a /2", "POST a /3", "HEAD a /4", "\r\n\r\n0 bytes", "3 bytes", "2 bytes X-T=[v]"} {

@@ -47,6 +47,7 @@ type Cluster struct {
 	connectTimeout time.Duration
 	idleTimeout    time.Duration
 	maxPerConn     int64
+	trailers       bool // enable_trailers: else those of messages are dropped
 	maxRequests    int64
 	maxConns       int64
 	policy         policy

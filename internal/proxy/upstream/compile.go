@@ -107,6 +107,7 @@ func (c *Cluster) httpOptions(m *clusterv3.Cluster) error {
 	if err := c.commonOptions(m.GetCommonHttpProtocolOptions()); err != nil {
 		return strict.At("common_http_protocol_options", err)
 	}
+	c.trailers = m.GetHttpProtocolOptions().GetEnableTrailers()
 	for name, any := range m.GetTypedExtensionProtocolOptions() {
 		if err := c.protocolOptions(name, any); err != nil {
 			return strict.At("typed_extension_protocol_options["+name+"]", err)
@@ -130,12 +131,14 @@ func (c *Cluster) protocolOptions(name string, any *anypb.Any) error {
 		if err := strict.Only(e, "http_protocol_options"); err != nil {
 			return strict.At("explicit_http_config", err)
 		}
+		c.trailers = c.trailers || e.GetHttpProtocolOptions().GetEnableTrailers()
 	}
 	if d := o.GetUseDownstreamProtocolConfig(); d != nil {
 		// The downstream side speaks HTTP/1.1, so options of HTTP/2 have no effect.
 		if err := strict.Only(d, "http_protocol_options", "http2_protocol_options"); err != nil {
 			return strict.At("use_downstream_protocol_config", err)
 		}
+		c.trailers = c.trailers || d.GetHttpProtocolOptions().GetEnableTrailers()
 	}
 	return strict.At("common_http_protocol_options", c.commonOptions(o.GetCommonHttpProtocolOptions()))
 }

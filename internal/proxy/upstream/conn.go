@@ -28,6 +28,7 @@ type Conn struct {
 
 func newConn(h *Host, nc net.Conn, generation uint64) *Conn {
 	c := &Conn{Conn: nc, R: http1.NewReader(nc, nil), W: http1.NewWriter(nc), host: h, generation: generation}
+	c.R.Limits.Trailers = h.cluster.trailers
 	under := nc
 	for {
 		t, ok := under.(interface{ NetConn() net.Conn })
