@@ -28,6 +28,10 @@ func Command(args []string) int {
 		fmt.Fprintln(os.Stderr, "usher-proxy supervise: want --dir FOLDER and nothing else")
 		return Failed
 	}
+	if err := closeInherited(); err != nil {
+		fmt.Fprintln(os.Stderr, "usher-proxy supervise: inherited files:", err)
+		return Failed
+	}
 	// One thread's worth of caches is enough for a process that waits.
 	runtime.GOMAXPROCS(1)
 	debug.SetGCPercent(25)

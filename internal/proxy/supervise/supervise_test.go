@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -302,3 +303,25 @@ func TestGatewayKind(t *testing.T) {
 }
 
 type request = discoveryv3.DeltaDiscoveryRequest
+
+// TestInheritedFiles: the command gets the standard streams, and nothing else that
+// was open where the workload was started.
+func TestInheritedFiles(t *testing.T) {
+	w := newWorld(t, "/bin/sh", "-c", "for f in /dev/fd/*; do [ ${f##*/} -gt 2 ] && readlink /proc/self/fd/${f##*/}; done; echo done")
+	w.spec.NoSidecar = true
+	w.spec.Ports = nil
+	if err := w.spec.Write(w.dir.Spec()); err != nil {
+		t.Fatal(err)
+	}
+	secret, err := os.Create(filepath.Join(t.TempDir(), "secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer secret.Close()
+	c := exec.Command(proxyBin, "supervise", "--dir", string(w.dir), "--detached=false")
+	c.ExtraFiles = []*os.File{secret, secret}
+	out, err := c.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "done") || strings.Contains(string(out), "secret") {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
