@@ -66,7 +66,7 @@ func (m *Manager) codec(c *hcmv3.HttpConnectionManager) error {
 		if p.GetAllowAbsoluteUrl() != nil && !p.GetAllowAbsoluteUrl().GetValue() {
 			return strict.Errorf("http_protocol_options.allow_absolute_url", "false: %w", strict.ErrUnsupported)
 		}
-		m.limits.Trailers = p.GetEnableTrailers()
+		m.limits.Trailers, m.limits.CustomMethods = p.GetEnableTrailers(), p.GetAllowCustomMethods()
 		m.limits.HTTP10, m.limits.DefaultHost = p.GetAcceptHttp_10(), p.GetDefaultHostForHttp_10()
 	}
 	if m.server = c.GetServerName(); m.server == "" {

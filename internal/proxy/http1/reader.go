@@ -16,6 +16,8 @@ type Limits struct {
 	// without Host ("": refused).
 	HTTP10      bool
 	DefaultHost string
+	// CustomMethods takes any token for a method, and not registered ones alone.
+	CustomMethods bool
 	// Trailers has trailers taken; else they are checked and dropped.
 	Trailers bool
 }

@@ -20,7 +20,7 @@ func (r *Reader) Request(rq *exchange.Request) error {
 			return err
 		}
 	}
-	target, err := requestLine(l, rq)
+	target, err := r.requestLine(l, rq)
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func (r *Reader) Request(rq *exchange.Request) error {
 }
 
 // requestLine parses method and version and gives the target.
-func requestLine(l []byte, rq *exchange.Request) ([]byte, error) {
+func (r *Reader) requestLine(l []byte, rq *exchange.Request) ([]byte, error) {
 	i := bytes.IndexByte(l, ' ')
 	if i <= 0 {
 		return nil, errRequestLine
@@ -61,20 +61,28 @@ func requestLine(l []byte, rq *exchange.Request) ([]byte, error) {
 	if !all(target, targetByte) {
 		return nil, errTarget
 	}
-	rq.Method = methodName(method)
+	var registered bool
+	if rq.Method, registered = methodName(method); !registered && !r.Limits.CustomMethods {
+		return nil, errMethod
+	}
 	rq.ProtoMajor, rq.ProtoMinor = 1, int(version[7]-'0')
 	return target, nil
 }
 
-// methodName spares a view into the buffer for the usual ones.
-func methodName(b []byte) string {
+// methodName gives a registered method without a view into the buffer, and tells
+// whether it is one: Envoy's list, of RFC 9110, WebDAV and their like.
+func methodName(b []byte) (name string, registered bool) {
 	switch string(b) {
 	case "GET":
-		return "GET"
+		return "GET", true
 	case "POST":
-		return "POST"
+		return "POST", true
+	case "ACL", "BIND", "CHECKOUT", "CONNECT", "COPY", "DELETE", "HEAD", "LINK", "LOCK", "MERGE", "MKACTIVITY", "MKCALENDAR",
+		"MKCOL", "MOVE", "MSEARCH", "NOTIFY", "OPTIONS", "PATCH", "PROPFIND", "PROPPATCH", "PURGE", "PUT", "QUERY", "REBIND",
+		"REPORT", "SEARCH", "SOURCE", "SUBSCRIBE", "TRACE", "UNBIND", "UNLINK", "UNLOCK", "UNSUBSCRIBE":
+		return view(b), true
 	}
-	return view(b)
+	return view(b), false
 }
 
 // authority sets Authority, Path and Scheme from the target's form (RFC 9112,

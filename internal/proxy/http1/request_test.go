@@ -85,7 +85,7 @@ func TestRequests(t *testing.T) {
 		{"space in the target", "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", 400, ""},
 		{"fragment", "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n", 400, ""},
 		{"byte above ASCII in the target", "GET /\xe9 HTTP/1.1\r\nHost: a\r\n\r\n", 400, ""},
-		{"other method", "BREW / HTTP/1.1\r\nHost: a\r\n\r\n", 0, ""},
+		{"other method", "BREW / HTTP/1.1\r\nHost: a\r\n\r\n", 400, ""},
 		{"long method", strings.Repeat("A", 65) + " / HTTP/1.1\r\nHost: a\r\n\r\n", 400, ""},
 		// 3.2: target
 		{"relative", "GET a HTTP/1.1\r\nHost: a\r\n\r\n", 400, ""},
@@ -264,5 +264,25 @@ func TestSequence(t *testing.T) {
 			t.Fatalf("message %d: %q %v %+v", i, body, err, rq)
 		}
 		r.Next()
+	}
+}
+
+// TestMethods: without allow_custom_methods unregistered ones are refused, as by Envoy
+// 1.40.0: a server that takes "get" for GET would do what a rule on methods forbids.
+func TestMethods(t *testing.T) {
+	for method, want := range map[string][2]int{ // without custom methods, with
+		"GET": {}, "PURGE": {}, "QUERY": {}, "UNSUBSCRIBE": {}, "PROPFIND": {},
+		"get": {400, 0}, "Get": {400, 0}, "FOO": {400, 0}, "M-SEARCH": {400, 0}, "PRI": {400, 0}, "G$T": {400, 0},
+		"G@T": {400, 400}, "G(T": {400, 400}, "G\x01T": {400, 400}, "G\x80T": {400, 400},
+	} {
+		for i, custom := range []bool{false, true} {
+			var rq exchange.Request
+			r := NewReader(strings.NewReader(method+" / HTTP/1.1\r\nHost: a\r\n\r\n"), nil)
+			r.Limits.CustomMethods = custom
+			_, err := readRequest(r, &rq)
+			if status(err) != want[i] || err == nil && rq.Method != method {
+				t.Errorf("%q, custom %v: %v", method, custom, err)
+			}
+		}
 	}
 }
