@@ -108,8 +108,8 @@ func (c *Cache) forget(e *entry) {
 }
 
 // Get gives the current set. If it has no key that could match kid ("": any will
-// do), or there is none yet, it is fetched again, for unknown keys at most once per
-// 5 s (1 s from a mirror), and Get waits at most MaxWait; a set without that key is
+// do), or there is none yet, it is fetched again, for keys that are not there at most
+// once per 5 s (1 s from a mirror), and Get waits at most MaxWait; a set without that key is
 // no error. Errors: ErrUnknown, ErrNoKeys (with the reason), ErrBusy, ctx's.
 func (c *Cache) Get(ctx context.Context, uri, kid string) (*Set, error) {
 	c.mu.RLock()

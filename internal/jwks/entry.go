@@ -20,7 +20,7 @@ type entry struct {
 	mu       sync.Mutex
 	state    State
 	flight   *flight // the fetch that is due or under way, or nil
-	lastAsk  time.Time
+	asks     asks
 	waiters  int
 	last     *fetched  // since the start; nil: none
 	written  time.Time // Fetched of what is on disk
@@ -131,6 +131,9 @@ func (e *entry) fetch(ctx context.Context) time.Duration {
 func (e *entry) done(ctx context.Context, f *fetched, err error) time.Duration {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if err == nil && e.flight.asked && f.set.could(e.flight.kid) {
+		e.asks.missed = false
+	}
 	close(e.flight.done)
 	e.flight = nil
 	if ctx.Err() != nil || e.erased {
@@ -199,17 +202,15 @@ func (e *entry) forgotten() bool {
 }
 
 // ask gives the fetch that may bring the kid: the one that is due or under way, or
-// a new one, at most once in the pace's throttle. It is nil if none is allowed yet.
+// a new one, as the throttle allows. It is nil if none is allowed yet.
 // Whoever gets one calls leave.
 func (e *entry) ask(kid string) (*flight, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.flight == nil {
-		now := e.c.o.Now()
-		if now.Sub(e.lastAsk) < e.c.pace.throttle {
+		if !e.asks.take(e.c.o.Now(), e.c.pace.throttle) {
 			return nil, nil
 		}
-		e.lastAsk = now
 		e.flight = newFlight()
 		e.flight.asked, e.flight.kid = true, kid
 		select {

@@ -11,8 +11,35 @@ import (
 type pace struct {
 	// least and most bound what Cache-Control asks for; usual holds without it.
 	least, usual, most time.Duration
-	// throttle is the least time between fetches that unknown keys cause.
+	// throttle is how long nobody's key is asked for after one that the fetch did not
+	// bring.
 	throttle time.Duration
+}
+
+// maxAsks bounds the fetches for keys that were there after all, without a pause of
+// the throttle between two.
+const maxAsks = 10
+
+// asks is the throttle of fetches that unknown keys cause. Keys that somebody made up
+// are asked for once in its time; a key that the issuer has does not count, so that
+// the next one is found too when keys rotate in short order.
+type asks struct {
+	last   time.Time
+	n      int  // without a pause
+	missed bool // the last one brought no key, or has not ended
+}
+
+// take tells whether a fetch may begin, and counts it.
+func (a *asks) take(now time.Time, throttle time.Duration) bool {
+	switch {
+	case now.Sub(a.last) >= throttle:
+		a.n = 0
+	case a.missed || a.n >= maxAsks:
+		return false
+	}
+	a.last, a.missed = now, true
+	a.n++
+	return true
 }
 
 var (

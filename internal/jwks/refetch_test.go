@@ -56,6 +56,38 @@ func TestUnknownKeyIsFetchedThrottled(t *testing.T) {
 	})
 }
 
+// Keys that rotate in short order are each found by the first who comes, until one is
+// asked for that is not there. An issuer that changes with each question is not asked
+// without end.
+func TestKeysInShortOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := &issuer{status: 200, body: keySet(t, "a")}
+		c := newCache(i, "")
+		defer c.Close()
+		c.Set([]Target{{URI: uri}})
+		mustGet(t, c, "a", true)
+		for _, k := range []string{"b", "c", "d"} {
+			i.set(200, keySet(t, k))
+			mustGet(t, c, k, true)
+		}
+		mustGet(t, c, "made up", false)
+		i.set(200, keySet(t, "e"))
+		mustGet(t, c, "e", false)
+		if n := i.count(); n != 5 {
+			t.Fatalf("%d fetches for five keys", n)
+		}
+		time.Sleep(5 * time.Second)
+		mustGet(t, c, "e", true)
+		for k := range 2 * maxAsks {
+			i.set(200, keySet(t, fmt.Sprint("k", k)))
+			mustGet(t, c, fmt.Sprint("k", k), k < maxAsks-1)
+		}
+		if n := i.count(); n != 5+maxAsks {
+			t.Fatalf("%d fetches, want %d", n, 5+maxAsks)
+		}
+	})
+}
+
 // A refresh that comes just before a new key, or is under way when it comes, does
 // not have the key's first token refused.
 func TestNewKeyAroundARefresh(t *testing.T) {

@@ -130,7 +130,9 @@ func TestRotation(t *testing.T) {
 
 	c.issuer.Publish("b")
 	c.fetches("the first request of a new key", 1, func() { c.expect("first", "b", jose.OK) })
-	c.fetches("1,000 more", 0, func() { c.flood(1000, "x") })
+	c.issuer.Publish("c")
+	c.fetches("another one at once", 1, func() { c.expect("second", "c", jose.OK) })
+	c.fetches("1,000 requests of unknown keys", 1, func() { c.flood(1000, "x") })
 	c.wait(6 * time.Second)
 	c.fetches("1,000 requests of unknown keys, a window later", 1, func() { c.flood(1000, "y") })
 	c.fetches("1,000 more", 0, func() { c.flood(1000, "z") })

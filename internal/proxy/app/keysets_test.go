@@ -109,13 +109,13 @@ func TestRemoteKeys(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n := i.Asked.Load(); n != 2 {
+	if n := i.Asked.Load(); n != 3 {
 		t.Errorf("the issuer was asked %d times", n)
 	}
 	shown := text(t, m)
 	for _, want := range []string{
 		`usher_jwks_keys{cluster="issuer",uri="http://i.example/keys?`, `usher_jwks_age_seconds{cluster="issuer",uri=`,
-		`usher_jwks_fetch_seconds_count{result="ok"} 2`,
+		`usher_jwks_fetch_seconds_count{result="ok"} 3`,
 	} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("metrics lack %s", want)
