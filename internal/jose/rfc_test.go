@@ -2,6 +2,8 @@ package jose
 
 import (
 	"encoding/json"
+	"errors"
+	"strings"
 	"testing"
 	"time"
 )
@@ -37,6 +39,11 @@ func TestRFCExamples(t *testing.T) {
 		}
 		if got := judge(keys, x.JWS).String(); got != x.JWT {
 			t.Errorf("%s as a JWT: %s, want %s", x.Source, got, x.JWT)
+		}
+		// RFC 7515, 7.2: what is not for tokens is refused for what it is.
+		var e *Error
+		if strings.HasPrefix(x.JWS, "{") && (!errors.As(err, &e) || e.Detail != "it is JSON, not the compact form of a JWS") {
+			t.Errorf("%s: %#v", x.Source, err)
 		}
 	}
 }
