@@ -74,11 +74,29 @@ func (c *Cache) Set(targets []Target) {
 	}
 }
 
-// Add adds one target, if there is none of its URI.
+// Add adds one target. If there is one of its URI, the shorter Refresh of the two
+// counts, and the rest is the first one's.
 func (c *Cache) Add(t Target) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if e := c.entries[t.URI]; e != nil {
+		e.hurry(t.Refresh)
+		return
+	}
 	c.add(t)
+}
+
+// First gives a channel that is closed when the first fetch of the set has ended, well
+// or not, its tries included.
+func (c *Cache) First(uri string) <-chan struct{} {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if e := c.entries[uri]; e != nil {
+		return e.first
+	}
+	ended := make(chan struct{})
+	close(ended)
+	return ended
 }
 
 // add is called with the lock held.

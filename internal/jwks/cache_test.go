@@ -201,6 +201,98 @@ func TestJitter(t *testing.T) {
 	}
 }
 
+// A retry policy's tries belong to one fetch: who waits for it waits for them. After the
+// last of them the next fetch comes when failed_refetch_duration says.
+func TestRetryPolicy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := &issuer{status: 503}
+		c := New(Options{Transport: i, Rand: func() float64 { return 0.999999 }})
+		defer c.Close()
+		c.Set([]Target{{URI: uri, Retry: Retry{Times: 3, Base: 100 * time.Millisecond, Max: 250 * time.Millisecond}, Refetch: 20 * time.Second}})
+		first := c.First(uri)
+		go func() {
+			time.Sleep(100*time.Millisecond + 260*time.Millisecond)
+			i.set(200, keySet(t, "a"))
+		}()
+		begin := time.Now()
+		if _, err := c.Get(t.Context(), uri, "a"); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(begin).Round(10 * time.Millisecond); d != 600*time.Millisecond || i.count() != 4 {
+			t.Errorf("%d tries in %s", i.count(), d)
+		}
+		<-first
+	})
+	synctest.Test(t, func(t *testing.T) {
+		i := &issuer{status: 503}
+		c := New(Options{Transport: i})
+		defer c.Close()
+		c.Set([]Target{{URI: uri, Retry: Retry{Times: 2, Base: time.Millisecond, Max: time.Millisecond}, Refetch: 20 * time.Second}})
+		<-c.First(uri)
+		if i.count() != 3 {
+			t.Errorf("%d tries", i.count())
+		}
+		time.Sleep(19 * time.Second)
+		if i.count() != 3 {
+			t.Errorf("%d tries before the time", i.count())
+		}
+		time.Sleep(2 * time.Second)
+		if i.count() != 6 {
+			t.Errorf("%d tries", i.count())
+		}
+	})
+}
+
+// A policy that asks for no pause, or for one without end, gets what is sensible.
+func TestRetryPolicyIsBounded(t *testing.T) {
+	mad := Target{Retry: Retry{Times: 100, Base: 1, Max: 1}, Refetch: 1}
+	for n := 1; n < 500; n++ {
+		if d, again := mad.after(n, 0); d < minPause || again != (n%101 != 0) {
+			t.Fatalf("after %d: %s, %t", n, d, again)
+		}
+	}
+	long := Target{Retry: Retry{Times: 100, Base: time.Hour, Max: time.Hour}}
+	for n := 1; n < 100; n++ {
+		if d, _ := long.after(n, 0.999999); d > time.Hour || d < 59*time.Minute {
+			t.Fatalf("after %d: %s", n, d)
+		}
+	}
+	for most, want := range map[time.Duration]time.Duration{time.Nanosecond: minRefresh, 1000 * time.Hour: maxRefresh, time.Minute: time.Minute} {
+		if d := issuerPace.fresh(http.Header{}, most, 0); d != want {
+			t.Errorf("cache_duration %s: fresh for %s", most, d)
+		}
+	}
+}
+
+// Of two that name one set, who wants it fresher is served.
+func TestShorterRefreshCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := &issuer{status: 200, body: keySet(t, "a")}
+		c := newCache(i, "")
+		defer c.Close()
+		c.Add(Target{URI: uri, Refresh: time.Hour})
+		c.Add(Target{URI: uri, Refresh: time.Minute})
+		c.Add(Target{URI: uri, Refresh: time.Hour})
+		time.Sleep(10*time.Minute + time.Second)
+		if n := i.count(); n < 11 || n > 12 {
+			t.Errorf("%d fetches in ten minutes", n)
+		}
+	})
+}
+
+// Who waits for a first fetch that will not be made does not wait for ever.
+func TestFirstEndsWithTheCache(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New(Options{Transport: &issuer{status: 503}})
+		c.Add(Target{URI: uri, Retry: Retry{Times: 5, Base: time.Hour, Max: time.Hour}})
+		first := c.First(uri)
+		synctest.Wait()
+		c.Close()
+		<-first
+		<-c.First("another")
+	})
+}
+
 func TestDisk(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {

@@ -14,6 +14,7 @@ type entry struct {
 	c      *Cache
 	cancel context.CancelFunc
 	kick   chan struct{} // of capacity 1: fetch now
+	first  chan struct{} // closed when the first fetch has ended
 
 	set atomic.Pointer[Set]
 
@@ -27,10 +28,11 @@ type entry struct {
 	failures int       // in a row
 	unnamed  bool      // the mirror's last answer: no object names the set
 	born     time.Time
-	erased   bool // nobody names the target any more
+	refresh  time.Duration // the target's, or a shorter one that somebody asked for since
+	erased   bool          // nobody names the target any more
 }
 
-// flight is one fetch that requests may wait for.
+// flight is one fetch, with the tries of its retry policy, that requests may wait for.
 type flight struct {
 	done  chan struct{} // closed at its end
 	asked bool          // for a key that a request lacks
@@ -40,7 +42,8 @@ type flight struct {
 func newFlight() *flight { return &flight{done: make(chan struct{})} }
 
 func newEntry(c *Cache, t Target) *entry {
-	e := &entry{t: t, c: c, kick: make(chan struct{}, 1), flight: newFlight(), born: c.o.Now()}
+	e := &entry{t: t, c: c, kick: make(chan struct{}, 1), flight: newFlight(), born: c.o.Now(), refresh: t.Refresh}
+	e.first = e.flight.done
 	e.state.URI, e.state.Failures = t.URI, map[Reason]uint64{}
 	s, err := c.disk.read(t)
 	switch {
@@ -65,6 +68,7 @@ func (e *entry) current() *Set {
 
 // run fetches at once, then when the set is due or somebody lacks a key.
 func (e *entry) run(ctx context.Context) {
+	defer e.end()
 	for {
 		wait := e.fetch(ctx)
 		if ctx.Err() != nil {
@@ -131,22 +135,50 @@ func (e *entry) fetch(ctx context.Context) time.Duration {
 func (e *entry) done(ctx context.Context, f *fetched, err error) time.Duration {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err == nil && e.flight.asked && f.set.could(e.flight.kid) {
-		e.asks.missed = false
-	}
-	close(e.flight.done)
-	e.flight = nil
 	if ctx.Err() != nil || e.erased {
+		e.land()
 		return 0
 	}
 	random := e.c.o.Rand()
 	e.state.Fetches++
 	if err != nil {
 		e.fail(err)
-		return retry(e.failures, random)
+		wait, again := e.t.after(e.failures, random)
+		if !again {
+			e.land()
+		}
+		return wait
 	}
+	if e.flight.asked && f.set.could(e.flight.kid) {
+		e.asks.missed = false
+	}
+	e.land()
 	e.succeed(f)
-	return e.c.pace.fresh(f.header, e.t.Refresh, random)
+	return e.c.pace.fresh(f.header, e.refresh, random)
+}
+
+// hurry has the set fetched more often, if need be, from the next fetch on.
+func (e *entry) hurry(refresh time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if refresh > 0 && (e.refresh == 0 || refresh < e.refresh) {
+		e.refresh = refresh
+	}
+}
+
+// end lets those go on who wait for a try that will not be made.
+func (e *entry) end() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.flight != nil {
+		e.land()
+	}
+}
+
+// land lets those go on who wait for the fetch.
+func (e *entry) land() {
+	close(e.flight.done)
+	e.flight = nil
 }
 
 func (e *entry) fail(err error) {
@@ -202,12 +234,16 @@ func (e *entry) forgotten() bool {
 }
 
 // ask gives the fetch that may bring the kid: the one that is due or under way, or
-// a new one, as the throttle allows. It is nil if none is allowed yet.
+// a new one, as the throttle allows. It is nil if none is allowed yet, or needed.
 // Whoever gets one calls leave.
 func (e *entry) ask(kid string) (*flight, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.flight == nil {
+		// It may have come since the caller looked.
+		if s := e.current(); s != nil && s.could(kid) {
+			return nil, nil
+		}
 		if !e.asks.take(e.c.o.Now(), e.c.pace.throttle) {
 			return nil, nil
 		}

@@ -45,6 +45,19 @@ type Target struct {
 	// Timeout bounds one fetch; 0: 10 s. Refresh is the time between fetches, at
 	// most; 0: what Cache-Control says, within bounds.
 	Timeout, Refresh time.Duration
+	// Retry is how a failed fetch is tried again while requests wait for it, and
+	// Refetch the time from the last of these tries to the next fetch; 0: from 200 ms
+	// to 30 s, doubling.
+	Retry   Retry
+	Refetch time.Duration
+}
+
+// Retry is the policy of tries after a failed fetch (Envoy's config.core.v3.RetryPolicy):
+// Times of them at most, after a random time of up to Base, thrice that, and so on
+// (2^n-1), never more than Max.
+type Retry struct {
+	Times     int
+	Base, Max time.Duration
 }
 
 // Set is one fetched key set. It is shared and never changed.

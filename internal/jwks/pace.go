@@ -57,10 +57,18 @@ const (
 	maxRetry = 30 * time.Second
 )
 
+// Bounds of what a target asks for as the time between fetches. Keys are fetched well
+// before they are too old to be used.
+const (
+	minRefresh = time.Second
+	maxRefresh = MaxAge / 2
+)
+
 // fresh is the time until the next refresh after a good answer, at most the given
 // one (0: the pace's), up to a tenth earlier, so that many sets do not keep step.
 func (p pace) fresh(h http.Header, most time.Duration, random float64) time.Duration {
 	if most > 0 {
+		most = min(max(most, minRefresh), maxRefresh)
 		p = pace{least: min(p.least, most), usual: most, most: most}
 	}
 	d := p.usual
@@ -71,7 +79,26 @@ func (p pace) fresh(h http.Header, most time.Duration, random float64) time.Dura
 	return d - time.Duration(random*float64(d)/10)
 }
 
-// retry is the time until the next try after n failures in a row (1 or more).
+// minPause bounds what a target asks for: other machines are not asked without a pause.
+const minPause = 10 * time.Millisecond
+
+// after is the time until the next try after n failures in a row (1 or more), and
+// whether that still belongs to the fetch that failed.
+func (t *Target) after(n int, random float64) (wait time.Duration, again bool) {
+	if try := n % (t.Retry.Times + 1); try > 0 {
+		most := t.Retry.Max
+		if try < 32 && t.Retry.Base <= most/(1<<try-1) {
+			most = t.Retry.Base * (1<<try - 1)
+		}
+		return max(minPause, time.Duration(random*float64(most))), true
+	}
+	if t.Refetch > 0 {
+		return max(minPause, t.Refetch), false
+	}
+	return retry(n/(t.Retry.Times+1), random), false
+}
+
+// retry is the time until the next fetch after n that failed in a row (1 or more).
 func retry(n int, random float64) time.Duration {
 	d := maxRetry
 	if n < 9 {

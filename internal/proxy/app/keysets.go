@@ -28,10 +28,13 @@ type keySets struct {
 	changed  func() // keys have changed
 	log      *slog.Logger
 	metrics  *metrics.KeySets
+	settled  func() // nobody waits for a first fetch any more; on a goroutine of its own
 
 	mu     sync.RWMutex
 	caches map[string]*jwks.Cache // by cluster
+	firsts int                    // first fetches that listeners wait for
 	closed bool
+	waits  sync.WaitGroup
 }
 
 var _ jwtauthn.KeySets = (*keySets)(nil)
@@ -81,6 +84,7 @@ func target(s jwtauthn.Source) jwks.Target {
 	t := jwks.Target{URI: s.URI, Timeout: s.Timeout}
 	if s.Cluster != sidecar.MirrorCluster {
 		t.Refresh = cmp.Or(s.CacheDuration, defaultCacheDuration)
+		t.Retry, t.Refetch = jwks.Retry{Times: s.Retries, Base: s.BackOff, Max: s.MaxBackOff}, s.Refetch
 	}
 	return t
 }
@@ -90,9 +94,41 @@ const defaultCacheDuration = 10 * time.Minute
 
 // Want has the set fetched before it is asked for.
 func (k *keySets) Want(s jwtauthn.Source) {
-	if c, err := k.cache(s.Cluster); err == nil {
-		c.Add(target(s))
+	c, err := k.cache(s.Cluster)
+	if err != nil {
+		return
 	}
+	c.Add(target(s))
+	if s.Wait {
+		k.await(c.First(s.URI))
+	}
+}
+
+// await notes that listeners wait for a first fetch.
+func (k *keySets) await(first <-chan struct{}) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed {
+		return
+	}
+	k.firsts++
+	k.waits.Go(func() {
+		<-first
+		k.mu.Lock()
+		k.firsts--
+		last := k.firsts == 0 && !k.closed
+		k.mu.Unlock()
+		if last && k.settled != nil {
+			k.settled()
+		}
+	})
+}
+
+// warm tells whether no listener has to wait for a first fetch.
+func (k *keySets) warm() bool {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.firsts == 0
 }
 
 // Keys gives the set in force.
@@ -161,4 +197,5 @@ func (k *keySets) close() {
 	for _, c := range all {
 		c.Close()
 	}
+	k.waits.Wait()
 }

@@ -179,12 +179,54 @@ func TestTarget(t *testing.T) {
 	if got, want := target(src), (jwks.Target{URI: "u", Timeout: 3 * time.Second, Refresh: time.Minute}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
+	src.Retries, src.BackOff, src.MaxBackOff, src.Refetch = 2, time.Millisecond, time.Second, time.Minute
+	if got, want := target(src), (jwks.Target{
+		URI: "u", Timeout: 3 * time.Second, Refresh: time.Minute,
+		Retry: jwks.Retry{Times: 2, Base: time.Millisecond, Max: time.Second}, Refetch: time.Minute,
+	}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
 	src.CacheDuration = 0
 	if got := target(src); got.Refresh != 10*time.Minute {
 		t.Errorf("%+v", got)
 	}
 	src.Cluster = sidecar.MirrorCluster
-	if got := target(src); got.Refresh != 0 {
+	if got := target(src); got != (jwks.Target{URI: "u", Timeout: 3 * time.Second}) {
 		t.Errorf("%+v", got)
+	}
+}
+
+// Listeners wait for the first fetch, good or not, of who asks for that.
+func TestListenersWait(t *testing.T) {
+	for name, status := range map[string]int{"good": 200, "failed": 500} {
+		t.Run(name, func(t *testing.T) {
+			i := keyserver.NewIssuer(t, "i", "a")
+			answer := make(chan struct{})
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, rq *http.Request) {
+				<-answer
+				if status != 200 {
+					w.WriteHeader(status)
+					return
+				}
+				i.ServeHTTP(w, rq)
+			}))
+			defer s.Close()
+			k, _ := startKeySets(t, "issuer", s.URL, "")
+			told := make(chan struct{})
+			k.settled = func() { close(told) }
+			k.Want(jwtauthn.Source{Cluster: "issuer", URI: "http://i.example/fast", Timeout: time.Second})
+			if !k.warm() {
+				t.Error("fast_listener: listeners wait")
+			}
+			k.Want(jwtauthn.Source{Cluster: "issuer", URI: "http://i.example/keys", Timeout: 5 * time.Second, Wait: true})
+			if k.warm() {
+				t.Error("listeners do not wait")
+			}
+			close(answer)
+			<-told
+			if !k.warm() {
+				t.Error("listeners wait on")
+			}
+		})
 	}
 }

@@ -156,7 +156,7 @@ func build(o Options) (*proxy, error) {
 	so := config.Options{
 		Cluster:   func(m *clusterv3.Cluster) (*upstream.Cluster, error) { return upstream.Compile(m, clusters) },
 		Route:     func(m *routev3.RouteConfiguration) (*route.Table, error) { return route.Compile(m, filters) },
-		Listeners: p.listeners, Source: bootstrap.Source(o.Bootstrap), OnChange: p.changed, Log: p.log,
+		Listeners: p.listeners, Source: bootstrap.Source(o.Bootstrap), OnChange: p.changed, Warm: p.keys.warm, Log: p.log,
 	}
 	if p.own != nil {
 		so.Own = p.own
@@ -165,6 +165,7 @@ func build(o Options) (*proxy, error) {
 		so.File = filepath.Join(p.local.CacheDir, "config.pb")
 	}
 	p.store = config.New(so)
+	p.keys.settled = p.store.Recheck
 	if addr := bootstrap.XDS(o.Bootstrap); o.Bootstrap.GetDynamicResources() != nil {
 		if p.own == nil {
 			return nil, errors.New("dynamic_resources need an identity: layered_runtime names none (token_file, root_file, ca)")

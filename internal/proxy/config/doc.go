@@ -36,6 +36,9 @@ type Options struct {
 	File string
 	// WarmFor bounds how long a resource waits for what it needs; default 5 s.
 	WarmFor time.Duration
+	// Warm tells whether what the filters of listeners wait for is there; Recheck is
+	// called when it may have changed. nil: nothing is waited for.
+	Warm func() bool
 	// OnChange is called, without a lock held, after something was put in force.
 	OnChange func()
 	Log      *slog.Logger

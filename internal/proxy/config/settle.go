@@ -18,8 +18,8 @@ import (
 const retryListener = time.Second
 
 // settle puts in force whatever waits no longer: clusters that know their
-// endpoints, then routes whose clusters do, then listeners whose routes and
-// clusters are there. Nothing waits longer than WarmFor. It gives the listeners
+// endpoints, then routes whose clusters do, then listeners whose routes, clusters
+// and filters are ready. Nothing waits longer than WarmFor. It gives the listeners
 // that could not be bound.
 func (s *Store) settle() (failed map[string]string) {
 	now := time.Now()
@@ -30,7 +30,7 @@ func (s *Store) settle() (failed map[string]string) {
 	}
 	ready := map[string]*entry[Prepared]{}
 	for n, e := range s.listeners {
-		if e.pending && ((s.warm(e.refs.clusters) && s.haveRoutes(e.refs.routes)) || e.overdue(now, s.o.WarmFor)) {
+		if e.pending && ((s.filtersWarm() && s.warm(e.refs.clusters) && s.haveRoutes(e.refs.routes)) || e.overdue(now, s.o.WarmFor)) {
 			ready[n] = e
 		}
 	}
@@ -67,6 +67,8 @@ func (s *Store) warm(names set) bool {
 	}
 	return true
 }
+
+func (s *Store) filtersWarm() bool { return s.o.Warm == nil || s.o.Warm() }
 
 func (s *Store) haveRoutes(names set) bool {
 	for n := range names {
@@ -210,6 +212,9 @@ func (s *Store) tick() {
 	}
 	s.settle()
 }
+
+// Recheck puts in force what waits no longer.
+func (s *Store) Recheck() { s.tick() }
 
 // Ready tells whether the proxy can serve: it was told its clusters and listeners,
 // by the control plane or by the copy on disk, and no first version waits.

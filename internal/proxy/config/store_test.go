@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -327,6 +328,24 @@ func TestWarming(t *testing.T) {
 	s.Apply(update(t, "2", routes("r", "d")))
 	if s.Snapshot().Clusters["c"] != nil {
 		t.Error("still there")
+	}
+}
+
+// A listener whose filters wait for something comes when that is there.
+func TestFiltersWarm(t *testing.T) {
+	var warm atomic.Bool
+	ls := &running{m: map[string]*listenerv3.Listener{}}
+	s := New(Options{Listeners: ls, WarmFor: time.Hour, Warm: warm.Load})
+	defer s.Close()
+	s.Apply(update(t, "1", lis(t, "l", "", "", "")))
+	s.Recheck()
+	if ls.get("l") != nil {
+		t.Error("it does not wait")
+	}
+	warm.Store(true)
+	s.Recheck()
+	if ls.get("l") == nil {
+		t.Error("it waits on")
 	}
 }
 

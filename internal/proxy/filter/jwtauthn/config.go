@@ -97,8 +97,8 @@ func (f *Filter) compileStateRules(m *jwtv3.FilterStateRule) error {
 
 // announce has the remote key sets fetched, once the configuration is found good.
 func (f *Filter) announce() {
-	for _, p := range f.providers {
-		if p.remote != nil {
+	for _, name := range slices.Sorted(maps.Keys(f.providers)) {
+		if p := f.providers[name]; p.remote != nil {
 			f.stats.named(*p.remote)
 			f.o.Fetch.Want(*p.remote)
 		}

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestRefusedConfigurations(t *testing.T) {
@@ -52,6 +53,8 @@ func TestRefusedConfigurations(t *testing.T) {
 		{`retry_policy: {retry_back_off: {base_interval: 0s}}`, `retry_policy.retry_back_off.base_interval: less than 1ms`},
 		{`retry_policy: {retry_back_off: {base_interval: 2s, max_interval: 1s}}`, `retry_policy.retry_back_off.max_interval: less than base_interval`},
 		{`cache_duration: -1s`, `cache_duration: not a duration`},
+		{`cache_duration: 0s`, `cache_duration: less than 1ms`},
+		{`retry_policy: {retry_back_off: {}}`, `retry_policy.retry_back_off.base_interval: less than 1ms`},
 		{`async_fetch: {failed_refetch_duration: -1s}`, `async_fetch.failed_refetch_duration: not a duration`},
 	} {
 		_, err := tryFilter(t, keys(c.text), Options{Fetch: &fakeKeys{}}, "")
@@ -98,5 +101,33 @@ filter_state_rules: {name: tenant, requires: {blue: {provider_name: p}, green: {
 	}
 	if got := answer(f, get("/")); got != "OK" {
 		t.Error(got)
+	}
+}
+
+// async_fetch and retry_policy mean what they mean in Envoy.
+func TestRemoteFetch(t *testing.T) {
+	for text, want := range map[string]Source{
+		``:                    {},
+		`cache_duration: 60s`: {CacheDuration: time.Minute},
+		`async_fetch: {}`:     {Wait: true, Refetch: time.Second},
+		`async_fetch: {fast_listener: true, failed_refetch_duration: 3s}`: {Refetch: 3 * time.Second},
+		`retry_policy: {}`:               {Retries: 1, BackOff: time.Second, MaxBackOff: 10 * time.Second},
+		`retry_policy: {num_retries: 0}`: {BackOff: time.Second, MaxBackOff: 10 * time.Second},
+		`retry_policy: {num_retries: 4000000000, retry_back_off: {base_interval: 0.01s}}`: {
+			Retries: maxRetries, BackOff: 10 * time.Millisecond, MaxBackOff: 100 * time.Millisecond,
+		},
+		`retry_policy: {num_retries: 10, retry_back_off: {base_interval: 0.01s, max_interval: 20s}}`: {
+			Retries: 10, BackOff: 10 * time.Millisecond, MaxBackOff: 20 * time.Second,
+		},
+	} {
+		k := &fakeKeys{}
+		if _, err := tryFilter(t, "providers: {p: {remote_jwks: {http_uri: {uri: https://i/, cluster: c, timeout: 1s}, "+text+"}}}", Options{Fetch: k}, ""); err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		want.Cluster, want.URI, want.Timeout = "c", "https://i/", time.Second
+		if len(k.want) != 1 || k.want[0] != want {
+			t.Errorf("%s:\n got %+v\nwant %+v", text, k.want, want)
+		}
 	}
 }

@@ -20,11 +20,21 @@ const TypeURL = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.
 // the filter is called (Envoy's rule).
 const Namespace = "envoy.filters.http.jwt_authn"
 
-// Source is where a remote key set is, as remote_jwks says.
+// Source is where a remote key set is and how it is fetched, as remote_jwks says. It is
+// comparable.
 type Source struct {
 	Cluster, URI  string
 	Timeout       time.Duration // of one fetch
 	CacheDuration time.Duration // 0: 10 minutes
+	// Retries after a failed fetch, at random times of up to BackOff, thrice that, and
+	// so on, each at most MaxBackOff.
+	Retries             int
+	BackOff, MaxBackOff time.Duration
+	// Refetch is the time from a fetch that failed, with its retries, to the next; 0:
+	// as the implementation has it.
+	Refetch time.Duration
+	// Wait: listeners begin when the first fetch has ended, well or not.
+	Wait bool
 }
 
 // KeySets gives remote key sets. It is safe for concurrent use.
