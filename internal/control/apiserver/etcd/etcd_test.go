@@ -127,3 +127,19 @@ func fill(t *testing.T, path string, from int64) {
 		t.Fatal(err)
 	}
 }
+
+// TestUnreadFolder: what the system refuses says nothing of the data.
+func TestUnreadFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	db := filepath.Join(dir, "member", "snap", "db")
+	if err := os.MkdirAll(filepath.Dir(db), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("db", db); err != nil { // ELOOP
+		t.Fatal(err)
+	}
+	err := checkBackend(dir)
+	if err == nil || !strings.Contains(err.Error(), "cannot be read") || strings.Contains(err.Error(), "damaged") {
+		t.Errorf("%v, want what the system said", err)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // privateDir makes d with mode 0700, or takes away what others may do there.
@@ -66,13 +67,13 @@ func checkBackend(dir string) (err error) {
 	}()
 	db, err := bolt.Open(path, 0o600, &bolt.Options{ReadOnly: true, Timeout: time.Second})
 	if err != nil {
-		return damaged(dir, err.Error())
+		return unopened(dir, err)
 	}
 	defer db.Close()
 	return db.View(func(tx *bolt.Tx) error {
 		fi, err := os.Stat(path)
 		if err != nil {
-			return damaged(dir, err.Error())
+			return unopened(dir, err)
 		}
 		if fi.Size() < tx.Size() {
 			return damaged(dir, fmt.Sprintf("the database ends after %d of %d bytes", fi.Size(), tx.Size()))
@@ -107,6 +108,16 @@ func checkLog(dir string, tx *bolt.Tx) error {
 		return damaged(dir, "the write-ahead log is gone")
 	}
 	return nil
+}
+
+// unopened tells what the system refused (descriptors, memory, permission) from what
+// the file holds.
+func unopened(dir string, err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) || errors.Is(err, bolterrors.ErrTimeout) {
+		return fmt.Errorf("etcd: the data in %s cannot be read: %w", dir, err)
+	}
+	return damaged(dir, err.Error())
 }
 
 func damaged(dir, why string) error {
