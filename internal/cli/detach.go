@@ -58,7 +58,9 @@ func (r *reporter) close() {
 
 // detach starts `usher up` again in a session of its own, and waits until it is
 // ready or has failed.
-func detach(ctx context.Context, out io.Writer, h home.Dir, args []string) error {
+func detach(ctx context.Context, out io.Writer, o standalone.Options, args []string) error {
+	defer o.Lock.Close()
+	h := o.Home
 	exe, err := os.Executable()
 	if err != nil {
 		return err
@@ -73,12 +75,13 @@ func detach(ctx context.Context, out io.Writer, h home.Dir, args []string) error
 		return err
 	}
 	defer pr.Close()
-	child := exec.Command(exe, append(args, "--detach=false", "--ready-fd=3")...)
+	child := exec.Command(exe, append(args, "--detach=false", "--ready-fd=3", "--lock-fd=4")...)
 	child.Stdout, child.Stderr = log, log
-	child.ExtraFiles = []*os.File{pw}
+	child.ExtraFiles = []*os.File{pw, o.Lock}
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	err = child.Start()
 	pw.Close()
+	o.Lock.Close() // it is the child's now
 	if err != nil {
 		return fmt.Errorf("start usher up: %w", err)
 	}

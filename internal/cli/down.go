@@ -27,7 +27,7 @@ objects in the API stay for the next "usher up"; --purge deletes the home with a
 				return err
 			}
 			up, err := standalone.Running(cmd.Context(), h)
-			if err != nil {
+			if err != nil && !errors.Is(err, standalone.ErrStarting) {
 				return err
 			}
 			var registry *workload.Registry
@@ -40,24 +40,27 @@ objects in the API stay for the next "usher up"; --purge deletes the home with a
 					return err
 				}
 			}
-			ran, err := standalone.Down(cmd.Context(), h, up, registry)
+			ran, err := standalone.Down(cmd.Context(), h, registry)
 			if err != nil {
 				return err
-			}
-			if !ran && !purge {
-				fmt.Fprintf(cmd.OutOrStdout(), "nothing was running in %s\n", h)
-				return nil
 			}
 			if ran {
 				fmt.Fprintf(cmd.OutOrStdout(), "stopped the mesh of %s\n", h)
 			}
-			if !purge {
-				return nil
+			deleted := false
+			if purge {
+				if deleted, err = purgeHome(h); err != nil {
+					return err
+				}
 			}
-			if err := purgeHome(h); err != nil {
-				return err
+			switch {
+			case deleted:
+				fmt.Fprintf(cmd.OutOrStdout(), "deleted %s\n", h)
+			case purge:
+				fmt.Fprintf(cmd.OutOrStdout(), "there is no %s\n", h)
+			case !ran:
+				fmt.Fprintf(cmd.OutOrStdout(), "nothing was running in %s\n", h)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "deleted %s\n", h)
 			return nil
 		},
 	}
@@ -65,26 +68,26 @@ objects in the API stay for the next "usher up"; --purge deletes the home with a
 	return cmd
 }
 
-// purgeHome deletes the home. A folder that never was one is left alone: USHER_HOME
+// purgeHome deletes the home, and tells whether there was one. A folder that never was one is left alone: USHER_HOME
 // may have been set to the wrong place. Of a link it is the folder that goes, with
 // the keys in it, and then the link.
-func purgeHome(h home.Dir) error {
+func purgeHome(h home.Dir) (bool, error) {
 	real, err := filepath.EvalSymlinks(string(h))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	for _, mark := range []string{h.Lock(), h.APIPKI()} {
 		if _, err := os.Stat(mark); err != nil {
-			return fmt.Errorf("%s is no usher home (there is no %s): not deleted", h, mark)
+			return false, fmt.Errorf("%s is no usher home (there is no %s): not deleted", h, mark)
 		}
 	}
 	if sockets, err := h.Sockets(); err == nil {
 		if err := os.RemoveAll(sockets); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return errors.Join(os.RemoveAll(real), os.RemoveAll(string(h)))
+	return true, errors.Join(os.RemoveAll(real), os.RemoveAll(string(h)))
 }

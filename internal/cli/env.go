@@ -14,7 +14,7 @@ func newEnvCmd() *cobra.Command {
 		Short: `Print the mesh's addresses for eval "$(usher env)"`,
 		Args:  misuse(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			h, up, err := upMesh()
+			h, up, err := upMesh(cmd.Context())
 			if err != nil {
 				return err
 			}

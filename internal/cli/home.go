@@ -31,13 +31,14 @@ func meshHome() (home.Dir, error) {
 	return h, nil
 }
 
-// upMesh gives the home and what is known of the `usher up` that runs there.
-func upMesh() (home.Dir, *standalone.Up, error) {
+// upMesh gives the home and what is known of the `usher up` that runs there, once it
+// has started.
+func upMesh(ctx context.Context) (home.Dir, *standalone.Up, error) {
 	h, err := meshHome()
 	if err != nil {
 		return "", nil, err
 	}
-	up, err := standalone.ReadUp(h)
+	up, err := standalone.Running(ctx, h)
 	if err != nil {
 		return "", nil, err
 	}

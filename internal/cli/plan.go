@@ -71,6 +71,12 @@ func readPlan(files []string) (*plan, error) {
 // apply brings the mesh to what the plan says. Workloads that run already are left
 // alone. It returns when the workloads run and the gateway has what was applied.
 func (p *plan) apply(ctx context.Context, h home.Dir, up *standalone.Up, cfg *rest.Config, say func(string)) ([]*workload.Local, error) {
+	// One at a time: two that start the same workload would take it from each other.
+	alone, err := standalone.AwaitLock(ctx, h.Applying())
+	if err != nil {
+		return nil, err
+	}
+	defer alone.Close()
 	registry, err := workload.NewRegistry(cfg)
 	if err != nil {
 		return nil, err
@@ -152,7 +158,7 @@ func (p *plan) startWorkloads(ctx context.Context, h home.Dir, up *standalone.Up
 	var wg sync.WaitGroup
 	for i, l := range started {
 		wg.Go(func() {
-			if _, errs[i] = workload.Await(ctx, h, l.Spec.Namespace, l.Spec.Name, workloadTimeout); errs[i] == nil {
+			if _, errs[i] = workload.Await(ctx, h, l.Spec.Namespace, l.Spec.Name, workloadTimeout, true); errs[i] == nil {
 				say(fmt.Sprintf("workload %s/%s runs", l.Spec.Namespace, l.Spec.Name))
 			}
 		})

@@ -66,7 +66,7 @@ func own(err error) error {
 
 func runWorkload(cmd *cobra.Command, d *workload.Definition, detach bool) error {
 	ctx := cmd.Context()
-	h, up, err := upMesh()
+	h, up, err := upMesh(ctx)
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func runDetached(ctx context.Context, cmd *cobra.Command, h home.Dir, up *standa
 		return err
 	}
 	if err = workload.Start(l, proxy); err == nil {
-		l, err = workload.Await(ctx, h, d.Namespace, d.Name, workloadTimeout)
+		l, err = workload.Await(ctx, h, d.Namespace, d.Name, workloadTimeout, false)
 	}
 	if err != nil {
 		return errors.Join(err, workload.Remove(context.WithoutCancel(ctx), h, r, d.Namespace, d.Name))

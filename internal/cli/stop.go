@@ -17,7 +17,7 @@ func newStopCmd() *cobra.Command {
 		Short: "Stop a workload",
 		Args:  misuse(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			h, _, err := upMesh()
+			h, _, err := upMesh(cmd.Context())
 			if err != nil {
 				return err
 			}

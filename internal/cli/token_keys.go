@@ -47,7 +47,7 @@ func keysTransport() *http.Transport {
 	dial := tr.DialContext
 	tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if addr == net.JoinHostPort(u.Hostname(), "80") {
-			_, up, err := upMesh()
+			_, up, err := upMesh(ctx)
 			if err != nil {
 				return nil, fmt.Errorf("the development issuer: %w", err)
 			}

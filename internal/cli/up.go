@@ -27,6 +27,7 @@ type upFlags struct {
 	gatewayPorts string
 	gatewayBind  string
 	readyFD      int
+	lockFD       int
 }
 
 func newUpCmd() *cobra.Command {
@@ -51,8 +52,11 @@ up it applies the files and ends.`,
 	fl.StringVar(&f.gatewayPorts, "gateway-port", "", "ports of the gateway, as PORT=MACHINEPORT,...; 0 is a free one (default 80=31380,443=31390)")
 	fl.StringVar(&f.gatewayBind, "gateway-bind", "", "address that the gateway's ports are bound to (default 127.0.0.1)")
 	fl.IntVar(&f.readyFD, "ready-fd", 0, "descriptor to report to")
-	if err := fl.MarkHidden("ready-fd"); err != nil {
-		panic(err) // the flag is defined above
+	fl.IntVar(&f.lockFD, "lock-fd", 0, "descriptor of the home's lock")
+	for _, own := range []string{"ready-fd", "lock-fd"} {
+		if err := fl.MarkHidden(own); err != nil {
+			panic(err) // the flag is defined above
+		}
 	}
 	return cmd
 }
@@ -66,17 +70,32 @@ func (f *upFlags) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	up, err := standalone.Running(ctx, o.Home)
-	if err != nil {
-		return err
+	if f.lockFD != 0 {
+		if o.Lock, err = standalone.Inherited(f.lockFD); err != nil {
+			return err
+		}
+		return f.foreground(ctx, out, o, plan)
 	}
-	if up != nil {
-		return f.applyToRunning(ctx, out, o.Home, up, plan)
+	for ctx.Err() == nil {
+		// The lock before anything else: who comes after us sees that a mesh starts.
+		o.Lock, err = standalone.Lock(o.Home)
+		switch {
+		case err == nil && f.detach:
+			return detach(ctx, out, o, os.Args[1:])
+		case err == nil:
+			return f.foreground(ctx, out, o, plan)
+		case !errors.Is(err, standalone.ErrLocked):
+			return err
+		}
+		up, err := standalone.Running(ctx, o.Home)
+		if err != nil {
+			return err
+		}
+		if up != nil {
+			return f.applyToRunning(ctx, out, o, up, plan)
+		}
 	}
-	if f.detach {
-		return detach(ctx, out, o.Home, os.Args[1:])
-	}
-	return f.foreground(ctx, out, o, plan)
+	return ctx.Err()
 }
 
 func (f *upFlags) options() (standalone.Options, error) {
@@ -130,8 +149,9 @@ func parseGatewayPorts(s string) (map[uint16]uint16, error) {
 }
 
 // applyToRunning is `usher up` on a home that is up.
-func (f *upFlags) applyToRunning(ctx context.Context, out io.Writer, h home.Dir, up *standalone.Up, plan *plan) error {
-	if f.apiPort != 0 && !strings.HasSuffix(up.API, ":"+strconv.Itoa(int(f.apiPort))) || f.gatewayPorts != "" || f.gatewayBind != "" {
+func (f *upFlags) applyToRunning(ctx context.Context, out io.Writer, o standalone.Options, up *standalone.Up, plan *plan) error {
+	h := o.Home
+	if up.Differs(o) {
 		fmt.Fprintf(out, "the mesh of %s is up already (pid %d): its ports stay; `usher down` first to change them\n", h, up.PID)
 	}
 	cfg, err := adminConfig(h)
@@ -179,7 +199,8 @@ func (f *upFlags) foreground(ctx context.Context, out io.Writer, o standalone.Op
 		return started, nil
 	})
 	if errors.Is(err, context.Canceled) {
-		err = nil
+		parent.failed(errors.New("the mesh was stopped before it was up"))
+		return nil
 	}
 	parent.failed(err)
 	return err

@@ -37,6 +37,13 @@ func (d Dir) join(e ...string) string { return filepath.Join(append([]string{str
 // Lock is held (flock) by the one `usher up` of this home.
 func (d Dir) Lock() string { return d.join("lock") }
 
+// Owner is locked (fcntl) by the process of the mesh, for as long as it holds Lock: so
+// the kernel can tell its pid, and never that of another process.
+func (d Dir) Owner() string { return d.join("owner") }
+
+// Applying is held (flock) by whoever brings the mesh to what its files say.
+func (d Dir) Applying() string { return d.join("applying") }
+
 // Ports holds the ports that were chosen for this home, as JSON.
 func (d Dir) Ports() string { return d.join("ports.json") }
 

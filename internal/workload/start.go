@@ -33,8 +33,10 @@ func Start(l *Local, proxy string) error {
 }
 
 // Await waits until the workload runs: its sidecar has configuration and its
-// command listens. The error names the log to read.
-func Await(ctx context.Context, h home.Dir, namespace, name string, limit time.Duration) (*Local, error) {
+// command listens. With onceMore a command that ends before that is waited for, since
+// its supervisor starts it again: it may need another one that is on its way. The error
+// names the log to read.
+func Await(ctx context.Context, h home.Dir, namespace, name string, limit time.Duration, onceMore bool) (*Local, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -49,8 +51,10 @@ func Await(ctx context.Context, h home.Dir, namespace, name string, limit time.D
 			return nil, fmt.Errorf("workload %s/%s: was stopped", namespace, name)
 		case l.Alive && l.State.State == spec.Running:
 			return l, nil
-		case seen && !l.Alive:
+		case !l.Alive && (seen || l.State != nil && l.State.State == spec.Stopped):
 			return nil, failed(l, "ended before it was ready")
+		case !onceMore && l.Alive && l.State.ExitCode != nil:
+			return nil, fmt.Errorf("workload %s/%s: %s before it was ready: read %s", namespace, name, l.State.Message, l.Dir.AppLog())
 		}
 		seen = seen || l.Alive
 		select {
@@ -65,7 +69,7 @@ func Await(ctx context.Context, h home.Dir, namespace, name string, limit time.D
 }
 
 func failed(l *Local, what string) error {
-	if l.State != nil && l.State.State == spec.Degraded && l.State.Message != "" {
+	if l.State != nil && l.State.Message != "" {
 		what += " (" + l.State.Message + ")"
 	}
 	return fmt.Errorf("workload %s/%s %s: read %s, %s and %s", l.Spec.Namespace, l.Spec.Name, what,

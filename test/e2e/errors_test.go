@@ -105,6 +105,13 @@ func TestErrorsOfUp(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+	t.Run("too few open files", func(t *testing.T) {
+		m := home(t)
+		out, err := m.Run("sh", "-c", `ulimit -n 64 && USHER_HOME=$1 exec "$2" up --detach --gateway-port=80=0`, "sh", m.Home, harness.Bin(t, "usher"))
+		if err == nil || !strings.Contains(out, "limit of open files is 64") || strings.Contains(out, "damaged") {
+			t.Errorf("%v, want the limit named:\n%s", err, out)
+		}
+	})
 	t.Run("damaged etcd", func(t *testing.T) {
 		m := home(t)
 		m.Start()

@@ -56,7 +56,7 @@ func (a *agent) startGateway(ctx context.Context, g workload.Gateway) error {
 	if err := workload.Start(l, a.proxy); err != nil {
 		return err
 	}
-	_, err = workload.Await(ctx, a.home, g.Namespace, g.Name, startTimeout)
+	_, err = workload.Await(ctx, a.home, g.Namespace, g.Name, startTimeout, true)
 	return err
 }
 

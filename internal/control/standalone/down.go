@@ -17,7 +17,7 @@ const downTimeout = 30 * time.Second
 // Down stops the mesh of the home: all workloads, then gateways, then the process
 // of `usher up`. It gives false if nothing ran. What the API holds stays, but for
 // the objects that stand for the workloads; registry is nil if the API is away.
-func Down(ctx context.Context, h home.Dir, up *Up, registry *workload.Registry) (bool, error) {
+func Down(ctx context.Context, h home.Dir, registry *workload.Registry) (bool, error) {
 	all, err := workload.List(h)
 	if err != nil {
 		return false, err
@@ -25,11 +25,15 @@ func Down(ctx context.Context, h home.Dir, up *Up, registry *workload.Registry) 
 	if err := StopAll(ctx, h, registry); err != nil {
 		return true, err
 	}
-	if up == nil {
+	pid, err := owner(h)
+	if err != nil {
+		return false, err
+	}
+	if pid == 0 {
 		return len(all) > 0, nil
 	}
-	if err := syscall.Kill(up.PID, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
-		return true, fmt.Errorf("stop usher up (pid %d): %w", up.PID, err)
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return true, fmt.Errorf("stop usher up (pid %d): %w", pid, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, downTimeout)
 	defer cancel()
@@ -42,7 +46,7 @@ func Down(ctx context.Context, h home.Dir, up *Up, registry *workload.Registry) 
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return true, fmt.Errorf("usher up (pid %d) does not end: read %s", up.PID, h.Log())
+			return true, fmt.Errorf("usher up (pid %d) does not end: read %s", pid, h.Log())
 		}
 	}
 }

@@ -1,11 +1,13 @@
 package standalone
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/usher-mesh/usher/internal/home"
 )
@@ -13,9 +15,10 @@ import (
 // ErrLocked says that another process holds the home's lock.
 var ErrLocked = errors.New("another process holds its lock")
 
-// open makes the home's folders and takes its lock, which the kernel gives back
-// when the process ends, however it ends.
-func open(h home.Dir) (*os.File, error) {
+// Lock makes the home's folders and takes its lock, for Options.Lock of this process
+// or of a child that inherits the file. The kernel gives it back when the last of them
+// has ended, however it ends.
+func Lock(h home.Dir) (*os.File, error) {
 	if err := ownFolder(string(h)); err != nil {
 		return nil, err
 	}
@@ -40,6 +43,16 @@ func open(h home.Dir) (*os.File, error) {
 	if err := os.Remove(h.Up()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		f.Close()
 		return nil, err
+	}
+	return f, nil
+}
+
+// Inherited is the lock that the parent process has taken and handed on.
+func Inherited(fd int) (*os.File, error) {
+	syscall.CloseOnExec(fd)
+	f := os.NewFile(uintptr(fd), "lock")
+	if err := syscall.Flock(fd, syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("descriptor %d is no lock of ours: %w", fd, err), f.Close())
 	}
 	return f, nil
 }
@@ -85,4 +98,28 @@ func locked(path string) (bool, error) {
 		return true, nil
 	}
 	return false, err
+}
+
+// AwaitLock takes the lock file once nobody else holds it, until it is closed.
+func AwaitLock(ctx context.Context, path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return f, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), f.Close())
+		}
+	}
 }

@@ -29,7 +29,8 @@ import (
 // Options of one mesh.
 type Options struct {
 	Home    home.Dir
-	APIPort uint16 // 0: the home's own
+	Lock    *os.File // of the home; Run closes it
+	APIPort uint16   // 0: the home's own
 	// GatewayBind and GatewayPorts: zero and nil keep what the home has, by
 	// default 127.0.0.1 and 80=31380, 443=31390. Port 0 is a free one.
 	GatewayBind  netip.Addr
@@ -52,11 +53,15 @@ type Ready func(context.Context, *Up, *rest.Config) (started []*workload.Local, 
 // ends, what was started here is stopped in order: workloads, gateway, control
 // plane, API server. When a part fails, gateway and workloads go on.
 func Run(ctx context.Context, o Options, ready Ready) (err error) {
-	lock, err := open(o.Home)
+	defer o.Lock.Close()
+	mine, err := own(o.Home)
 	if err != nil {
 		return err
 	}
-	defer lock.Close()
+	defer mine.Close()
+	if err := enoughFiles(); err != nil {
+		return err
+	}
 	p, err := readPorts(o.Home)
 	if err != nil {
 		return err
@@ -120,6 +125,9 @@ func Run(ctx context.Context, o Options, ready Ready) (err error) {
 	a := &agent{home: o.Home, registry: registry, proxy: o.Proxy, log: o.Log, say: o.Say,
 		endpoints: workload.Endpoints{XDS: up.XDS, CA: up.CA, Mirror: up.Mirror}}
 	if err := a.startGateway(ctx, gateway); err != nil {
+		if ctx.Err() != nil {
+			err = errors.Join(err, a.stop(nil))
+		}
 		return err
 	}
 	agentCtx, stopAgent := context.WithCancel(ctx)

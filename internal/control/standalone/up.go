@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/usher-mesh/usher/internal/atomicfile"
 	"github.com/usher-mesh/usher/internal/home"
@@ -42,10 +43,17 @@ func (u *Up) GatewayAddr(port uint16) string {
 	return net.JoinHostPort(host, strconv.Itoa(int(p)))
 }
 
-// ReadUp gives what runs on the home, nil if nothing does.
+// Differs tells whether the mesh has other ports than these options ask for.
+func (u *Up) Differs(o Options) bool {
+	return o.APIPort != 0 && !strings.HasSuffix(u.API, ":"+strconv.Itoa(int(o.APIPort))) ||
+		o.GatewayPorts != nil && !samePorts(u.Gateway, o.GatewayPorts) ||
+		o.GatewayBind.IsValid() && o.GatewayBind.String() != u.GatewayBind
+}
+
+// ReadUp gives what runs on the home, nil if nothing does or it is still starting.
 func ReadUp(h home.Dir) (*Up, error) {
-	held, err := locked(h.Lock())
-	if err != nil || !held {
+	pid, err := owner(h)
+	if err != nil || pid == 0 {
 		return nil, err
 	}
 	data, err := os.ReadFile(h.Up())
@@ -58,6 +66,9 @@ func ReadUp(h home.Dir) (*Up, error) {
 	var u Up
 	if err := json.Unmarshal(data, &u); err != nil {
 		return nil, fmt.Errorf("%s: %w", h.Up(), err)
+	}
+	if u.PID != pid {
+		return nil, nil // one that was killed left it
 	}
 	return &u, nil
 }

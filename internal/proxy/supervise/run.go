@@ -162,7 +162,7 @@ func (s *supervisor) appEnded() (done bool, code int, err error) {
 		return true, code, nil
 	}
 	s.appGap = max(minPause, pause(s.appGap, time.Since(p.started)))
-	s.state.Message = fmt.Sprintf("the command ended with status %d", code)
+	s.state.Message, s.state.ExitCode = fmt.Sprintf("the command ended with status %d", code), &code
 	s.o.Log.Warn("the command ended, starting it again", "status", code, "in", s.appGap)
 	s.appDue = time.NewTimer(s.appGap)
 	return false, 0, nil
@@ -177,7 +177,7 @@ func (s *supervisor) save() {
 		n.State = s.phase()
 	}
 	if n.State == spec.Running {
-		n.Message = ""
+		n.Message, n.ExitCode = "", nil
 	} else if r := s.refused(); r != "" && n.State == spec.Degraded {
 		n.Message = r
 	}

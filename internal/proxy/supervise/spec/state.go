@@ -27,7 +27,8 @@ type State struct {
 	ProxyPID      int       `json:"proxyPID,omitempty"`
 	StartedAt     time.Time `json:"startedAt"`
 	// ExitCode is the command's status as a shell shows it (128+n for a signal),
-	// once it has ended; 125 for a failure of the supervisor's own.
+	// once it has ended and until it runs again; 125 for a failure of the supervisor's
+	// own.
 	ExitCode *int `json:"exitCode,omitempty"`
 	Restarts int  `json:"restarts,omitempty"` // of the sidecar
 	// ConfigVersion is a digest of the configuration in force; Acked tells that
