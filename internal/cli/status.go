@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/usher-mesh/usher/internal/control/standalone"
 	"github.com/usher-mesh/usher/internal/proxy/supervise/spec"
 	"github.com/usher-mesh/usher/internal/workload"
 )
@@ -65,6 +66,16 @@ func newStatusCmd() *cobra.Command {
 				enc := json.NewEncoder(cmd.OutOrStdout())
 				enc.SetIndent("", "  ")
 				return enc.Encode(list)
+			}
+			up, err := standalone.ReadUp(h)
+			if err != nil {
+				return err
+			}
+			if up == nil {
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v\n", h, errNotUp)
+				if len(list) == 0 {
+					return nil
+				}
 			}
 			return printStatus(cmd.OutOrStdout(), list)
 		},

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -51,8 +52,15 @@ func namespaceFlag(cmd *cobra.Command, namespace *string) {
 	cmd.Flags().StringVarP(namespace, "namespace", "n", "", "namespace (default: that of the kubeconfig's context)")
 }
 
-// findWorkload gives the local workload of that name, or says which there are.
+// findWorkload gives the local workload of that name, which may stand behind its
+// namespace and a slash, or says how to find those that there are.
 func findWorkload(h home.Dir, namespace, name string) (*workload.Local, error) {
+	if ns, short, ok := strings.Cut(name, "/"); ok {
+		if namespace != "" && namespace != ns {
+			return nil, Exit(exitMisuse, fmt.Errorf("workload %q: --namespace says %q", name, namespace))
+		}
+		namespace, name = ns, short
+	}
 	if namespace == "" {
 		var err error
 		if namespace, err = defaultNamespace(h); err != nil {
@@ -64,7 +72,8 @@ func findWorkload(h home.Dir, namespace, name string) (*workload.Local, error) {
 		return nil, err
 	}
 	if l == nil {
-		return nil, fmt.Errorf("there is no workload %q in namespace %q on this machine: `usher status` lists them", name, namespace)
+		return nil, fmt.Errorf("there is no workload %q in namespace %q on this machine: `usher status` lists them; "+
+			"one of another namespace is NAMESPACE/NAME, or -n NAMESPACE", name, namespace)
 	}
 	return l, nil
 }
