@@ -79,7 +79,7 @@ func (m *manager) filter() *listenerv3.Filter {
 		StatPrefix: m.stat, NormalizePath: wrapperspb.Bool(true), AccessLog: accessLog(),
 		GenerateRequestId:         wrapperspb.Bool(true),
 		UseRemoteAddress:          wrapperspb.Bool(m.edge),
-		StreamIdleTimeout:         durationpb.New(0),
+		StreamIdleTimeout:         durationpb.New(m.streamIdle()),
 		ServerName:                "usher",
 		UpgradeConfigs:            []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
 		ForwardClientCertDetails:  hcmv3.HttpConnectionManager_SANITIZE,

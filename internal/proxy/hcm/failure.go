@@ -26,7 +26,9 @@ var (
 	errTimeout    = &broken{"", "response_timeout", "UT", 504}
 	errPerTry     = &broken{"", "upstream_per_try_timeout", "UT", 504}
 	errStreamIdle = &broken{"", "stream_idle_timeout", "SI", 504}
-	errMaxStream  = &broken{"", "max_duration_timeout", "UMSDR", 504}
+	// errRequestIdle is errStreamIdle before the request was whole.
+	errRequestIdle = &broken{"", "stream_idle_timeout", "SI", 408}
+	errMaxStream   = &broken{"", "max_duration_timeout", "UMSDR", 504}
 	// errClient is a client that went away or broke its body: nobody to answer.
 	errClient = errors.New("client")
 )
@@ -57,7 +59,7 @@ func (s *session) fail(r *route.Route, err error) {
 		switch b {
 		case errTimeout, errPerTry:
 			body = "upstream request timeout"
-		case errStreamIdle:
+		case errStreamIdle, errRequestIdle:
 			body = "stream timeout"
 		case errMaxStream:
 			body = "downstream duration timeout"

@@ -64,8 +64,12 @@ func (s *session) badBody(r *route.Route) {
 		return
 	}
 	if s.pump != nil && errors.Is(s.pump.err, os.ErrDeadlineExceeded) {
-		s.x.Flags = "SI"
-		s.x.Reply(408, "request timeout", "request_overall_timeout")
+		if s.whole.IsZero() || time.Now().Before(s.whole) {
+			s.fail(r, errRequestIdle)
+		} else {
+			s.x.Flags = "SI"
+			s.x.Reply(408, "request timeout", "request_overall_timeout")
+		}
 		s.respondLocal(r)
 	}
 }
@@ -96,11 +100,16 @@ type limits struct {
 	idle    time.Duration
 }
 
-func (s *session) limits(f *route.Forward) limits {
-	l := limits{timeout: errTimeout, idle: s.m.streamIdle}
+// idle is how long nothing may happen; 0: any time.
+func (s *session) idle(f *route.Forward) time.Duration {
 	if f.Idle >= 0 {
-		l.idle = f.Idle
+		return f.Idle
 	}
+	return s.m.streamIdle
+}
+
+func (s *session) limits(f *route.Forward) limits {
+	l := limits{timeout: errTimeout, idle: s.idle(f)}
 	now := time.Now()
 	if f.Timeout > 0 && s.x.Request.Upgrade == "" {
 		l.total = now.Add(f.Timeout)
@@ -343,6 +352,16 @@ func (s *session) head(conn *upstream.Conn, f *route.Forward, l *limits) error {
 			}
 			if err := conn.R.Fill(); err != nil {
 				if errors.Is(err, os.ErrDeadlineExceeded) {
+					if what == errStreamIdle && s.pump != nil {
+						if s.pump.moved.Swap(false) { // idle is who does not send either
+							deadline, what = l.next(try)
+							s.pump.readUntil(conn, deadline)
+							continue
+						}
+						if !s.pump.finished() {
+							return errRequestIdle
+						}
+					}
 					return what
 				}
 				return errTerminated

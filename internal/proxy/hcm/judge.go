@@ -168,7 +168,7 @@ func (s *session) respondLocal(r *route.Route) {
 		s.keep = false
 		return
 	}
-	s.deadline()
+	s.deadline(s.m.streamIdle)
 	if s.w.Flush() != nil {
 		s.keep = false
 	}

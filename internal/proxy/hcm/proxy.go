@@ -120,7 +120,7 @@ func (s *session) established() bool {
 // method; TLS with 22. Who says nothing first gets the bytes of the other side.
 func (s *session) looksLikeHTTP() bool {
 	if s.r.Buffered() == 0 {
-		s.nc.SetReadDeadline(bodyDeadline(s.m))
+		s.nc.SetReadDeadline(s.bodyDeadline(s.m.streamIdle))
 		if s.r.More() != nil {
 			return false
 		}

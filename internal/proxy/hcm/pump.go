@@ -24,6 +24,7 @@ type pump struct {
 	done    chan struct{}
 	err     error       // valid once done is closed
 	client  atomic.Bool // the client's side failed: nobody waits for an answer to half a request
+	moved   atomic.Bool // the client has sent something since it was looked at last
 	stopped atomic.Bool // the answer is there: nobody waits for the rest of the request
 }
 
@@ -44,6 +45,7 @@ func startPump(s *session, conn *upstream.Conn, idle time.Duration) *pump {
 	if conn.R.Limits.Trailers {
 		trailer = &rq.Trailer
 	}
+	s.nc.SetReadDeadline(s.bodyDeadline(idle))
 	src := &timedBody{p: p, s: s, body: rq.Body, conn: conn, idle: idle}
 	go func() {
 		defer close(p.done)
@@ -112,9 +114,9 @@ func (t *timedBody) Read(b []byte) (int, error) {
 	n, err := t.body.Read(b)
 	t.n += int64(n)
 	if t.idle > 0 && n > 0 {
-		now := time.Now()
-		t.s.nc.SetReadDeadline(now.Add(t.idle))
-		t.conn.SetWriteDeadline(now.Add(t.idle))
+		t.p.moved.Store(true)
+		t.s.nc.SetReadDeadline(t.s.bodyDeadline(t.idle))
+		t.conn.SetWriteDeadline(time.Now().Add(t.idle))
 		if t.p.stopped.Load() {
 			t.s.nc.SetReadDeadline(past)
 			t.conn.SetWriteDeadline(past)

@@ -67,7 +67,7 @@ func (s *session) write(r *route.Route, conn *upstream.Conn) error {
 		s.w.Discard()
 		return err
 	}
-	s.deadline()
+	s.deadline(s.idle(r.Forward))
 	if x.Response.Body == nil {
 		return s.w.Flush()
 	}
@@ -117,7 +117,7 @@ func (t *streamBody) Read(b []byte) (int, error) {
 		t.at = now
 		d, _ := t.limits.next(time.Time{})
 		t.s.pump.readUntil(t.conn, d)
-		t.s.deadline()
+		t.s.deadline(t.limits.idle)
 	}
 	return t.body.Read(b)
 }

@@ -76,9 +76,9 @@ func grpcEscape(s string) string {
 	return b.String()
 }
 
-// deadline bounds how long a client may take to read.
-func (s *session) deadline() {
-	if s.m.streamIdle > 0 {
-		s.nc.SetWriteDeadline(time.Now().Add(s.m.streamIdle))
+// deadline bounds how long a client may read nothing; 0: no bound.
+func (s *session) deadline(idle time.Duration) {
+	if idle > 0 {
+		s.nc.SetWriteDeadline(time.Now().Add(idle))
 	}
 }

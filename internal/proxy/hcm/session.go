@@ -59,6 +59,7 @@ type session struct {
 	taken     bool // the connection was handed over (upgrade, CONNECT)
 	truncated bool // the response broke off: the client is reset
 	pump      *pump
+	whole     time.Time // when the request must be whole (request_timeout); zero: no bound
 	stream    streamBody
 	held      *upstream.Conn // goes back to its pool when the request is over
 	heldReuse bool
@@ -231,7 +232,11 @@ func (s *session) one() {
 	m := s.m
 	s.keep = s.r.KeepAlive && s.ctx.Err() == nil && (m.maxRequests == 0 || s.count < m.maxRequests) &&
 		(m.maxAge == 0 || time.Since(s.began) < m.maxAge)
-	s.nc.SetReadDeadline(bodyDeadline(m))
+	s.whole = time.Time{}
+	if m.requestTimeout > 0 {
+		s.whole = time.Now().Add(m.requestTimeout)
+	}
+	s.nc.SetReadDeadline(s.bodyDeadline(m.streamIdle))
 	s.entry.OriginalPath = x.Request.Path
 	if x.Request.Upgrade != "" || x.Request.Method == "CONNECT" {
 		s.asked = x.Request.Clone()
@@ -240,15 +245,16 @@ func (s *session) one() {
 	s.finish()
 }
 
-func bodyDeadline(m *Manager) time.Time {
-	d := m.streamIdle
-	if m.requestTimeout > 0 && (d == 0 || m.requestTimeout < d) {
-		d = m.requestTimeout
+// bodyDeadline is when the next bytes of the request must be there: it may be silent
+// for the idle time (0: any), and must be whole by request_timeout.
+func (s *session) bodyDeadline(idle time.Duration) time.Time {
+	d := s.whole
+	if idle > 0 {
+		if next := time.Now().Add(idle); d.IsZero() || next.Before(d) {
+			d = next
+		}
 	}
-	if d <= 0 {
-		return time.Time{}
-	}
-	return time.Now().Add(d)
+	return d
 }
 
 // finish settles the connection's state and writes the request's one record.
