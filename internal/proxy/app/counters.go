@@ -2,6 +2,7 @@ package app
 
 import (
 	"github.com/usher-mesh/usher/internal/proxy/filter/jwtauthn"
+	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
 	"github.com/usher-mesh/usher/internal/proxy/metrics"
 )
 
@@ -15,6 +16,16 @@ func jwtCounters(c *jwtauthn.Counters, k *keySets) func() []metrics.HTTPCounter 
 				name += n.Of.Filter + "."
 			}
 			out = append(out, metrics.HTTPCounter{Manager: n.Of.Manager, Name: name + n.Name, Value: n.Value})
+		}
+		return out
+	}
+}
+
+// rbacCounters shows what the filters for connections count, under Envoy's names.
+func rbacCounters(c *rbac.Counters) func() []metrics.RBACCounter {
+	return func() (out []metrics.RBACCounter) {
+		for _, n := range c.List() {
+			out = append(out, metrics.RBACCounter(n))
 		}
 		return out
 	}

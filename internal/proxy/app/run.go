@@ -148,7 +148,10 @@ func build(o Options) (*proxy, error) {
 		jwtauthn.Factory(jwtauthn.Options{Fetch: p.keys, Counters: counters, Log: p.log, Now: time.Now}),
 		rbac.Factory(),
 	}
+	guards := &rbac.Counters{}
+	p.metrics.AddRBAC(rbacCounters(guards))
 	p.listeners = newListeners(listener.Options{
+		RBAC:    guards,
 		Filters: filters, Secrets: secrets{p}, Snapshot: p.snapshot, AccessLogs: p.access,
 		ProxyCredential: p.credential, Observe: p.metrics.Requests.Observe, Log: p.log, Now: time.Now,
 	})

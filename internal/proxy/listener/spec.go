@@ -9,6 +9,7 @@ import (
 
 	"github.com/usher-mesh/usher/internal/proxy/accesslog"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
+	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
 	"github.com/usher-mesh/usher/internal/proxy/hcm"
 	"github.com/usher-mesh/usher/internal/proxy/snapshot"
 	"github.com/usher-mesh/usher/internal/proxy/tls"
@@ -19,6 +20,7 @@ type Options struct {
 	Filters    []filter.Factory
 	Secrets    tls.Secrets
 	Snapshot   func() *snapshot.Snapshot
+	RBAC       *rbac.Counters   // of filters for connections; nil: nothing is counted
 	AccessLogs *accesslog.Files // nil: configurations with access logs are refused
 	// ProxyCredential is what clients of a forward proxy must show:
 	// "user:password", or a password for any user. "" refuses everybody.

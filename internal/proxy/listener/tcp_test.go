@@ -3,9 +3,11 @@ package listener_test
 import (
 	"bytes"
 	ctls "crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +15,7 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 
 	"github.com/usher-mesh/usher/internal/proxy/accesslog"
+	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
 	"github.com/usher-mesh/usher/internal/proxy/listener"
 )
 
@@ -181,5 +184,30 @@ func TestTCPGuardsRefused(t *testing.T) {
 	decode(t, text, m)
 	if _, err := listener.Compile(m, newProxy(t, nil).opts); err == nil {
 		t.Error("a filter for connections in front of HTTP is taken")
+	}
+}
+
+// TestTCPCounters: what the guards decide is counted under Envoy's names, across
+// configurations.
+func TestTCPCounters(t *testing.T) {
+	ca := newAuthority(t)
+	until := time.Now().Add(time.Hour)
+	p := newProxy(t, newSecrets(ca, ca.issue(t, uriA, until)))
+	p.opts.RBAC, p.opts.AccessLogs = &rbac.Counters{}, &accesslog.Files{Stdout: io.Discard}
+	p.cluster(staticCluster("up", echoes(t, false), ""))
+	text := tcpListener(strings.Replace(whoIs("DENY", uriB), "stat_prefix: tcp.", "stat_prefix: tcp.\n      shadow_rules_stat_prefix: sh_\n      shadow_rules: {action: ALLOW}", 1))
+	p.start(text)
+	ended(t, p.dial(t, ca.issue(t, uriB, until)))
+	if err := p.Swap(p.compile(text)); err != nil {
+		t.Fatal(err)
+	}
+	alive(t, p.dial(t, ca.issue(t, uriC, until)))
+	var got []string
+	for _, c := range p.opts.RBAC.List() {
+		got = append(got, fmt.Sprint(c.Prefix, ".", c.Name, " ", c.Value))
+	}
+	want := []string{"tcp.rbac.allowed 1", "tcp.rbac.denied 1", "tcp.rbac.sh_.shadow_allowed 0", "tcp.rbac.sh_.shadow_denied 2"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -17,6 +17,7 @@ type Registry struct {
 	values  []value
 	keySets *KeySets // nil: none are shown
 	http    []func() []HTTPCounter
+	rbac    func() []RBACCounter // nil: none are shown
 }
 
 // Kind is a Prometheus type.
@@ -48,7 +49,7 @@ func (r *Registry) Add(name string, kind Kind, help string, read func() float64)
 func (r *Registry) WritePrometheus(w io.Writer) error {
 	t := &textWriter{}
 	r.mu.Lock()
-	values, keySets, http := r.values, r.keySets, r.http
+	values, keySets, http, rbac := r.values, r.keySets, r.http, r.rbac
 	r.mu.Unlock()
 	for _, v := range values {
 		t.head(v.name, v.kind, v.help)
@@ -56,6 +57,7 @@ func (r *Registry) WritePrometheus(w io.Writer) error {
 	}
 	keySets.write(t)
 	writeHTTP(t, http)
+	writeRBAC(t, rbac)
 	r.Requests.write(t)
 	_, err := w.Write(t.b)
 	return err
@@ -65,13 +67,14 @@ func (r *Registry) WritePrometheus(w io.Writer) error {
 func (r *Registry) WritePlain(w io.Writer) error {
 	t := &textWriter{plain: true}
 	r.mu.Lock()
-	values, keySets, http := r.values, r.keySets, r.http
+	values, keySets, http, rbac := r.values, r.keySets, r.http, r.rbac
 	r.mu.Unlock()
 	for _, v := range values {
 		t.sample(v.name, nil, v.read())
 	}
 	keySets.write(t)
 	writeHTTP(t, http)
+	writeRBAC(t, rbac)
 	r.Requests.write(t)
 	_, err := w.Write(t.b)
 	return err

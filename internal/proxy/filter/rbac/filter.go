@@ -7,7 +7,6 @@ package rbac
 import (
 	"net/http"
 	"strings"
-	"sync/atomic"
 
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -47,12 +46,6 @@ type Filter struct {
 }
 
 var _ filter.Filter = (*Filter)(nil)
-
-// Stats are Envoy's counters of the filter.
-type Stats struct {
-	Allowed, Denied             atomic.Uint64
-	ShadowAllowed, ShadowDenied atomic.Uint64
-}
 
 // Stats gives the filter's counters, which go on counting.
 func (f *Filter) Stats() *Stats { return &f.stats }
@@ -105,21 +98,16 @@ func (f *Filter) Decode(x *exchange.Exchange) bool {
 		}
 	}
 	if p.shadow != nil {
-		if p.report(x, Namespace) {
-			f.stats.ShadowAllowed.Add(1)
-		} else {
-			f.stats.ShadowDenied.Add(1)
-		}
+		f.stats.countShadow(p.report(x, Namespace))
 	}
 	if p.rules == nil {
 		return true
 	}
 	ok, name := p.rules.allow(x)
+	f.stats.count(ok)
 	if ok {
-		f.stats.Allowed.Add(1)
 		return true
 	}
-	f.stats.Denied.Add(1)
 	x.Reply(http.StatusForbidden, "RBAC: access denied", denial(name))
 	return false
 }

@@ -21,10 +21,14 @@ const NetworkNamespace = "envoy.filters.network.rbac"
 // Network is the filter for connections that carry no HTTP. It decides once, when
 // the connection is there. Envoy waits for the client's first byte; here nothing
 // flows to a client that is refused.
-type Network struct{ policy policy }
+type Network struct {
+	policy policy
+	stats  *Stats
+}
 
-// CompileNetwork compiles Envoy's message for the filter for connections.
-func CompileNetwork(a *anypb.Any) (*Network, error) {
+// CompileNetwork compiles Envoy's message for the filter for connections, which counts
+// in c (nil: nowhere).
+func CompileNetwork(a *anypb.Any, c *Counters) (*Network, error) {
 	m := new(rbacv3.RBAC)
 	if err := strict.Unpack(a, m); err != nil {
 		return nil, err
@@ -39,7 +43,10 @@ func CompileNetwork(a *anypb.Any) (*Network, error) {
 		return nil, err
 	}
 	p, err := compile(&httprbacv3.RBAC{Rules: m.GetRules(), ShadowRules: m.GetShadowRules(), ShadowRulesStatPrefix: m.GetShadowRulesStatPrefix()})
-	return &Network{p}, err
+	if err != nil {
+		return nil, err
+	}
+	return &Network{p, c.of(m.GetStatPrefix(), m.GetShadowRulesStatPrefix())}, nil
 }
 
 // noRequest refuses rules that ask for what only a request has: on a connection
@@ -62,12 +69,13 @@ func noRequest(m proto.Message) error {
 // stands for it why not.
 func (n *Network) Allow(x *exchange.Exchange) bool {
 	if n.policy.shadow != nil {
-		n.policy.report(x, NetworkNamespace)
+		n.stats.countShadow(n.policy.report(x, NetworkNamespace))
 	}
 	if n.policy.rules == nil {
 		return true
 	}
 	ok, name := n.policy.rules.allow(x)
+	n.stats.count(ok)
 	if !ok {
 		x.Details = denial(name)
 	}
