@@ -183,6 +183,18 @@ func (u *users) Decode(x *exchange.Exchange) bool {
 	return true
 }
 
+// next waits for the next user that is asked for.
+func (u *users) next(t *testing.T) string {
+	t.Helper()
+	select {
+	case name := <-u.seen:
+		return name
+	case <-time.After(patience):
+		t.Fatal("nobody is judged")
+		return ""
+	}
+}
+
 func (u *users) factory(t *testing.T) []filter.Factory {
 	any, err := anypb.New(&emptypb.Empty{})
 	if err != nil {
@@ -220,14 +232,14 @@ access_log:
 		c := p.dial(t, nil)
 		ask(t, c, websocket+user+"\r\n\r\n", "101")
 		alive(t, c)
-		if got := <-u.seen; got != user {
+		if got := u.next(t); got != user {
 			t.Fatal(got)
 		}
 		return c
 	}
 	both := func() { // both have been judged again
 		t.Helper()
-		if a, b := <-u.seen, <-u.seen; a == b {
+		if a, b := u.next(t), u.next(t); a == b {
 			t.Fatal(a, b)
 		}
 	}
@@ -250,13 +262,13 @@ access_log:
 	u.set("bob", once)
 	bob = open("bob")
 	ended(t, bob)
-	<-u.seen
+	u.next(t)
 	alive(t, ann)
 
 	// Without a route a request is refused. A cluster that is not there is no refusal.
 	p.snap.Store(&snapshot.Snapshot{Routes: p.snap.Load().Routes})
 	p.Rejudge()
-	if <-u.seen != "ann" {
+	if u.next(t) != "ann" {
 		t.Fatal("who else?")
 	}
 	alive(t, ann)
@@ -285,15 +297,15 @@ func TestTunnelRevoked(t *testing.T) {
 		c := p.dial(t, nil)
 		ask(t, c, "CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\nProxy-Authorization: Basic Y3VzdG9tZXI6czNjcmV0\r\nX-User: "+user+"\r\n\r\n", "200")
 		alive(t, c)
-		<-u.seen
+		u.next(t)
 		return c
 	}
 	ann, bob := open("ann"), open("bob")
 	u.set("bob", 0)
 	p.Rejudge()
 	ended(t, bob)
-	<-u.seen
-	<-u.seen
+	u.next(t)
+	u.next(t)
 	alive(t, ann)
 }
 
@@ -350,5 +362,26 @@ func TestPeerRevoked(t *testing.T) {
 			alive(t, going)
 			ask(t, kept, "GET /here HTTP/1.1\r\nHost: b\r\n\r\n", "204")
 		})
+	}
+}
+
+// TestHostExpired: a pooled connection to a host whose certificate has expired is not
+// used again.
+func TestHostExpired(t *testing.T) {
+	ca := newAuthority(t)
+	in := newProxy(t, newSecrets(ca, ca.issue(t, uriB, time.Now().Add(2*time.Second))))
+	in.cluster(staticCluster("up", backend(t, echo), ""))
+	in.start(inbound("STRICT"))
+	out := newProxy(t, newSecrets(ca, ca.issue(t, uriA, time.Now().Add(time.Hour))))
+	out.cluster(istio(mtlsCluster(in.addr, uriB)))
+	out.start(plainListener(""))
+	for end, n := time.Now().Add(patience), 0; ; n++ {
+		rs, _ := one(t, out.addr, "GET / HTTP/1.1\r\nHost: b\r\n\r\n", "GET")
+		if rs.StatusCode == 503 && n > 0 {
+			return
+		}
+		if rs.StatusCode != 200 || time.Now().After(end) {
+			t.Fatal(n, rs.Status)
+		}
 	}
 }

@@ -71,6 +71,9 @@ func (u *Upstream) Config(host string) *tls.Config {
 	return c
 }
 
+// Verifies tells whether the server's certificate matters.
+func (u *Upstream) Verifies() bool { return u.common.validates() }
+
 // isRaw tells whether s is no TLS at all.
 func isRaw(s *corev3.TransportSocket) (bool, error) {
 	if s == nil {

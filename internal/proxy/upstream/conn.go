@@ -1,11 +1,13 @@
 package upstream
 
 import (
+	ctls "crypto/tls"
 	"net"
 	"syscall"
 	"time"
 
 	"github.com/usher-mesh/usher/internal/proxy/http1"
+	"github.com/usher-mesh/usher/internal/proxy/tls"
 )
 
 // Conn is a connection to a host, in use by one request at a time.
@@ -21,6 +23,7 @@ type Conn struct {
 	generation uint64
 	requests   int64
 	idleSince  time.Time
+	until      time.Time // when the host's certificates end; zero: nobody asks
 	raw        syscall.RawConn
 	alive      bool
 	peek       func(fd uintptr) bool
@@ -29,6 +32,11 @@ type Conn struct {
 func newConn(h *Host, nc net.Conn, generation uint64) *Conn {
 	c := &Conn{Conn: nc, R: http1.NewReader(nc, nil), W: http1.NewWriter(nc), host: h, generation: generation}
 	c.R.Limits.Trailers = h.cluster.trailers
+	if t, ok := nc.(*ctls.Conn); ok && h.socket.Verifies() {
+		if chain := t.ConnectionState().PeerCertificates; len(chain) > 0 {
+			c.until = tls.Ends(chain)
+		}
+	}
 	under := nc
 	for {
 		t, ok := under.(interface{ NetConn() net.Conn })
@@ -59,6 +67,10 @@ func (c *Conn) Put(reuse bool) {
 	}
 	c.R.Next()
 	c.idleSince = cl.opts.Now()
+	if c.expired(c.idleSince) {
+		c.close()
+		return
+	}
 	h.mu.Lock()
 	if h.draining || len(h.idle) >= maxIdle {
 		h.mu.Unlock()
@@ -80,6 +92,9 @@ const (
 	maxIdle    = 4096
 	sweepEvery = 3 * time.Second
 )
+
+// expired tells whether the host could not make such a connection any more.
+func (c *Conn) expired(now time.Time) bool { return !c.until.IsZero() && now.After(c.until) }
 
 // close closes the connection for good.
 func (c *Conn) close() {
@@ -119,7 +134,7 @@ func (h *Host) sweepIdle() {
 	h.mu.Lock()
 	kept := h.idle[:0]
 	for _, c := range h.idle {
-		if now.Sub(c.idleSince) > h.cluster.idleTimeout || !c.Alive() {
+		if c.expired(now) || now.Sub(c.idleSince) > h.cluster.idleTimeout || !c.Alive() {
 			dead = append(dead, c)
 		} else {
 			kept = append(kept, c)
