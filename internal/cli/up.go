@@ -37,7 +37,10 @@ func newUpCmd() *cobra.Command {
 		Short: "Start the mesh on this machine, or apply files to the one that runs",
 		Long: `Starts API server, control plane and gateway, then what the files ask for: an usher.yaml names
 local workloads and manifests; any other file is a Kubernetes manifest. On a home whose mesh is
-up it applies the files and ends.`,
+up it applies the files and ends.
+
+In the environment PILOT_JWT_PUB_KEY_REFRESH_INTERVAL is the time between fetches of issuers'
+keys, and USHER_JWT_PUB_KEY_MAX_AGE how long keys are used while their issuer is away (24h).`,
 		Args: misuse(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := interruptible(cmd.Context())
@@ -102,6 +105,9 @@ func (f *upFlags) options() (standalone.Options, error) {
 	o := standalone.Options{APIPort: f.apiPort}
 	var err error
 	if o.Home, err = home.Default(); err != nil {
+		return o, err
+	}
+	if err := readEnviron(&o); err != nil {
 		return o, err
 	}
 	bin, err := binDir()

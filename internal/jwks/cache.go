@@ -43,10 +43,16 @@ func New(o Options) *Cache {
 		o.Rand = rand.Float64
 	}
 	c := &Cache{o: o, entries: map[string]*entry{}, pace: issuerPace, disk: disk{dir: o.Dir, now: o.Now}}
+	o.MaxAge = maxAgeWithin(o.MaxAge)
 	if o.Mirror {
 		c.pace = mirrorPace
 	}
+	c.pace = c.pace.within(o.MaxAge / 2)
 	c.fetcher = newFetcher(o.Transport, o.Mirror, o.Now)
+	c.fetcher.maxAge = o.MaxAge
+	if !o.Mirror {
+		c.disk.maxAge = o.MaxAge
+	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.disk.prune()
 	return c
@@ -181,6 +187,18 @@ func (e *entry) result() (*Set, error) {
 		return nil, fmt.Errorf("%w: %w", ErrNoKeys, errors.New(last))
 	}
 	return nil, ErrNoKeys
+}
+
+// Refetch has all sets fetched soon, for when what stood against it may be gone.
+func (c *Cache) Refetch() {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for _, e := range c.entries {
+		select {
+		case e.kick <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // States gives the state of every target, ordered by URI.

@@ -1,6 +1,7 @@
 package jwks
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -23,12 +24,14 @@ const rewrite = 10 * time.Minute
 type stored struct {
 	URI, Issuer string    // the target's
 	Fetched     time.Time // when the issuer last confirmed the keys
+	MaxAge      time.Duration
 	JWKS        json.RawMessage
 }
 
 type disk struct {
-	dir string
-	now func() time.Time
+	dir    string
+	maxAge time.Duration // of keys; 0: what a mirror told
+	now    func() time.Time
 }
 
 func (d disk) path(t Target) string {
@@ -43,7 +46,7 @@ func (d disk) write(t Target, set *Set) error {
 	if err := os.MkdirAll(d.dir, 0o700); err != nil {
 		return err
 	}
-	b, err := json.Marshal(stored{URI: t.URI, Issuer: t.Issuer, Fetched: set.Fetched, JWKS: set.JSON})
+	b, err := json.Marshal(stored{URI: t.URI, Issuer: t.Issuer, Fetched: set.Fetched, MaxAge: set.MaxAge, JWKS: set.JSON})
 	if err != nil {
 		return err
 	}
@@ -70,9 +73,10 @@ func (d disk) read(t Target) (*Set, error) {
 	if s.URI != t.URI || s.Issuer != t.Issuer {
 		return nil, fmt.Errorf("%s: of another key set", path)
 	}
+	maxAge := maxAgeWithin(cmp.Or(d.maxAge, s.MaxAge))
 	switch age := d.now().Sub(s.Fetched); {
-	case age > MaxAge:
-		return nil, fmt.Errorf("%s: keys are %s old, more than %s", path, age.Round(time.Second), MaxAge)
+	case age > maxAge:
+		return nil, fmt.Errorf("%s: keys are %s old, more than %s", path, age.Round(time.Second), maxAge)
 	case age < -time.Minute:
 		return nil, fmt.Errorf("%s: fetched in the future", path)
 	}
@@ -80,6 +84,7 @@ func (d disk) read(t Target) (*Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	set.MaxAge = maxAge
 	return set, nil
 }
 
@@ -104,7 +109,7 @@ func (d disk) prune() {
 		return
 	}
 	for _, f := range files {
-		if fi, err := os.Lstat(f); err == nil && d.now().Sub(fi.ModTime()) > MaxAge {
+		if fi, err := os.Lstat(f); err == nil && d.now().Sub(fi.ModTime()) > cmp.Or(d.maxAge, MostMaxAge) {
 			_ = os.Remove(f) // tried again at the next start
 		}
 	}

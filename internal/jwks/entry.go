@@ -60,7 +60,7 @@ func newEntry(c *Cache, t Target) *entry {
 // current is the set, if it is not too old.
 func (e *entry) current() *Set {
 	s := e.set.Load()
-	if s == nil || e.c.o.Now().Sub(s.Fetched) > MaxAge {
+	if s == nil || e.c.o.Now().Sub(s.Fetched) > s.MaxAge {
 		return nil
 	}
 	return s
@@ -226,11 +226,14 @@ func (e *entry) erase() {
 func (e *entry) forgotten() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	since := e.born
+	since, limit := e.born, MaxAge
+	if s := e.set.Load(); s != nil {
+		limit = s.MaxAge
+	}
 	if e.state.Fetched.After(since) {
 		since = e.state.Fetched
 	}
-	return e.unnamed && e.c.o.Now().Sub(since) > MaxAge
+	return e.unnamed && e.c.o.Now().Sub(since) > limit
 }
 
 // ask gives the fetch that may bring the kid: the one that is due or under way, or

@@ -31,11 +31,12 @@ type fetched struct {
 type fetcher struct {
 	client *http.Client
 	mirror bool
+	maxAge time.Duration // of keys, unless a mirror tells
 	now    func() time.Time
 }
 
 func newFetcher(t http.RoundTripper, mirror bool, now func() time.Time) *fetcher {
-	return &fetcher{client: &http.Client{Transport: t, CheckRedirect: checkRedirect}, mirror: mirror, now: now}
+	return &fetcher{client: &http.Client{Transport: t, CheckRedirect: checkRedirect}, mirror: mirror, maxAge: MaxAge, now: now}
 }
 
 // Fetch gets a key set once, as a Cache would.
@@ -110,13 +111,13 @@ func (f *fetcher) keys(ctx context.Context, name string, u *url.URL, kid string,
 	if rsp.StatusCode != http.StatusOK && !unchanged {
 		return nil, wrap(u, f.refused(rsp.StatusCode))
 	}
-	when, err := f.confirmed(rsp.Header)
+	when, maxAge, err := f.confirmed(rsp.Header)
 	if err != nil {
 		return nil, wrap(u, err)
 	}
 	if unchanged {
 		s := *last.set
-		s.Fetched = when
+		s.Fetched, s.MaxAge = when, maxAge
 		return &fetched{set: &s, from: from, etag: tag, header: rsp.Header}, nil
 	}
 	body, err := readBody(rsp)
@@ -127,6 +128,7 @@ func (f *fetcher) keys(ctx context.Context, name string, u *url.URL, kid string,
 	if err != nil {
 		return nil, wrap(u, failed(ReasonContent, err))
 	}
+	s.MaxAge = maxAge
 	etag := rsp.Header.Get("Etag")
 	if len(etag) > maxETag {
 		etag = ""
@@ -150,17 +152,22 @@ func (f *fetcher) refused(status int) error {
 }
 
 // confirmed tells when the issuer last confirmed the keys of an answer, by the wall
-// clock: a machine that sleeps does not keep its keys young.
-func (f *fetcher) confirmed(h http.Header) (time.Time, error) {
+// clock (a machine that sleeps does not keep its keys young), and how old they may
+// become.
+func (f *fetcher) confirmed(h http.Header) (when time.Time, maxAge time.Duration, err error) {
 	now := f.now().Round(0)
 	if !f.mirror {
-		return now, nil
+		return now, f.maxAge, nil
 	}
 	n, err := strconv.ParseUint(h.Get(AgeHeader), 10, 31)
 	if err != nil {
-		return time.Time{}, errors.New("the mirror does not say how old the keys are")
+		return time.Time{}, 0, errors.New("the mirror does not say how old the keys are")
 	}
-	return now.Add(-time.Duration(n) * time.Second), nil
+	maxAge = f.maxAge
+	if m, err := strconv.ParseUint(h.Get(MaxAgeHeader), 10, 31); err == nil && m > 0 {
+		maxAge = maxAgeWithin(time.Duration(m) * time.Second)
+	}
+	return now.Add(-time.Duration(n) * time.Second), maxAge, nil
 }
 
 // discover reads an issuer's metadata (OpenID Connect Discovery 1.0, section 4;

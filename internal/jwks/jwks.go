@@ -20,12 +20,21 @@ const (
 	MaxKID     = 1024    // bytes of a kid that is asked for; a longer one is nobody's
 	MaxWaiters = 1000    // requests that wait for one fetch of a set
 	MaxWait    = time.Second
-	MaxAge     = 24 * time.Hour // of keys without a successful fetch
+	MaxAge     = 24 * time.Hour // of keys without a successful fetch, if nothing else is said
 )
 
-// AgeHeader tells, in whole seconds, how long ago a mirrored set was last fetched
-// from its issuer.
-const AgeHeader = "Usher-Jwks-Age"
+// What may be said in place of MaxAge.
+const (
+	LeastMaxAge = time.Minute
+	MostMaxAge  = 30 * 24 * time.Hour
+)
+
+// What a mirror tells of a set, in whole seconds: how long ago it was last fetched from
+// its issuer, and how old its keys may become.
+const (
+	AgeHeader    = "Usher-Jwks-Age"
+	MaxAgeHeader = "Usher-Jwks-Max-Age"
+)
 
 // Why Get has no keys.
 var (
@@ -67,6 +76,7 @@ type Set struct {
 	JSON    []byte    // the set less private and symmetric keys
 	ETag    string    // of JSON, strong, with quotes
 	Fetched time.Time // when its issuer last confirmed it
+	MaxAge  time.Duration
 
 	warnings []string
 }
@@ -89,6 +99,9 @@ type State struct {
 type Options struct {
 	Transport http.RoundTripper
 	Dir       string // last good sets, 0600; "": none are kept
+	// MaxAge is how long keys are used without a successful fetch; 0: MaxAge. Within
+	// bounds; what a mirror tells counts more.
+	MaxAge time.Duration
 	// Mirror: the other side is a mirror: it is told the unknown kid (?kid=) and
 	// its AgeHeader counts.
 	Mirror   bool

@@ -11,6 +11,8 @@ import (
 type pace struct {
 	// least and most bound what Cache-Control asks for; usual holds without it.
 	least, usual, most time.Duration
+	// limit bounds what targets ask for.
+	limit time.Duration
 	// throttle is how long nobody's key is asked for after one that the fetch did not
 	// bring.
 	throttle time.Duration
@@ -57,19 +59,29 @@ const (
 	maxRetry = 30 * time.Second
 )
 
-// Bounds of what a target asks for as the time between fetches. Keys are fetched well
-// before they are too old to be used.
-const (
-	minRefresh = time.Second
-	maxRefresh = MaxAge / 2
-)
+// minRefresh bounds what a target asks for as the time between fetches.
+const minRefresh = time.Second
+
+// within is a pace that fetches keys well before they are too old to be used.
+func (p pace) within(limit time.Duration) pace {
+	p.least, p.usual, p.most, p.limit = min(p.least, limit), min(p.usual, limit), min(p.most, limit), limit
+	return p
+}
+
+// maxAgeWithin bounds how old keys may become; 0: MaxAge.
+func maxAgeWithin(d time.Duration) time.Duration {
+	if d == 0 {
+		return MaxAge
+	}
+	return min(max(d, LeastMaxAge), MostMaxAge)
+}
 
 // fresh is the time until the next refresh after a good answer, at most the given
 // one (0: the pace's), up to a tenth earlier, so that many sets do not keep step.
 func (p pace) fresh(h http.Header, most time.Duration, random float64) time.Duration {
 	if most > 0 {
-		most = min(max(most, minRefresh), maxRefresh)
-		p = pace{least: min(p.least, most), usual: most, most: most}
+		most = min(max(most, minRefresh), p.limit)
+		p.least, p.usual, p.most = min(p.least, most), most, most
 	}
 	d := p.usual
 	if v, ok := maxAge(h); ok {

@@ -22,6 +22,9 @@ type Model struct {
 type Settings struct {
 	TrustDomain   string
 	RootNamespace string
+	// JWKSRoots are trusted, beside the system's roots, where keys of issuers are
+	// fetched from. PEM.
+	JWKSRoots []byte
 	// OutboundAny: hosts that the mesh does not know can be called.
 	OutboundAny bool
 }

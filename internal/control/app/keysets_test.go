@@ -124,7 +124,7 @@ func TestOldKeysAreWarnedOf(t *testing.T) {
 	sets := []mesh.KeySet{{URI: s.URL, Owners: []mesh.Ref{ref}}}
 	p := &pipeline{mirror: m}
 	p.model.Store(&mesh.Model{KeySets: sets})
-	m.Set(sets)
+	m.Set(sets, nil)
 	defer closed(t, m)
 	<-changed
 	fetched := m.States()[0].Fetched

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"time"
 
 	"k8s.io/client-go/rest"
 )
@@ -21,6 +22,11 @@ type Options struct {
 	PKIDir    string       // the certificate authority's
 	IssuerDir string       // the development issuer's keys
 	JWKSDir   string       // the mirror's last good key sets
+
+	// KeyRefresh is the time between fetches of an issuer's keys, at most; 0: what the
+	// issuer says, within bounds. KeyMaxAge is how long keys are used while the issuer
+	// cannot be asked; 0: a day.
+	KeyRefresh, KeyMaxAge time.Duration
 
 	XDS    net.Listener // delta ADS, mTLS
 	CA     net.Listener // certificate requests, TLS

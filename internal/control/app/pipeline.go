@@ -73,7 +73,7 @@ func (p *pipeline) take(s *source.Snapshot) {
 	begin := time.Now()
 	model, statuses := p.translator.Translate(s)
 	p.model.Store(model)
-	p.mirror.Set(model.KeySets)
+	p.mirror.Set(model.KeySets, model.Settings.JWKSRoots)
 	p.xds.Update(model)
 	took := time.Since(begin)
 	p.seconds.Observe(took.Seconds())

@@ -76,7 +76,7 @@ func build(o Options) (*plane, error) {
 	}
 	p.pipeline = newPipeline(o, xdsgen.New(xdsgen.Options{MirrorAddr: addrPort(o.Mirror)}))
 	p.mirror, err = mirror.New(mirror.Options{
-		Dir: o.JWKSDir, Resolve: p.pipeline.resolve,
+		Dir: o.JWKSDir, Refresh: o.KeyRefresh, MaxAge: o.KeyMaxAge, Resolve: p.pipeline.resolve,
 		Allow:    mirror.Policy{UsherPorts: o.UsherPorts, Issuer: addrPort(o.Issuer), Loopback: true},
 		OnChange: func(string) { p.pipeline.keysChanged() },
 		Log:      o.Log.With("part", "mirror"),

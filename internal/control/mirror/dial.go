@@ -2,12 +2,10 @@ package mirror
 
 import (
 	"context"
-	"crypto/x509"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"os"
 	"syscall"
 	"time"
 
@@ -145,26 +143,4 @@ func (m *Mirror) dial(ctx context.Context, network, addr string) (net.Conn, erro
 		}
 	}
 	return nil, err
-}
-
-// SystemRoots gives the system's roots and those of the file $SSL_CERT_FILE, on
-// every system. (On Linux the Go runtime reads that file in place of the system's
-// bundle; on macOS it does not read it.)
-func SystemRoots() (*x509.CertPool, error) {
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	file := os.Getenv("SSL_CERT_FILE")
-	if file == "" {
-		return pool, nil
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("SSL_CERT_FILE: %w", err)
-	}
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("SSL_CERT_FILE: %s holds no certificate", file)
-	}
-	return pool, nil
 }

@@ -59,6 +59,7 @@ func (m *Mirror) answer(w http.ResponseWriter, rq *http.Request, s *jwks.Set) {
 	h.Set("Cache-Control", "max-age=15")
 	// Rounded up: keys are never said to be younger than they are.
 	age := max(0, m.o.Now().Sub(s.Fetched)+time.Second-1)
+	h.Set(jwks.MaxAgeHeader, strconv.FormatInt(int64(s.MaxAge/time.Second), 10))
 	h.Set(jwks.AgeHeader, strconv.FormatInt(int64(age/time.Second), 10))
 	if rq.Header.Get("If-None-Match") == s.ETag {
 		w.WriteHeader(http.StatusNotModified)

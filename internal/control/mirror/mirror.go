@@ -4,13 +4,12 @@
 package mirror
 
 import (
+	"bytes"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -29,13 +28,17 @@ type Options struct {
 	// Resolve gives the endpoints of a mesh service beyond those that the key
 	// sets bring themselves (of a discovered jwks_uri, say), given "host:port";
 	// false: not a mesh service. May be nil.
-	Resolve  func(hostport string) ([]netip.AddrPort, bool)
-	DNS      *net.Resolver // for other names; nil: the system's
-	Allow    Policy
-	Roots    *x509.CertPool   // default SystemRoots()
-	OnChange func(uri string) // after a set or its state changed, on a goroutine of the mirror; may be nil
-	Log      *slog.Logger
-	Now      func() time.Time
+	Resolve func(hostport string) ([]netip.AddrPort, bool)
+	DNS     *net.Resolver // for other names; nil: the system's
+	Allow   Policy
+	Roots   *x509.CertPool // default SystemRoots()
+	// Refresh is the time between fetches of a set, at most; 0: what its issuer says,
+	// within bounds. MaxAge is how long keys are used without a good fetch; 0:
+	// jwks.MaxAge.
+	Refresh, MaxAge time.Duration
+	OnChange        func(uri string) // after a set or its state changed, on a goroutine of the mirror; may be nil
+	Log             *slog.Logger
+	Now             func() time.Time
 }
 
 // Mirror keeps and serves key sets.
@@ -46,6 +49,9 @@ type Mirror struct {
 
 	mu        sync.RWMutex
 	endpoints map[string][]netip.AddrPort // of mesh services, by host:port
+
+	transport rootsTransport
+	extra     []byte // PEM beside o.Roots; of Set alone
 }
 
 // New makes a mirror of nothing. Its fetches end with Run.
@@ -61,29 +67,21 @@ func New(o Options) (*Mirror, error) {
 		o.Roots = pool
 	}
 	m := &Mirror{o: o, seconds: newSeconds()}
+	m.transport.Store(m.newTransport(o.Roots))
 	m.cache = jwks.New(jwks.Options{
-		Transport: &http.Transport{
-			DialContext: m.dial,
-			// No proxy: it would connect where the policy forbids.
-			Proxy:                  nil,
-			TLSClientConfig:        &tls.Config{RootCAs: o.Roots, MinVersion: tls.VersionTLS12, Time: o.Now},
-			TLSHandshakeTimeout:    5 * time.Second,
-			ResponseHeaderTimeout:  5 * time.Second,
-			MaxResponseHeaderBytes: 64 << 10,
-			// Minutes lie between fetches, and endpoints move.
-			DisableKeepAlives: true,
-		},
+		Transport: &m.transport, MaxAge: o.MaxAge,
 		Dir: o.Dir, OnChange: o.OnChange, OnFetch: m.observe, Log: o.Log, Now: o.Now,
 	})
 	return m, nil
 }
 
-// Set replaces the key sets. New ones are fetched at once.
-func (m *Mirror) Set(sets []mesh.KeySet) {
+// Set replaces the key sets and the roots (PEM) that are trusted beside the system's.
+// New sets are fetched at once, and all are with new roots.
+func (m *Mirror) Set(sets []mesh.KeySet, roots []byte) {
 	endpoints := make(map[string][]netip.AddrPort)
 	targets := make([]jwks.Target, 0, len(sets))
 	for _, s := range sets {
-		targets = append(targets, jwks.Target{URI: s.URI, Issuer: s.Issuer})
+		targets = append(targets, jwks.Target{URI: s.URI, Issuer: s.Issuer, Refresh: m.o.Refresh})
 		if !s.MeshService {
 			continue
 		}
@@ -94,7 +92,14 @@ func (m *Mirror) Set(sets []mesh.KeySet) {
 	m.mu.Lock()
 	m.endpoints = endpoints
 	m.mu.Unlock()
+	changed := !bytes.Equal(roots, m.extra)
+	if changed {
+		m.trust(roots)
+	}
 	m.cache.Set(targets)
+	if changed {
+		m.cache.Refetch()
+	}
 }
 
 // hostport is how a URI's server is dialled.

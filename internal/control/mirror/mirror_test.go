@@ -121,7 +121,7 @@ func TestMirror(t *testing.T) {
 	if rsp, text := ask(t, m, Path(i.URL)); rsp.StatusCode != 404 || text != "no object names this key set" {
 		t.Fatalf("unknown: %s %q", rsp.Status, text)
 	}
-	m.Set([]mesh.KeySet{{URI: i.URL}})
+	m.Set([]mesh.KeySet{{URI: i.URL}}, nil)
 	rsp, text := ask(t, m, Path(i.URL))
 	if rsp.StatusCode != 200 || !strings.Contains(text, `"kid":"a"`) {
 		t.Fatalf("%s %q", rsp.Status, text)
@@ -167,7 +167,7 @@ func TestMirror(t *testing.T) {
 	if st := m.States(); len(st) != 1 || st[0].URI != i.URL || st[0].Keys != 2 || st[0].LastError != "" {
 		t.Errorf("states %+v", st)
 	}
-	m.Set(nil)
+	m.Set(nil, nil)
 	if rsp, _ := ask(t, m, Path(i.URL)); rsp.StatusCode != 404 {
 		t.Errorf("after Set(nil): %s", rsp.Status)
 	}
@@ -181,7 +181,7 @@ func TestNoKeys(t *testing.T) {
 	uri := "http://" + l.Addr().String() + "/"
 	_ = l.Close()
 	m := start(t, Options{Allow: machine})
-	m.Set([]mesh.KeySet{{URI: uri}})
+	m.Set([]mesh.KeySet{{URI: uri}}, nil)
 	rsp, text := ask(t, m, Path(uri))
 	if rsp.StatusCode != 503 || !strings.HasPrefix(text, "no keys to be had: "+uri+": ") || !strings.HasSuffix(text, "connection refused") {
 		t.Fatalf("%s %q", rsp.Status, text)
@@ -196,7 +196,7 @@ func TestKeysSurviveARestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.Set(sets)
+	m.Set(sets, nil)
 	if rsp, _ := ask(t, m, Path(i.URL)); rsp.StatusCode != 200 {
 		t.Fatal(rsp.Status)
 	}
@@ -207,7 +207,7 @@ func TestKeysSurviveARestart(t *testing.T) {
 	}
 	i.Close()
 	again := start(t, Options{Dir: dir, Allow: machine})
-	again.Set(sets)
+	again.Set(sets, nil)
 	if rsp, text := ask(t, again, Path(i.URL)); rsp.StatusCode != 200 || !strings.Contains(text, `"kid":"a"`) {
 		t.Fatalf("%s %q", rsp.Status, text)
 	}
@@ -218,12 +218,12 @@ func TestMeshService(t *testing.T) {
 	const host = "http://issuer.istio-system.svc.cluster.local"
 	uri := host + "/i/x/jwks"
 	m := start(t, Options{Allow: machine})
-	m.Set([]mesh.KeySet{{URI: uri, MeshService: true, MeshEndpoints: []netip.AddrPort{i.addr()}}})
+	m.Set([]mesh.KeySet{{URI: uri, MeshService: true, MeshEndpoints: []netip.AddrPort{i.addr()}}}, nil)
 	if rsp, text := ask(t, m, Path(uri)); rsp.StatusCode != 200 {
 		t.Fatalf("%s %q", rsp.Status, text)
 	}
 	empty := "https://Nobody.tutorial.:8443/jwks"
-	m.Set([]mesh.KeySet{{URI: empty, MeshService: true}})
+	m.Set([]mesh.KeySet{{URI: empty, MeshService: true}}, nil)
 	if rsp, text := ask(t, m, Path(empty)); rsp.StatusCode != 503 || !strings.HasSuffix(text, "the mesh service has no endpoints") {
 		t.Fatalf("%s %q", rsp.Status, text)
 	}
@@ -232,7 +232,7 @@ func TestMeshService(t *testing.T) {
 		asked.Store(&hp)
 		return []netip.AddrPort{i.addr()}, true
 	}})
-	m2.Set([]mesh.KeySet{{URI: uri}})
+	m2.Set([]mesh.KeySet{{URI: uri}}, nil)
 	if rsp, text := ask(t, m2, Path(uri)); rsp.StatusCode != 200 || *asked.Load() != "issuer.istio-system.svc.cluster.local:80" {
 		t.Fatalf("%s %q, asked for %q", rsp.Status, text, *asked.Load())
 	}
@@ -265,7 +265,7 @@ func TestForbiddenAddresses(t *testing.T) {
 		"http://[fd00:ec2::254]/":       "is link-local, which is never asked for keys",
 		dev.URL:                         "",
 	} {
-		m.Set([]mesh.KeySet{{URI: uri}})
+		m.Set([]mesh.KeySet{{URI: uri}}, nil)
 		rsp, text := ask(t, m, Path(uri))
 		if want == "" {
 			if rsp.StatusCode != 200 {
@@ -330,7 +330,7 @@ func TestRoots(t *testing.T) {
 	set := []mesh.KeySet{{URI: i.URL}}
 	i.Config.ErrorLog = nil
 	m := start(t, Options{Allow: machine, Roots: x509.NewCertPool()})
-	m.Set(set)
+	m.Set(set, nil)
 	if rsp, text := ask(t, m, Path(i.URL)); rsp.StatusCode != 503 || !strings.HasSuffix(text, "x509: certificate signed by unknown authority") {
 		t.Fatalf("%s %q", rsp.Status, text)
 	}
@@ -340,7 +340,7 @@ func TestRoots(t *testing.T) {
 	}
 	t.Setenv("SSL_CERT_FILE", file)
 	m2 := start(t, Options{Allow: machine})
-	m2.Set(set)
+	m2.Set(set, nil)
 	if rsp, text := ask(t, m2, Path(i.URL)); rsp.StatusCode != 200 {
 		t.Fatalf("%s %q", rsp.Status, text)
 	}
@@ -358,7 +358,7 @@ func TestRoots(t *testing.T) {
 func TestWithTheProxysCache(t *testing.T) {
 	i := newIssuer(t, false, keySet(t, "a"))
 	m := start(t, Options{Allow: machine})
-	m.Set([]mesh.KeySet{{URI: i.URL}})
+	m.Set([]mesh.KeySet{{URI: i.URL}}, nil)
 	s := httptest.NewServer(m.Handler())
 	defer s.Close()
 	tr := &http.Transport{}

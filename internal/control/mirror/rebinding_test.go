@@ -92,7 +92,7 @@ func TestRebinding(t *testing.T) {
 		Allow: Policy{Loopback: true, UsherPorts: func() []netip.AddrPort { return []netip.AddrPort{own.addr()} }},
 	})
 	say("127.0.0.1")
-	m.Set([]mesh.KeySet{{URI: at(good)}, {URI: at(own)}})
+	m.Set([]mesh.KeySet{{URI: at(good)}, {URI: at(own)}}, nil)
 	if rsp, text := ask(t, m, Path(at(good))); rsp.StatusCode != 200 {
 		t.Fatalf("%s %q", rsp.Status, text)
 	}
@@ -134,7 +134,7 @@ func TestLedToForbiddenAddresses(t *testing.T) {
 		{URI: s.URL + "/local"}, {URI: s.URL + "/own"},
 		{URI: s.URL + "/iss/.well-known/openid-configuration#" + s.URL + "/iss", Issuer: s.URL + "/iss"},
 	} {
-		m.Set([]mesh.KeySet{set})
+		m.Set([]mesh.KeySet{set}, nil)
 		rsp, text := ask(t, m, Path(set.URI))
 		if st := m.States()[0]; rsp.StatusCode != 503 || st.Failures[jwks.ReasonForbidden] == 0 {
 			t.Errorf("%s: %s %q, %v", set.URI, rsp.Status, text, st.Failures)
@@ -161,7 +161,7 @@ func TestDiscoveredKeys(t *testing.T) {
 	m := start(t, Options{Allow: machine})
 	iss := s.URL + "/realms/x"
 	doc := iss + "/.well-known/openid-configuration#"
-	m.Set([]mesh.KeySet{{URI: doc + iss, Issuer: iss}, {URI: doc + iss + "/", Issuer: iss + "/"}})
+	m.Set([]mesh.KeySet{{URI: doc + iss, Issuer: iss}, {URI: doc + iss + "/", Issuer: iss + "/"}}, nil)
 	if rsp, text := ask(t, m, Path(doc+iss)); rsp.StatusCode != 200 || !strings.Contains(text, `"kid":"a"`) {
 		t.Errorf("%s %q", rsp.Status, text)
 	}

@@ -29,6 +29,8 @@ type chain struct {
 	stop  func()
 	proxy *jwks.Cache
 	at    string // the set at the mirror
+
+	maxAge time.Duration // 0: the default
 }
 
 func newChain(t *testing.T, kids ...string) *chain {
@@ -49,11 +51,11 @@ func (c *chain) wait(d time.Duration) { c.clock.Add(int64(d)) }
 // start starts mirror and proxy.
 func (c *chain) start() {
 	c.t.Helper()
-	m, err := New(Options{Dir: c.dirs[0], Allow: machine, Now: c.now})
+	m, err := New(Options{Dir: c.dirs[0], Allow: machine, Now: c.now, MaxAge: c.maxAge})
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	m.Set([]mesh.KeySet{{URI: c.uri}})
+	m.Set([]mesh.KeySet{{URI: c.uri}}, nil)
 	s := httptest.NewServer(m.Handler())
 	// As in a mesh, where the mirror's name is the same after a restart.
 	tr := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -174,3 +176,46 @@ func TestIssuerDown(t *testing.T) {
 	c.expect("back", "a", jose.OK)
 	c.expect("back", "b", jose.OK)
 }
+
+// How old keys may become is said at the mirror, and holds at proxies, also after a
+// restart without a mirror.
+func TestMaxAge(t *testing.T) {
+	c := newChain(t, "a")
+	c.stop()
+	c.maxAge = 2 * time.Hour
+	c.start()
+	c.expect("start", "a", jose.OK)
+	c.issuer.Fail(true)
+	c.wait(2*time.Hour - time.Minute)
+	c.expect("before the time", "a", jose.OK)
+	c.wait(2 * time.Minute)
+	c.expect("after the time", "a", jose.FetchFailed)
+	c.stop()
+	c.start()
+	c.expect("after a restart", "a", jose.FetchFailed)
+
+	// Longer than by default: the proxy's own copy too.
+	c.stop()
+	c.maxAge = 72 * time.Hour
+	c.issuer.Fail(false)
+	c.start()
+	c.wait(6 * time.Second)
+	c.expect("longer", "a", jose.OK)
+	c.stop()
+	c.wait(70 * time.Hour)
+	alone := jwks.New(jwks.Options{Transport: refuses{}, Dir: c.dirs[1], Mirror: true, Now: c.now})
+	defer alone.Close()
+	alone.Add(jwks.Target{URI: c.at})
+	if _, err := alone.Get(t.Context(), c.at, "a"); err != nil {
+		t.Errorf("a proxy alone: %v", err)
+	}
+	c.wait(3 * time.Hour)
+	if _, err := alone.Get(t.Context(), c.at, "a"); !errors.Is(err, jwks.ErrNoKeys) {
+		t.Errorf("a proxy alone, after the time: %v", err)
+	}
+	c.start()
+}
+
+type refuses struct{}
+
+func (refuses) RoundTrip(*http.Request) (*http.Response, error) { return nil, errors.New("refused") }

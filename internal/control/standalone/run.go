@@ -36,7 +36,10 @@ type Options struct {
 	GatewayBind  netip.Addr
 	GatewayPorts map[uint16]uint16
 	Proxy        string // path of usher-proxy
-	Log          *slog.Logger
+	// KeyRefresh and KeyMaxAge: of app.Options.
+	KeyRefresh, KeyMaxAge time.Duration
+
+	Log *slog.Logger
 	// Say tells the user, in a line, what happened; may be called by several
 	// goroutines.
 	Say func(line string)
@@ -222,7 +225,8 @@ func (o Options) app(s *apiserver.Server, l *listeners, p *ports, ready func()) 
 		XDS: l.xds, CA: l.ca, Mirror: l.mirror, Issuer: l.issuer,
 		DebugSocket: o.debugSocket(),
 		UsherPorts:  func() []netip.AddrPort { return ownPorts(o.Home, p) },
-		Log:         o.Log, Ready: ready,
+		KeyRefresh:  o.KeyRefresh, KeyMaxAge: o.KeyMaxAge,
+		Log: o.Log, Ready: ready,
 	}
 }
 

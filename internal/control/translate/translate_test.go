@@ -1,8 +1,14 @@
 package translate_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -291,5 +297,46 @@ func TestCommentedMeshConfig(t *testing.T) {
 	m, _ := model(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata: {mesh: \"# nothing yet\\n\"}\n")
 	if !m.Settings.OutboundAny {
 		t.Error("the mesh calls nothing outside")
+	}
+}
+
+// Roots for key sets come from the ConfigMap that Istio's chart writes. A bundle with
+// something bad in it is refused whole.
+func TestJWKSRoots(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(1)}, &x509.Certificate{SerialNumber: big.NewInt(1)}, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	private := string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}))
+	bad := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der[1:]}))
+	for name, c := range map[string]struct {
+		text, fault string
+		want        bool
+	}{
+		"none":      {"", "", false},
+		"one":       {good, "", true},
+		"several":   {good + "\n" + good, "", true},
+		"no PEM":    {"hello", "not PEM", false},
+		"rest":      {good + "hello", "not PEM", false},
+		"a key":     {good + private, "block 1 is no certificate", false},
+		"a bad one": {good + bad, "certificate 1: ", false},
+	} {
+		m, statuses := model(t, fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: pilot-jwks-extra-cacerts, namespace: istio-system}\ndata: {extra.pem: %q}\n", c.text))
+		if got := len(m.Settings.JWKSRoots) > 0; got != c.want {
+			t.Errorf("%s: trusted: %t", name, got)
+		}
+		st, ok := statuses["ConfigMap/pilot-jwks-extra-cacerts"]
+		if !ok || st.Accepted != (c.fault == "") || !strings.Contains(st.Message, c.fault) {
+			t.Errorf("%s: %+v", name, st)
+		}
+	}
+	// Another namespace's is nobody's.
+	if m, _ := model(t, fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: pilot-jwks-extra-cacerts, namespace: x}\ndata: {extra.pem: %q}\n", good)); m.Settings.JWKSRoots != nil {
+		t.Error("a root of another namespace is trusted")
 	}
 }
