@@ -22,11 +22,13 @@ func (f *verifyFlags) explain(err error, t *jose.Token, keys *jose.KeySet, now t
 		return fmt.Sprintf("Its issuer is %q; %q is wanted.", t.Issuer, f.issuer)
 	case kind == jose.AudienceNotAllowed:
 		return fmt.Sprintf("It is for %s; %s is wanted.", quoteList(t.Audience), quoteList(f.audiences))
+	case kind == jose.NoMatchingKey && keys.Has(t.KeyID):
+		return fmt.Sprintf("It is signed with %s, and names %s, which is not for that.", t.Alg, named(keys, t.KeyID))
 	case kind == jose.NoMatchingKey:
 		return fmt.Sprintf("It is signed with %s by %s; there are %s.", t.Alg, signer(t), keyList(keys))
 	case kind == jose.VerificationFailed && keys.Has(t.KeyID):
-		return fmt.Sprintf("Its signature (%s) does not fit the key that it names, of %s: it was changed, or signed by another key.",
-			t.Alg, keyList(keys))
+		return fmt.Sprintf("Its signature (%s) does not fit the key that it names, %s: it was changed, or signed by another key.",
+			t.Alg, named(keys, t.KeyID))
 	case kind == jose.VerificationFailed:
 		return fmt.Sprintf("Its signature (%s, by %s) is of none of %s: it was changed, or signed by another key.",
 			t.Alg, signer(t), keyList(keys))
@@ -58,6 +60,17 @@ func quoteList(l []string) string {
 
 // maxListed bounds the keys that an explanation names.
 const maxListed = 10
+
+// named names the keys that a token's kid could mean.
+func named(keys *jose.KeySet, kid string) string {
+	var l []string
+	for _, k := range keys.Keys() {
+		if k.ID() == kid && len(l) < maxListed {
+			l = append(l, k.String())
+		}
+	}
+	return strings.Join(l, " or ")
+}
 
 // keyList names the keys that there are, and those that are not used, with why.
 func keyList(keys *jose.KeySet) string {

@@ -50,17 +50,23 @@ func inspect(out io.Writer, text string, now time.Time) error {
 	fmt.Fprintln(w, "\nCLAIMS")
 	printMembers(w, t.Claims, []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti"}, now)
 	fmt.Fprintln(w, "\nLOOKS WRONG")
-	var wrong []string
+	var wrong, notes []string
 	if err != nil {
 		wrong = append(wrong, fmt.Sprintf("no proxy takes it: %s", err))
 	} else {
-		wrong = oddities(t, len(text), now)
+		wrong, notes = oddities(t, len(text), now), remarks(t)
 	}
 	for _, s := range wrong {
 		fmt.Fprintf(w, "  - %s\n", s)
 	}
 	if len(wrong) == 0 {
 		fmt.Fprintln(w, "  nothing that can be seen without the key")
+	}
+	if len(notes) > 0 {
+		fmt.Fprintln(w, "\nGOOD TO KNOW")
+	}
+	for _, s := range notes {
+		fmt.Fprintf(w, "  - %s\n", s)
 	}
 	return w.Flush()
 }

@@ -53,12 +53,23 @@ func newTokenMintCmd() *cobra.Command {
 	fl.StringVar(&f.request.Issuer, "issuer", "", "iss (required)")
 	fl.StringVar(&f.request.Subject, "subject", "", "sub (required)")
 	fl.StringArrayVar(&f.request.Audience, "audience", nil, "aud (repeatable)")
-	fl.StringArrayVar(&f.claims, "claim", nil, "further claim k=v, a string (repeatable)")
-	fl.StringArrayVar(&f.claimsJSON, "claim-json", nil, "further claim k=JSON (repeatable)")
+	fl.StringArrayVar(&f.claims, "claim", nil, "further claim k=v (repeatable): a number, true or false as such, anything else as text")
+	fl.StringArrayVar(&f.claimsJSON, "claim-json", nil, "further claim k=JSON (repeatable), also for text that looks like a number: k='\"5\"'")
 	fl.DurationVar(&f.request.TTL, "ttl", time.Hour, "how long it is good for; negative: expired already")
 	fl.StringVar(&f.request.Alg, "alg", "RS256", "RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA, HS256, HS384, HS512")
 	fl.StringVar(&f.secretFile, "secret-file", "", "file that holds the secret of HS256, HS384, HS512")
 	return cmd
+}
+
+// claimValue gives a number or boolean for text that is one in JSON, else the text.
+func claimValue(text string) any {
+	switch {
+	case text == "true", text == "false":
+		return text == "true"
+	case json.Valid([]byte(text)) && strings.Trim(text, "+-.eE0123456789") == "":
+		return json.Number(text)
+	}
+	return text
 }
 
 func (f *mintFlags) complete() error {
@@ -68,7 +79,7 @@ func (f *mintFlags) complete() error {
 		if !ok || k == "" {
 			return Exit(exitMisuse, fmt.Errorf("--claim %q: is not of the form k=v", c))
 		}
-		f.request.Claims[k] = v
+		f.request.Claims[k] = claimValue(v)
 	}
 	for _, c := range f.claimsJSON {
 		k, v, ok := strings.Cut(c, "=")

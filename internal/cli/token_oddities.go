@@ -28,22 +28,27 @@ func oddities(t *jose.Token, size int, now time.Time) []string {
 	if strings.TrimSpace(t.Issuer) != t.Issuer {
 		add("iss has white space at an end")
 	}
-	if len(t.Audience) == 0 {
-		add("it has no aud: it is for anybody who trusts the issuer")
-	}
-	if t.KeyID == "" {
-		add("it has no kid: every key of the issuer is tried")
-	}
 	for _, n := range []string{"jku", "jwk", "x5u", "x5c"} {
 		if _, ok := t.Header[n]; ok {
 			add("%s in the header is ignored: whose keys count is for the policy to say, not for the token", n)
 		}
 	}
-	if strings.HasPrefix(string(t.Alg), "HS") {
-		add("%s is a shared secret: whoever can verify it can make one", t.Alg)
-	}
 	if size > longToken {
 		add("it has %d bytes: many servers take no header that long", size)
+	}
+	return l
+}
+
+// remarks are what is in order, and worth knowing.
+func remarks(t *jose.Token) (l []string) {
+	if len(t.Audience) == 0 {
+		l = append(l, "it has no aud: it is for anybody who trusts the issuer")
+	}
+	if t.KeyID == "" {
+		l = append(l, "it has no kid: every key of the issuer is tried")
+	}
+	if strings.HasPrefix(string(t.Alg), "HS") {
+		l = append(l, fmt.Sprintf("%s is a shared secret: whoever can verify it can make one", t.Alg))
 	}
 	return l
 }

@@ -2,13 +2,18 @@ package cli
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/usher-mesh/usher/internal/jose"
 )
 
 const (
@@ -85,6 +90,42 @@ func TestTokenVerify(t *testing.T) {
 		}
 		if strings.Contains(stderr, "Ak6MA") {
 			t.Errorf("%s: the token is shown: %s", c.name, stderr)
+		}
+	}
+}
+
+// The key that the token names is told apart from the others that there are.
+func TestNamedKey(t *testing.T) {
+	key := func(s string) string {
+		return `{"kty":"oct","kid":"` + s + `","k":"` + base64.RawURLEncoding.EncodeToString([]byte(strings.Repeat(s, 32))) + `"}`
+	}
+	keys, err := jose.ParseKeySet([]byte(`{"keys":[` + key("a") + "," + key("b") + `]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := base64.RawURLEncoding.EncodeToString
+	for header, want := range map[string]string{
+		`{"alg":"HS256","kid":"a"}`: `does not fit the key that it names, oct-256 "a": it was changed`,
+		`{"alg":"HS256","kid":"c"}`: `It is signed with HS256 by key "c"; there are oct-256 "a", oct-256 "b".`,
+		`{"alg":"HS256"}`:           `is of none of oct-256 "a", oct-256 "b"`,
+	} {
+		token := part([]byte(header)) + "." + part([]byte(`{"iss":"i"}`)) + "." + part(make([]byte, 32))
+		var stderr bytes.Buffer
+		_ = (&verifyFlags{}).verify(io.Discard, &stderr, token, keys, time.Now())
+		if !strings.Contains(stderr.String(), want) {
+			t.Errorf("%s: %s", header, &stderr)
+		}
+	}
+}
+
+func TestClaimValue(t *testing.T) {
+	for text, want := range map[string]any{
+		"5": json.Number("5"), "-1.5e3": json.Number("-1.5e3"), "true": true, "false": false,
+		"": "", "01": "01", "+1": "+1", "1 2": "1 2", " 5": " 5", "0x5": "0x5", "1.2.3": "1.2.3", "null": "null", "True": "True",
+		`"5"`: `"5"`, "[1]": "[1]", "{}": "{}", "e": "e", "-": "-", "1e": "1e",
+	} {
+		if got := claimValue(text); got != want {
+			t.Errorf("%q: %#v", text, got)
 		}
 	}
 }
