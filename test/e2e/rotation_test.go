@@ -164,8 +164,12 @@ func TestDevelopmentIssuerRotates(t *testing.T) {
 	}
 	fresh := mint(m)
 	wantOpen(t, m, fresh)
+	m.Usher("token", "rotate", "--issuer", issuer)
+	again := mint(m) // well within the throttle
+	wantOpen(t, m, again)
+	wantOpen(t, m, fresh)
 	wantOpen(t, m, old)
-	for _, tok := range []string{old, fresh} {
+	for _, tok := range []string{old, fresh, again} {
 		out := m.Usher("token", "verify", "--jwks", "http://issuer.istio-system.svc.cluster.local/i/"+issuer+"/jwks", "--issuer", issuer, tok)
 		if !strings.HasPrefix(out, "valid: signed by ") {
 			t.Errorf("verify: %s", out)
