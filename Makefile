@@ -94,6 +94,7 @@ bench-go:
 
 bench-jwt:
 	@$(GO) -C test/jose test -run '^$$' -bench . -benchmem .
+	@$(GO) test -count=1 -v -run '^TestCacheHoldsItsBoundInMemory$$' ./internal/jose
 
 # In pieces of less than 10 minutes that can be resumed: `SOAK_TIME=540 make soak` runs
 # about 9 minutes of them, `make soak PIECES=fuzz` those of that name.
