@@ -206,7 +206,7 @@ func (b *Body) chunk() error {
 		if ext[0] != ';' {
 			return errChunkSize
 		}
-		if b.ext += len(ext); b.ext > maxExtensions || !all(ext, valueByte) {
+		if b.ext += len(ext); b.ext > maxExtensions || !values(view(ext)) {
 			return errChunkExt
 		}
 	}

@@ -1,6 +1,9 @@
 package http1
 
-import "unsafe"
+import (
+	"encoding/binary"
+	"unsafe"
+)
 
 // Classes of bytes (RFC 9110, 5.6.2; RFC 3986).
 const (
@@ -52,6 +55,23 @@ func all(b []byte, c uint8) bool {
 		}
 	}
 	return true
+}
+
+// values tells whether s holds bytes of a field's value alone (valueByte): no control
+// characters but HTAB. It looks at eight bytes at a time, whose borrows can only make
+// it look at them one by one.
+func values(s string) bool {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	b := unsafe.Slice(unsafe.StringData(s), len(s))
+	for len(b) >= 8 {
+		w := binary.LittleEndian.Uint64(b)
+		del := w ^ 0x7f*ones
+		if ((w-0x20*ones)&^w|(del-ones)&^del)&tops != 0 && !all(b[:8], valueByte) {
+			return false
+		}
+		b = b[8:]
+	}
+	return all(b, valueByte)
 }
 
 // lower turns b to lower case in place and tells whether it is a token.

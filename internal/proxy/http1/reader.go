@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"runtime"
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 )
@@ -58,13 +59,14 @@ type Reader struct {
 	base       int    // the current head's strings stand before it
 	scanned    int    // of the unread bytes, how many hold no end of a head
 	pinned     []byte // earlier buffer that the current head's strings point into
+	alone      bool   // there is one processor for all goroutines
 	body       Body
 	framing    framing
 }
 
 // NewReader reads from src. The first bytes may have been read already: prefix.
 func NewReader(src io.Reader, prefix []byte) *Reader {
-	r := &Reader{src: src}
+	r := &Reader{src: src, alone: runtime.GOMAXPROCS(0) == 1}
 	if len(prefix) > 0 {
 		r.buf = getBuffer(len(prefix))
 		r.end = copy(r.buf, prefix)
@@ -150,7 +152,15 @@ func (r *Reader) Complete() (bool, error) {
 
 // Fill reads once from the connection, before or within a head. io.EOF means
 // that nothing was buffered, io.ErrUnexpectedEOF that a message was cut.
+//
+// The other side needs its time for the next message. On a single processor the
+// goroutines that can go on do so first: after them the read mostly finds something,
+// where it would have failed and waited to be woken. With several processors giving
+// way would wake an idle one for nothing.
 func (r *Reader) Fill() error {
+	if r.alone && r.start == r.end {
+		runtime.Gosched()
+	}
 	if r.buf == nil {
 		r.buf = getBuffer(smallBuffer)
 	}
@@ -302,11 +312,11 @@ func field(l []byte) (name, value string, err error) {
 		}
 		return "", "", errName
 	}
-	v := trim(l[i+1:])
-	if !all(v, valueByte) {
+	v := view(trim(l[i+1:]))
+	if !values(v) {
 		return "", "", errValue
 	}
-	return view(l[:i]), view(v), nil
+	return view(l[:i]), v, nil
 }
 
 // First gives the first unread byte.

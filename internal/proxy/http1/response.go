@@ -77,7 +77,7 @@ func statusLine(l []byte, rs *exchange.Response) (minor int, err error) {
 		}
 		status = status*10 + int(c-'0')
 	}
-	if status < 100 || len(l) > 12 && (l[12] != ' ' || !all(l[13:], valueByte)) {
+	if status < 100 || len(l) > 12 && (l[12] != ' ' || !values(view(l[13:]))) {
 		return 0, errStatusLine
 	}
 	rs.Status = status

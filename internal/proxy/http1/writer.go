@@ -88,7 +88,7 @@ func (w *Writer) Request(rq *exchange.Request, last bool) error {
 	if rq.Method == "CONNECT" {
 		target = rq.Authority
 	}
-	if !clean(target) || !clean(rq.Authority) || !clean(rq.Method) {
+	if !values(target) || !values(rq.Authority) || !values(rq.Method) {
 		return ErrUnsent
 	}
 	if err := w.room(size + fieldsSize(&rq.Header)); err != nil {
@@ -201,28 +201,20 @@ func fieldsSize(h *exchange.Header) int {
 // fields appends the fields less those that the codec writes by itself. Room for
 // them was made; a head that is too large for that grows by append.
 func (w *Writer) fields(h *exchange.Header) error {
+	b := w.buf
 	for _, f := range h.Fields() {
 		switch f.Name {
 		case "content-length", "transfer-encoding", "connection", "host", "keep-alive":
 			continue
 		}
-		if f.Name == "" || !clean(f.Value) || !clean(f.Name) {
+		if f.Name == "" || !values(f.Value) || !values(f.Name) {
 			return ErrUnsent
 		}
-		w.buf = append(w.buf, f.Name...)
-		w.buf = append(w.buf, ": "...)
-		w.buf = append(w.buf, f.Value...)
-		w.buf = append(w.buf, "\r\n"...)
+		b = append(b, f.Name...)
+		b = append(b, ": "...)
+		b = append(b, f.Value...)
+		b = append(b, "\r\n"...)
 	}
+	w.buf = b
 	return nil
-}
-
-// clean tells whether s can stand in a head without ending its line.
-func clean(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < 0x20 && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
 }
