@@ -1,8 +1,10 @@
 package modexp
 
 import (
+	"encoding/binary"
 	"math/big"
 	"math/bits"
+	"sync"
 
 	"golang.org/x/sys/cpu"
 )
@@ -45,31 +47,31 @@ func newMontgomery(n *big.Int) *montgomery {
 // exp sets out to x^e, both as long as the modulus. It is false if x is not less than
 // that.
 func (m *montgomery) exp(out, x []byte, e uint) bool {
-	var rooms [3][maxWords]uint64
 	k := len(m.n)
-	plain, base, a := rooms[0][:k], rooms[1][:k], rooms[2][:k]
+	room := rooms.Get().(*room)
+	defer rooms.Put(room)
+	plain, base, a, t := room.plain[:k], room.base[:k], room.a[:k], room.t[:2*k]
 	if setBytes(plain, x); !less(plain, m.n) {
 		return false
 	}
-	var t product
-	m.multiply(base, plain, m.rr, &t) // xR
+	m.multiply(base, plain, m.rr, t) // xR
 	copy(a, base)
 	i := bits.Len(e) - 2
 	for ; i > 0; i-- {
-		m.square(a, &t)
+		m.square(a, t)
 		if e>>i&1 == 1 {
-			m.multiply(a, a, base, &t)
+			m.multiply(a, a, base, t)
 		}
 	}
 	if i == 0 {
-		m.square(a, &t)
+		m.square(a, t)
 	}
 	// The last factor, x or 1, is not multiplied by R, so that it takes R out.
 	if i < 0 || e&1 == 0 {
 		clear(plain)
 		plain[0] = 1
 	}
-	m.multiply(a, a, plain, &t)
+	m.multiply(a, a, plain, t)
 	if !less(a, m.n) { // it is less than 2n, since the last factor is less than n
 		subtract(a, m.n)
 	}
@@ -77,14 +79,19 @@ func (m *montgomery) exp(out, x []byte, e uint) bool {
 	return true
 }
 
-// product is room for two factors of the largest size.
-type product [2 * maxWords]uint64
+// room is what exp works in, for the largest modulus.
+type room struct {
+	plain, base, a [maxWords]uint64
+	t              [2 * maxWords]uint64
+}
+
+var rooms = sync.Pool{New: func() any { return new(room) }}
 
 // multiply sets out to ab/R mod n, less than R but not always less than n. Factors
 // are less than R.
-func (m *montgomery) multiply(out, a, b []uint64, t *product) {
+func (m *montgomery) multiply(out, a, b, t []uint64) {
 	k := len(m.n)
-	clear(t[:2*k])
+	clear(t)
 	for i := 0; i < k; i += block {
 		addMul(&t[i], &a[0], &b[i], k/block)
 	}
@@ -92,13 +99,13 @@ func (m *montgomery) multiply(out, a, b []uint64, t *product) {
 }
 
 // square is multiply(a, a, a), with what is there twice added to itself.
-func (m *montgomery) square(a []uint64, t *product) {
+func (m *montgomery) square(a, t []uint64) {
 	k := len(m.n)
-	clear(t[:2*k])
+	clear(t)
 	for i := 0; i+block < k; i += block {
 		addMul(&t[2*i+block], &a[i+block], &a[i], (k-i)/block-1)
 	}
-	double(t[:2*k])
+	double(t)
 	carry := uint64(0)
 	for i := 0; i < k; i += block {
 		carry = addTo(t[2*i:2*i+2*block], carry) + addMul(&t[2*i], &a[i], &a[i], 1)
@@ -107,7 +114,7 @@ func (m *montgomery) square(a []uint64, t *product) {
 }
 
 // reduce sets out to t/R mod n, less than R.
-func (m *montgomery) reduce(out []uint64, t *product) {
+func (m *montgomery) reduce(out, t []uint64) {
 	k := len(m.n)
 	carry := uint64(0)
 	for i := 0; i < k; i += block {
@@ -131,9 +138,12 @@ func addTo(a []uint64, carry uint64) uint64 {
 // double doubles a, whose highest bit is 0.
 func double(a []uint64) {
 	low := uint64(0)
-	for i, w := range a {
-		a[i] = w<<1 | low
-		low = w >> 63
+	for ; len(a) >= block; a = a[block:] {
+		b := (*[block]uint64)(a)
+		for i, w := range b {
+			b[i] = w<<1 | low
+			low = w >> 63
+		}
 	}
 }
 
@@ -158,14 +168,24 @@ func less(a, b []uint64) bool {
 // setBytes sets a to a big-endian number, which fits.
 func setBytes(a []uint64, b []byte) {
 	clear(a)
-	for i := range b {
-		a[i/8] |= uint64(b[len(b)-1-i]) << (i % 8 * 8)
+	i := 0
+	for ; len(b) >= 8; i++ {
+		a[i] = binary.BigEndian.Uint64(b[len(b)-8:])
+		b = b[:len(b)-8]
+	}
+	for _, c := range b {
+		a[i] = a[i]<<8 | uint64(c)
 	}
 }
 
 // putBytes writes a as a big-endian number to b, in which it fits.
 func putBytes(b []byte, a []uint64) {
-	for i := range b {
-		b[len(b)-1-i] = byte(a[i/8] >> (i % 8 * 8))
+	i := 0
+	for ; len(b) >= 8; i++ {
+		binary.BigEndian.PutUint64(b[len(b)-8:], a[i])
+		b = b[:len(b)-8]
+	}
+	for j := range b {
+		b[len(b)-1-j] = byte(a[i] >> (8 * j))
 	}
 }
