@@ -99,6 +99,9 @@ type Exchange struct {
 	// shown: see Redact.
 	secrets []Secret
 
+	// spare are empty maps of earlier requests' metadata, for those to come.
+	spare []map[string]any
+
 	routeCleared bool
 	local        bool
 	localBody    string
@@ -153,7 +156,11 @@ func (x *Exchange) SetMetadata(filter, key string, value any) {
 	}
 	m := x.Metadata[filter]
 	if m == nil {
-		m = make(map[string]any, 2)
+		if n := len(x.spare); n > 0 {
+			m, x.spare = x.spare[n-1], x.spare[:n-1]
+		} else {
+			m = make(map[string]any, 2)
+		}
 		x.Metadata[filter] = m
 	}
 	m[key] = value
@@ -194,15 +201,21 @@ func (x *Exchange) Reply(status int, body, details string) {
 // Local gives the body of a reply that Reply made.
 func (x *Exchange) Local() (body string, ok bool) { return x.localBody, x.local }
 
-// Reset makes the exchange ready for the connection's next request.
+// Reset makes the exchange ready for the connection's next request. What held the
+// last one's fields and metadata is used again: nobody may keep it.
 func (x *Exchange) Reset() {
+	for _, m := range x.Metadata {
+		clear(m)
+		x.spare = append(x.spare, m)
+	}
+	clear(x.Metadata)
 	rq, rs := x.Request.Header, x.Response.Header
 	rqt, rst := x.Request.Trailer, x.Response.Trailer
 	rq.Reset()
 	rs.Reset()
 	rqt.Reset()
 	rst.Reset()
-	*x = Exchange{Conn: x.Conn, Listener: x.Listener, secrets: x.secrets[:0]}
+	*x = Exchange{Conn: x.Conn, Listener: x.Listener, Metadata: x.Metadata, secrets: x.secrets[:0], spare: x.spare}
 	x.Request.Header, x.Request.Trailer = rq, rqt
 	x.Response.Header, x.Response.Trailer = rs, rst
 }

@@ -45,6 +45,7 @@ type session struct {
 	x     exchange.Exchange
 	began time.Time
 	count int64
+	peer  string // the client's address, once it was asked for
 
 	// tunnel is the authority of the CONNECT that the requests come through, ""
 	// outside of one.

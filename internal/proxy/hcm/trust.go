@@ -63,7 +63,10 @@ func (s *session) forwarded() {
 	proto := h.Get("x-forwarded-proto")
 	if m.useRemote {
 		if !m.skipXFFAppend {
-			peer := x.Conn.Remote.Addr().String()
+			if s.peer == "" {
+				s.peer = x.Conn.Remote.Addr().String()
+			}
+			peer := s.peer
 			if old := joined(h, "x-forwarded-for"); old != "" {
 				peer = old + "," + peer
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/usher-mesh/usher/internal/jose"
@@ -25,6 +26,23 @@ type request struct {
 	wrote      bool // a provider has written headers
 	clearRoute bool
 	badHeader  string // a header for which a claim has no possible value
+}
+
+var requests = sync.Pool{New: func() any { return new(request) }}
+
+func newRequest(f *Filter, x *exchange.Exchange) *request {
+	r := requests.Get().(*request)
+	r.f, r.x, r.now = f, x, f.o.Now()
+	return r
+}
+
+// release forgets the request with its tokens and gives its memory back.
+func (r *request) release() {
+	clear(r.pending[:cap(r.pending)]) // also what requires_any took back
+	clear(r.good)
+	clear(r.metadata)
+	*r = request{pending: r.pending[:0], good: r.good[:0], metadata: r.metadata[:0]}
+	requests.Put(r)
 }
 
 type metadataItem struct {

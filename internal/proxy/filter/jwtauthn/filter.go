@@ -142,8 +142,9 @@ func (f *Filter) Decode(x *exchange.Exchange) bool {
 		f.stats.Allowed.Add(1)
 		return true
 	}
-	r := request{f: f, x: x, now: f.o.Now()}
-	err := v.verify(&r)
+	r := newRequest(f, x)
+	defer r.release()
+	err := v.verify(r)
 	if err == nil {
 		err = r.settle()
 	}
@@ -153,9 +154,9 @@ func (f *Filter) Decode(x *exchange.Exchange) bool {
 		x.SetMetadata(Namespace, m.key, m.value)
 	}
 	if err != nil {
-		return f.deny(&r, err)
+		return f.deny(r, err)
 	}
-	return f.allow(&r)
+	return f.allow(r)
 }
 
 func (f *Filter) allow(r *request) bool {
