@@ -18,10 +18,15 @@ import (
 type Conn struct {
 	net.Conn
 	read, write limit
+	late        late
 }
 
 // New wraps a connection, below TLS if there is any.
-func New(c net.Conn) *Conn { return &Conn{Conn: c} }
+func New(c net.Conn) *Conn {
+	d := &Conn{Conn: c}
+	d.late.init(c)
+	return d
+}
 
 // NetConn gives the connection itself, whose deadlines are not to be touched.
 func (c *Conn) NetConn() net.Conn { return c.Conn }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -127,6 +128,117 @@ func TestWriteGoesOnBehindAnEarlyDeadline(t *testing.T) {
 		}
 	})
 }
+
+// counting counts the buffers that are out.
+type counting struct{ out, most int }
+
+func (c *counting) Get() []byte {
+	c.out++
+	c.most = max(c.most, c.out)
+	return make([]byte, 8)
+}
+
+func (c *counting) Put([]byte) { c.out-- }
+
+// tcp gives both ends of a TCP connection.
+func tcp(t *testing.T) (*Conn, net.Conn) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	a, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close(); b.Close() })
+	return New(a), b
+}
+
+func TestReadLate(t *testing.T) {
+	c, peer := tcp(t)
+	piped, _, pipe := pair(t)
+	for name, ends := range map[string]struct {
+		c    *Conn
+		peer net.Conn
+	}{"TCP": {c, peer}, "a connection without a descriptor": {piped, pipe}} {
+		t.Run(name, func(t *testing.T) {
+			b := &counting{}
+			go ends.peer.Write([]byte("hello world"))
+			got := ""
+			for len(got) < 11 {
+				buf, n, err := ends.c.ReadLate(b)
+				if err != nil || n == 0 || b.out != 1 {
+					t.Fatalf("%d bytes, %v, %d buffers out", n, err, b.out)
+				}
+				got += string(buf[:n])
+				b.Put(buf)
+			}
+			if got != "hello world" {
+				t.Errorf("read %q", got)
+			}
+			ends.c.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+			ends.c.SetReadDeadline(time.Now().Add(60 * time.Millisecond)) // noted
+			start := time.Now()
+			if buf, n, err := ends.c.ReadLate(b); buf != nil || n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) < 50*time.Millisecond {
+				t.Errorf("nothing came: %d bytes, %v after %v", n, err, time.Since(start))
+			}
+			ends.c.SetReadDeadline(time.Time{})
+			ends.peer.Close()
+			if buf, _, err := ends.c.ReadLate(b); buf != nil || err != io.EOF {
+				t.Errorf("at the end: %v", err)
+			}
+			ends.c.Close()
+			if buf, _, err := ends.c.ReadLate(b); buf != nil || err == nil || err == io.EOF && name == "TCP" {
+				t.Errorf("closed: %v", err)
+			}
+			if b.out != 0 {
+				t.Errorf("%d buffers are kept", b.out)
+			}
+		})
+	}
+}
+
+// A connection that waits holds no buffer.
+func TestReadLateWaitsWithoutABuffer(t *testing.T) {
+	c, peer := tcp(t)
+	got := make(chan struct{}, 2)
+	b := &watched{got: got}
+	ended := make(chan error, 1)
+	go func() {
+		_, _, err := c.ReadLate(b)
+		ended <- err
+	}()
+	<-got // it has looked once, and given the buffer back
+	<-got
+	if n := b.out.Load(); n != 0 {
+		t.Errorf("%d buffers while it waits", n)
+	}
+	peer.Write([]byte("x"))
+	if err := <-ended; err != nil || b.out.Load() != 1 {
+		t.Errorf("%v, %d buffers", err, b.out.Load())
+	}
+}
+
+// watched tells of each buffer that goes out or comes back.
+type watched struct {
+	out atomic.Int64
+	got chan struct{}
+}
+
+func (w *watched) tell() {
+	select {
+	case w.got <- struct{}{}:
+	default:
+	}
+}
+
+func (w *watched) Get() []byte { w.out.Add(1); w.tell(); return make([]byte, 8) }
+func (w *watched) Put([]byte)  { w.out.Add(-1); w.tell() }
 
 func TestErrorsPass(t *testing.T) {
 	c, _, peer := pair(t)

@@ -38,3 +38,9 @@ func putBuffer(b []byte) {
 		largePool.Put((*[largeBuffer]byte)(b[:largeBuffer]))
 	}
 }
+
+// smallBuffers are small buffers for deadline.Conn.
+type smallBuffers struct{}
+
+func (smallBuffers) Get() []byte  { return getBuffer(smallBuffer) }
+func (smallBuffers) Put(b []byte) { putBuffer(b) }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"runtime"
 
+	"github.com/usher-mesh/usher/internal/proxy/deadline"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 )
 
@@ -54,12 +55,13 @@ type Reader struct {
 	Absolute  bool // the request target was in absolute form
 
 	src        io.Reader
-	buf        []byte // pooled; nil when nothing is buffered
-	start, end int    // unread: buf[start:end]
-	base       int    // the current head's strings stand before it
-	scanned    int    // of the unread bytes, how many hold no end of a head
-	pinned     []byte // earlier buffer that the current head's strings point into
-	alone      bool   // there is one processor for all goroutines
+	late       *deadline.Conn // src, if it can wait without a buffer
+	buf        []byte         // pooled; nil when nothing is buffered
+	start, end int            // unread: buf[start:end]
+	base       int            // the current head's strings stand before it
+	scanned    int            // of the unread bytes, how many hold no end of a head
+	pinned     []byte         // earlier buffer that the current head's strings point into
+	alone      bool           // there is one processor for all goroutines
 	body       Body
 	framing    framing
 }
@@ -67,6 +69,7 @@ type Reader struct {
 // NewReader reads from src. The first bytes may have been read already: prefix.
 func NewReader(src io.Reader, prefix []byte) *Reader {
 	r := &Reader{src: src, alone: runtime.GOMAXPROCS(0) == 1}
+	r.late, _ = src.(*deadline.Conn)
 	if len(prefix) > 0 {
 		r.buf = getBuffer(len(prefix))
 		r.end = copy(r.buf, prefix)
@@ -91,9 +94,14 @@ func (r *Reader) Next() {
 		putBuffer(r.pinned)
 		r.pinned = nil
 	}
-	n := 0
-	if r.buf != nil {
-		n = copy(r.buf, r.buf[r.start:r.end])
+	n := r.end - r.start
+	switch {
+	case r.buf == nil:
+	case n == 0:
+		putBuffer(r.buf)
+		r.buf = nil
+	default:
+		copy(r.buf, r.buf[r.start:r.end])
 		if n <= smallBuffer && cap(r.buf) > smallBuffer {
 			small := getBuffer(smallBuffer)
 			copy(small, r.buf[:n])
@@ -162,6 +170,11 @@ func (r *Reader) Fill() error {
 		runtime.Gosched()
 	}
 	if r.buf == nil {
+		if r.late != nil {
+			var err error
+			r.buf, r.end, err = r.late.ReadLate(smallBuffers{})
+			return err
+		}
 		r.buf = getBuffer(smallBuffer)
 	}
 	if r.end == len(r.buf) {

@@ -36,18 +36,14 @@ func (w *Writer) Discard() {
 	}
 }
 
-// Flush writes what is held back.
+// Flush writes what is held back, and gives the buffer back.
 func (w *Writer) Flush() error {
 	if len(w.buf) == 0 {
+		w.Close()
 		return nil
 	}
 	_, err := w.dst.Write(w.buf)
-	if cap(w.buf) > mediumBuffer {
-		putBuffer(w.buf[:cap(w.buf)])
-		w.buf = nil
-	} else {
-		w.buf = w.buf[:0]
-	}
+	w.Close()
 	return err
 }
 
