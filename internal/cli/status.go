@@ -7,13 +7,14 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
 
 	"github.com/usher-mesh/usher/internal/control/standalone"
 	"github.com/usher-mesh/usher/internal/proxy/supervise/spec"
 	"github.com/usher-mesh/usher/internal/workload"
 )
 
-// workloadStatus is one entry of `usher status -o json`.
+// workloadStatus is one entry of `usher status -o json` and `-o yaml`.
 type workloadStatus struct {
 	Name      string            `json:"name"`
 	Namespace string            `json:"namespace"`
@@ -47,8 +48,8 @@ func newStatusCmd() *cobra.Command {
 		Short: "List the workloads of this machine and what they run with",
 		Args:  misuse(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if output != "" && output != "json" {
-				return Exit(exitMisuse, fmt.Errorf("-o %q: must be json", output))
+			if output != "" && output != "json" && output != "yaml" {
+				return Exit(exitMisuse, fmt.Errorf("-o %q: must be json or yaml", output))
 			}
 			h, err := meshHome()
 			if err != nil {
@@ -62,10 +63,18 @@ func newStatusCmd() *cobra.Command {
 			for i := range all {
 				list = append(list, statusOf(&all[i]))
 			}
-			if output == "json" {
+			switch output {
+			case "json":
 				enc := json.NewEncoder(cmd.OutOrStdout())
 				enc.SetIndent("", "  ")
 				return enc.Encode(list)
+			case "yaml":
+				text, err := yaml.Marshal(list)
+				if err != nil {
+					return err
+				}
+				_, err = cmd.OutOrStdout().Write(text)
+				return err
 			}
 			up, err := standalone.ReadUp(h)
 			if err != nil {
@@ -80,7 +89,7 @@ func newStatusCmd() *cobra.Command {
 			return printStatus(cmd.OutOrStdout(), list)
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "", "json")
+	cmd.Flags().StringVarP(&output, "output", "o", "", "json or yaml (default: a table)")
 	return cmd
 }
 
