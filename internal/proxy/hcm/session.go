@@ -237,10 +237,12 @@ func (s *session) one() {
 	if m.requestTimeout > 0 {
 		s.whole = time.Now().Add(m.requestTimeout)
 	}
-	s.nc.SetReadDeadline(s.bodyDeadline(m.streamIdle))
 	s.entry.OriginalPath = x.Request.Path
 	if x.Request.Upgrade != "" || x.Request.Method == "CONNECT" {
 		s.asked = x.Request.Clone()
+	}
+	if x.Request.Body != nil || s.asked != nil { // else nothing is read of the client before the next request
+		s.nc.SetReadDeadline(s.bodyDeadline(m.streamIdle))
 	}
 	s.judge()
 	s.finish()
