@@ -47,10 +47,11 @@ func Compile(c *hcmv3.HttpConnectionManager, o Options) (*Manager, error) {
 
 func (m *Manager) codec(c *hcmv3.HttpConnectionManager) error {
 	switch c.GetCodecType() {
-	case hcmv3.HttpConnectionManager_AUTO, hcmv3.HttpConnectionManager_HTTP1:
+	case hcmv3.HttpConnectionManager_AUTO, hcmv3.HttpConnectionManager_HTTP1, hcmv3.HttpConnectionManager_HTTP2:
 	default:
 		return strict.Errorf("codec_type", "%s: %w", c.GetCodecType(), strict.ErrUnsupported)
 	}
+	m.codecType = c.GetCodecType()
 	m.limits.HeadBytes = int(c.GetMaxRequestHeadersKb().GetValue()) << 10
 	if m.limits.HeadBytes > 60<<10 {
 		return strict.Errorf("max_request_headers_kb", "above 60: %w", strict.ErrUnsupported)
@@ -68,6 +69,9 @@ func (m *Manager) codec(c *hcmv3.HttpConnectionManager) error {
 		}
 		m.limits.Trailers, m.limits.CustomMethods = p.GetEnableTrailers(), p.GetAllowCustomMethods()
 		m.limits.HTTP10, m.limits.DefaultHost = p.GetAcceptHttp_10(), p.GetDefaultHostForHttp_10()
+	}
+	if err := m.http2Options(c); err != nil {
+		return err
 	}
 	if m.server = c.GetServerName(); m.server == "" {
 		m.server = "envoy"

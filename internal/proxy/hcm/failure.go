@@ -23,6 +23,8 @@ func (b *broken) Error() string { return b.reason }
 var (
 	errTerminated = &broken{"connection termination", "upstream_reset_before_response_started{connection_termination}", "UC", 503}
 	errProtocol   = &broken{"protocol error", "upstream_reset_before_response_started{protocol_error}", "UPE", 502}
+	errReset      = &broken{"remote reset", "upstream_reset_before_response_started{remote_reset}", "UR", 503}
+	errRefused    = &broken{"remote refused stream reset", "upstream_reset_before_response_started{remote_refused_stream_reset}", "UR", 503}
 	errTimeout    = &broken{"", "response_timeout", "UT", 504}
 	errPerTry     = &broken{"", "upstream_per_try_timeout", "UT", 504}
 	errStreamIdle = &broken{"", "stream_idle_timeout", "SI", 504}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/usher-mesh/usher/internal/proxy/http1"
+	"github.com/usher-mesh/usher/internal/proxy/http2"
 	"github.com/usher-mesh/usher/internal/proxy/route"
 	"github.com/usher-mesh/usher/internal/proxy/upstream"
 )
@@ -142,7 +143,7 @@ func (l *limits) next(try time.Time) (time.Time, *broken) {
 func (s *session) try(r *route.Route, f *route.Forward, cluster *upstream.Cluster) (*upstream.Conn, error) {
 	x := &s.x
 	l := s.limits(f)
-	fresh := false
+	fresh, again := false, 0
 	authority := x.Request.Authority
 	for {
 		s.entry.Attempts++
@@ -163,7 +164,7 @@ func (s *session) try(r *route.Route, f *route.Forward, cluster *upstream.Cluste
 			if f.Retry == nil || !replay || s.entry.Attempts > f.Retry.Times || !f.Retry.Status(x.Response.Status) || !s.pause(f.Retry, &l) {
 				return conn, nil
 			}
-			conn.Put(false)
+			s.put(conn, false)
 			s.forget()
 			continue
 		}
@@ -172,12 +173,20 @@ func (s *session) try(r *route.Route, f *route.Forward, cluster *upstream.Cluste
 			fresh = true
 			continue
 		}
+		if err == errRefused && replay && again < maxAgain {
+			again++
+			s.entry.Attempts--
+			continue
+		}
 		if f.Retry == nil || !replay || s.entry.Attempts > f.Retry.Times || !retriable(f.Retry, err) || !s.pause(f.Retry, &l) {
 			return nil, err
 		}
 		s.forget()
 	}
 }
+
+// maxAgain bounds how often a request is sent again that no upstream has processed.
+const maxAgain = 3
 
 // errStale is a connection from the pool that was dead.
 var errStale = errors.New("stale connection")
@@ -189,8 +198,10 @@ func retriable(p *route.Retry, err error) bool {
 		return p.Connect()
 	case err == errPerTry:
 		return p.Status(504)
-	case err == errTerminated, err == errProtocol:
+	case err == errTerminated, err == errProtocol, err == errReset:
 		return p.Reset()
+	case err == errRefused:
+		return p.Refused()
 	}
 	return false
 }
@@ -238,7 +249,7 @@ func (s *session) replayable() bool {
 }
 
 func wholeBody(body io.Reader) ([]byte, bool) {
-	if b, ok := body.(*http1.Body); ok {
+	if b, ok := body.(content); ok {
 		return b.Whole()
 	}
 	return nil, false
@@ -260,7 +271,7 @@ func (s *session) once(f *route.Forward, host *upstream.Host, l *limits, fresh b
 	var conn *upstream.Conn
 	for {
 		var err error
-		if conn, err = host.Get(s.ctx, l.total, fresh); err != nil {
+		if conn, err = host.Get(s.ctx, l.total, fresh, x.Request.ProtoMajor); err != nil {
 			return nil, err
 		}
 		if conn.Reused && !conn.Alive() {
@@ -269,6 +280,7 @@ func (s *session) once(f *route.Forward, host *upstream.Host, l *limits, fresh b
 		}
 		break
 	}
+	s.watch(conn)
 	if s.entry.UpstreamLocal == "" && len(s.m.logs) > 0 {
 		s.entry.UpstreamLocal = conn.LocalAddr().String()
 	}
@@ -279,14 +291,17 @@ func (s *session) once(f *route.Forward, host *upstream.Host, l *limits, fresh b
 	if err == nil {
 		return conn, nil
 	}
-	untouched := conn.R.Buffered() == 0 && err == errTerminated
+	untouched := err == errTerminated && conn.Untouched()
 	if s.pump != nil {
 		if perr := s.pump.stop(s, conn); perr != nil && s.pump.client.Load() {
 			err = errClient
 		}
 	}
-	stale := untouched && conn.Reused && repeat
-	conn.Put(false)
+	if s.lost.Load() {
+		err = errClient
+	}
+	stale := untouched && conn.Reused && repeat && err != errClient
+	s.put(conn, false)
 	if stale {
 		return nil, errStale
 	}
@@ -300,33 +315,46 @@ func (s *session) send(conn *upstream.Conn, l *limits) error {
 	if l.idle > 0 {
 		conn.SetWriteDeadline(time.Now().Add(l.idle))
 	}
+	if s.lost.Load() {
+		return errClient
+	}
+	all, whole := wholeBody(x.Request.Body)
+	if whole {
+		x.Request.ContentLength = int64(len(all))
+	}
 	if err := conn.W.Request(&x.Request, false); err != nil {
 		return errProtocol
 	}
 	if x.Request.Body == nil {
-		if conn.W.Flush() != nil {
-			return errTerminated
-		}
-		return nil
+		return sent(conn.W.Flush())
 	}
-	if b, ok := wholeBody(x.Request.Body); ok {
-		err := conn.W.Bytes(b)
+	if whole {
+		err := conn.W.Bytes(all)
 		if err == nil {
 			err = conn.W.Flush()
 		}
-		s.entry.Received = int64(len(b))
-		if err != nil {
-			return errTerminated
-		}
-		return nil
+		s.entry.Received = int64(len(all))
+		return sent(err)
 	}
-	if b, ok := x.Request.Body.(*http1.Body); ok && s.r.Expect && b.Buffered() == 0 {
+	if b, ok := x.Request.Body.(content); ok && s.expect && b.Buffered() == 0 {
 		if s.w.Continue() != nil {
 			return errClient
 		}
 	}
 	s.pump = startPump(s, conn, l.idle)
 	return nil
+}
+
+// sent tells what a failure to send means. The server may have answered nevertheless:
+// a stream of HTTP/2 may end before its request does.
+func sent(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, http2.ErrNotProcessed):
+		return errRefused
+	}
+	return errTerminated
 }
 
 // maxInterim bounds the 1xx answers before the final one.
@@ -339,37 +367,26 @@ func (s *session) head(conn *upstream.Conn, f *route.Forward, l *limits) error {
 		try = time.Now().Add(f.Retry.PerTry)
 	}
 	deadline, what := l.next(try)
-	s.pump.readUntil(conn, deadline)
+	s.readUntil(conn, deadline)
 	x := &s.x
 	for range maxInterim {
 		for {
-			ok, err := conn.R.Complete()
-			if err != nil {
-				return errProtocol
-			}
-			if ok {
+			err := conn.Head(&x.Response, x.Request.Method)
+			if err == nil {
 				break
 			}
-			if err := conn.R.Fill(); err != nil {
-				if errors.Is(err, os.ErrDeadlineExceeded) {
-					if what == errStreamIdle && s.pump != nil {
-						if s.pump.moved.Swap(false) { // idle is who does not send either
-							deadline, what = l.next(try)
-							s.pump.readUntil(conn, deadline)
-							continue
-						}
-						if !s.pump.finished() {
-							return errRequestIdle
-						}
-					}
-					return what
+			if errors.Is(err, os.ErrDeadlineExceeded) && what == errStreamIdle && s.pump != nil {
+				if s.pump.moved.Swap(false) { // idle is who does not send either
+					deadline, what = l.next(try)
+					s.readUntil(conn, deadline)
+					continue
 				}
-				return errTerminated
+				if !s.pump.finished() {
+					what = errRequestIdle
+				}
 			}
-		}
-		if err := conn.R.Response(&x.Response, x.Request.Method); err != nil {
 			s.forget()
-			return errProtocol
+			return unanswered(err, what)
 		}
 		if x.Response.Status >= 200 {
 			s.entry.Upstream = s.m.o.Now().Sub(x.Start)
@@ -383,7 +400,24 @@ func (s *session) head(conn *upstream.Conn, f *route.Forward, l *limits) error {
 			return nil
 		}
 		s.forget()
-		conn.R.Next()
+		conn.Interim()
 	}
 	return errProtocol
+}
+
+// unanswered tells what it means that no head came. What is a passed deadline.
+func unanswered(err error, what *broken) error {
+	var bad *http1.Error
+	var reset *http2.ResetError
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return what
+	case errors.Is(err, http2.ErrNotProcessed):
+		return errRefused
+	case errors.As(err, &reset):
+		return errReset
+	case errors.As(err, &bad), errors.Is(err, http2.ErrMalformed):
+		return errProtocol
+	}
+	return errTerminated
 }

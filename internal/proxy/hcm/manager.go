@@ -10,6 +10,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/accesslog"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
 	"github.com/usher-mesh/usher/internal/proxy/http1"
+	"github.com/usher-mesh/usher/internal/proxy/http2"
 	"github.com/usher-mesh/usher/internal/proxy/route"
 	"github.com/usher-mesh/usher/internal/proxy/snapshot"
 )
@@ -31,6 +32,8 @@ type Options struct {
 	LocalURI func() string
 	// AccessLogs opens the logs that the configuration names.
 	AccessLogs *accesslog.Files
+	// HTTP2 counts what happens on connections of HTTP/2; nil for nobody.
+	HTTP2 *http2.Counters
 	// Observe is told of each request that has ended; nil for none.
 	Observe func(*accesslog.Entry)
 	Log     *slog.Logger
@@ -55,6 +58,8 @@ type Manager struct {
 	table     *route.Table // inline
 	routeName string       // or by name, from the snapshot
 
+	codecType      hcmv3.HttpConnectionManager_CodecType
+	http2          http2.Options
 	limits         http1.Limits
 	server         string
 	serverMode     hcmv3.HttpConnectionManager_ServerHeaderTransformation

@@ -3,7 +3,6 @@ package hcm
 import (
 	"errors"
 	"fmt"
-	"io"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -29,9 +28,9 @@ type pump struct {
 }
 
 // readUntil sets the deadline for the answer.
-func (p *pump) readUntil(conn *upstream.Conn, d time.Time) {
+func (s *session) readUntil(conn *upstream.Conn, d time.Time) {
 	conn.SetReadDeadline(d)
-	if p != nil && p.client.Load() {
+	if s.pump != nil && s.pump.client.Load() || s.lost.Load() {
 		conn.SetReadDeadline(past)
 	}
 }
@@ -42,11 +41,12 @@ func startPump(s *session, conn *upstream.Conn, idle time.Duration) *pump {
 	p := &pump{done: make(chan struct{})}
 	rq := &s.x.Request
 	var trailer *exchange.Header
-	if conn.R.Limits.Trailers {
+	if conn.Trailers() {
 		trailer = &rq.Trailer
 	}
 	s.nc.SetReadDeadline(s.bodyDeadline(idle))
-	src := &timedBody{p: p, s: s, body: rq.Body, conn: conn, idle: idle}
+	body, _ := rq.Body.(content)
+	src := &timedBody{p: p, s: s, body: body, conn: conn, idle: idle}
 	go func() {
 		defer close(p.done)
 		defer func() {
@@ -96,19 +96,15 @@ func (p *pump) finished() bool {
 type timedBody struct {
 	p    *pump
 	s    *session
-	body io.Reader
+	body content
 	conn *upstream.Conn
 	idle time.Duration
 	n    int64
 }
 
-// Buffered lets the writer see what is at hand.
-func (t *timedBody) Buffered() int {
-	if b, ok := t.body.(interface{ Buffered() int }); ok {
-		return b.Buffered()
-	}
-	return 0
-}
+// Buffered and Done let the writer see what is at hand.
+func (t *timedBody) Buffered() int { return t.body.Buffered() }
+func (t *timedBody) Done() bool    { return t.body.Done() }
 
 func (t *timedBody) Read(b []byte) (int, error) {
 	n, err := t.body.Read(b)

@@ -2,7 +2,6 @@ package hcm
 
 import (
 	"errors"
-	"io"
 	"strconv"
 	"time"
 
@@ -27,19 +26,19 @@ func (s *session) relay(r *route.Route, c route.Choice, conn *upstream.Conn) {
 		s.keep = false // an answer before the end of the request: no other can follow
 	}
 	err := s.write(r, conn)
-	reuse := err == nil && conn.R.KeepAlive
+	reuse := err == nil && conn.KeepAlive()
 	if s.pump != nil {
 		if s.pump.stop(s, conn) != nil {
 			reuse = false
 		}
 		reuse = reuse && s.consumed()
-	} else if b, ok := x.Request.Body.(*http1.Body); ok && b != nil && !b.Done() {
+	} else if b, ok := x.Request.Body.(content); ok && !b.Done() {
 		b.Skip() // it was sent as a whole
 	}
 	if err != nil {
 		s.keep = false
 		var read *http1.ReadError
-		if errors.As(err, &read) {
+		if errors.As(err, &read) && !s.lost.Load() {
 			s.truncated = true
 			x.Flags, x.Details = "UC", "upstream_reset_after_response_started{connection_termination}"
 		} else {
@@ -62,26 +61,29 @@ func (s *session) write(r *route.Route, conn *upstream.Conn) error {
 	if x.Response.ContentLength < 0 && x.Response.Body != nil && f.HTTP10 {
 		s.keep, f.Close = false, true
 	}
+	src, _ := x.Response.Body.(content)
+	var all []byte
+	whole := false
+	if src != nil {
+		if all, whole = src.Whole(); whole {
+			x.Response.ContentLength = int64(len(all))
+		}
+	}
 	chunked, err := s.w.Response(&x.Response, f)
 	if err != nil {
 		s.w.Discard()
 		return err
 	}
 	s.deadline(s.idle(r.Forward))
-	if x.Response.Body == nil {
+	if src == nil {
 		return s.w.Flush()
 	}
-	src := x.Response.Body
-	b, ok := src.(*http1.Body)
-	if whole := false; ok {
-		var all []byte
-		if all, whole = b.Whole(); whole {
-			if err := s.w.Bytes(all); err != nil {
-				return err
-			}
-			b.Skip()
-			return s.w.Flush()
+	if whole {
+		if err := s.w.Bytes(all); err != nil {
+			return err
 		}
+		src.Skip()
+		return s.w.Flush()
 	}
 	s.stream = streamBody{s: s, body: src, conn: conn, limits: s.limits(r.Forward)}
 	if f := r.Forward; f.Timeout > 0 && !s.stream.limits.total.IsZero() {
@@ -89,7 +91,7 @@ func (s *session) write(r *route.Route, conn *upstream.Conn) error {
 		s.stream.limits.total = s.stream.limits.total.Add(-time.Since(x.Start))
 	}
 	var trailer *exchange.Header
-	if s.m.limits.Trailers {
+	if s.m.limits.Trailers || s.r == nil {
 		trailer = &x.Response.Trailer
 	}
 	return s.w.Copy(&s.stream, chunked, trailer)
@@ -98,25 +100,21 @@ func (s *session) write(r *route.Route, conn *upstream.Conn) error {
 // streamBody moves the deadlines of both sides with each read of a long answer.
 type streamBody struct {
 	s      *session
-	body   io.Reader
+	body   content
 	conn   *upstream.Conn
 	limits limits
 	at     time.Time // when the deadlines were moved last
 }
 
-// Buffered lets the writer see what is at hand.
-func (t *streamBody) Buffered() int {
-	if b, ok := t.body.(interface{ Buffered() int }); ok {
-		return b.Buffered()
-	}
-	return 0
-}
+// Buffered and Done let the writer see what is at hand.
+func (t *streamBody) Buffered() int { return t.body.Buffered() }
+func (t *streamBody) Done() bool    { return t.body.Done() }
 
 func (t *streamBody) Read(b []byte) (int, error) {
 	if now := time.Now(); now.Sub(t.at) > time.Second/4 {
 		t.at = now
 		d, _ := t.limits.next(time.Time{})
-		t.s.pump.readUntil(t.conn, d)
+		t.s.readUntil(t.conn, d)
 		t.s.deadline(t.limits.idle)
 	}
 	return t.body.Read(b)
@@ -131,7 +129,7 @@ func (s *session) upgrade(r *route.Route, c route.Choice, conn *upstream.Conn) {
 	s.complete()
 	_, err := s.w.Response(&x.Response, s.framing())
 	if err == nil {
-		err = s.w.Bytes(conn.R.Take())
+		err = s.w.Bytes(conn.Take())
 	}
 	if err == nil {
 		err = s.w.Flush()

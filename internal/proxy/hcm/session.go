@@ -40,8 +40,8 @@ type session struct {
 	ctx   context.Context
 	c     *Connection
 	nc    net.Conn
-	r     *http1.Reader
-	w     *http1.Writer
+	r     *http1.Reader // nil on HTTP/2
+	w     responder
 	x     exchange.Exchange
 	began time.Time
 	count int64
@@ -57,10 +57,12 @@ type session struct {
 	table     *route.Table
 	entry     accesslog.Entry
 	keep      bool // the connection goes on after it
+	expect    bool // the client waits for 100 (Continue)
 	taken     bool // the connection was handed over (upgrade, CONNECT)
 	truncated bool // the response broke off: the client is reset
 	pump      *pump
 	whole     time.Time // when the request must be whole (request_timeout); zero: no bound
+	way
 	stream    streamBody
 	held      *upstream.Conn // goes back to its pool when the request is over
 	heldReuse bool
@@ -75,14 +77,19 @@ type session struct {
 // Serve serves requests until the connection ends, and closes it. It returns when
 // ctx ends, too, after the response in flight.
 func Serve(ctx context.Context, c *Connection) {
-	s := &session{ctx: ctx, c: c, nc: c.Conn, r: http1.NewReader(c.Conn, c.Prefix), w: http1.NewWriter(c.Conn), began: time.Now()}
+	if m := c.Current(); m != nil && m.speaksHTTP2(c.Info) {
+		serveHTTP2(ctx, c, m, c.Prefix)
+		return
+	}
+	w := http1.NewWriter(c.Conn)
+	s := &session{ctx: ctx, c: c, nc: c.Conn, r: http1.NewReader(c.Conn, c.Prefix), w: w, began: time.Now()}
 	s.x.Conn = c.Info
 	defer func() {
 		if !s.taken {
 			s.nc.Close()
 		}
 		s.r.Close()
-		s.w.Close()
+		w.Close()
 	}()
 	s.loop()
 }
@@ -95,6 +102,11 @@ func (s *session) loop() {
 			return
 		}
 		s.m = m
+		if s.count == 0 && m.detectsHTTP2(s.c.Info) && s.r.Preface() {
+			s.taken = true
+			serveHTTP2(s.ctx, s.c, m, s.r.Take())
+			return
+		}
 		if err != nil {
 			s.refuse(err)
 			return
@@ -233,19 +245,25 @@ func (s *session) one() {
 	m := s.m
 	s.keep = s.r.KeepAlive && s.ctx.Err() == nil && (m.maxRequests == 0 || s.count < m.maxRequests) &&
 		(m.maxAge == 0 || time.Since(s.began) < m.maxAge)
-	s.whole = time.Time{}
-	if m.requestTimeout > 0 {
-		s.whole = time.Now().Add(m.requestTimeout)
-	}
+	s.expect = s.r.Expect
 	s.entry.OriginalPath = x.Request.Path
 	if x.Request.Upgrade != "" || x.Request.Method == "CONNECT" {
 		s.asked = x.Request.Clone()
 	}
-	if x.Request.Body != nil || s.asked != nil { // else nothing is read of the client before the next request
-		s.nc.SetReadDeadline(s.bodyDeadline(m.streamIdle))
-	}
+	s.bound()
 	s.judge()
 	s.finish()
+}
+
+// bound sets how long the request's content may take.
+func (s *session) bound() {
+	s.whole = time.Time{}
+	if s.m.requestTimeout > 0 {
+		s.whole = time.Now().Add(s.m.requestTimeout)
+	}
+	if s.x.Request.Body != nil || s.asked != nil { // else nothing is read of the client before the next request
+		s.nc.SetReadDeadline(s.bodyDeadline(s.m.streamIdle))
+	}
 }
 
 // bodyDeadline is when the next bytes of the request must be there: it may be silent
@@ -264,7 +282,7 @@ func (s *session) bodyDeadline(idle time.Duration) time.Time {
 func (s *session) finish() {
 	defer func() {
 		if s.held != nil {
-			s.held.Put(s.heldReuse)
+			s.put(s.held, s.heldReuse)
 			s.held = nil
 		}
 	}()
@@ -288,8 +306,8 @@ func (s *session) finish() {
 
 // consumed tells whether the request's body was read to its end, or can be.
 func (s *session) consumed() bool {
-	b, ok := s.x.Request.Body.(*http1.Body)
-	if !ok || b == nil || b.Done() {
+	b, ok := s.x.Request.Body.(content)
+	if !ok || b.Done() {
 		return true
 	}
 	if _, whole := b.Whole(); whole {

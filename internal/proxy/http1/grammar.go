@@ -216,3 +216,35 @@ func unhex(c byte) int {
 	}
 	return -1
 }
+
+// The following say what HTTP/2, whose messages may go on as HTTP/1.1, takes.
+
+// ValidMethod tells whether s is a method that this codec takes.
+func ValidMethod(s string) bool { return s != "" && len(s) <= 64 && allOf(s, tokenByte, 0) }
+
+// ValidName tells whether s is a field name in lower case.
+func ValidName(s string) bool { return s != "" && allOf(s, tokenByte, upperByte) }
+
+// ValidValue tells whether s is a field value.
+func ValidValue(s string) bool { return allOf(s, valueByte, 0) }
+
+// ValidTarget tells whether the bytes of s may stand in a request target.
+func ValidTarget(s string) bool { return s != "" && allOf(s, targetByte, 0) }
+
+// ValidLength gives the value of a Content-Length field.
+func ValidLength(s string) (int64, bool) {
+	n, err := parseLength(s)
+	return n, err == nil
+}
+
+// ValidTrailer tells whether a field of that name may stand in a trailer section.
+func ValidTrailer(name string) bool { return trailerAllowed(name) }
+
+func allOf(s string, yes, no uint8) bool {
+	for i := range len(s) {
+		if c := class[s[i]]; c&yes == 0 || c&no != 0 {
+			return false
+		}
+	}
+	return true
+}

@@ -332,6 +332,11 @@ func field(l []byte) (name, value string, err error) {
 	return view(l[:i]), v, nil
 }
 
+// Preface tells whether the unread bytes are the beginning of HTTP/2 (RFC 9113, 3.4).
+func (r *Reader) Preface() bool {
+	return bytes.HasPrefix(r.buf[r.start:r.end], []byte("PRI * HTTP/2.0\r\n\r\n"))
+}
+
 // First gives the first unread byte.
 func (r *Reader) First() (byte, bool) {
 	if r.start == r.end {

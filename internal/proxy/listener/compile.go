@@ -128,7 +128,13 @@ func (s *Spec) compileChain(m *listenerv3.FilterChain, o Options, usher *structp
 	if c.tls, err = tls.CompileDownstream(m.GetTransportSocket(), o.Secrets); err != nil {
 		return nil, strict.At("transport_socket", err)
 	}
-	return c, s.compileFilters(c, m.GetFilters(), o, usher)
+	if err := s.compileFilters(c, m.GetFilters(), o, usher); err != nil {
+		return nil, err
+	}
+	if c.tls != nil && c.http != nil && !c.http.HTTP2() {
+		c.tls = c.tls.WithoutHTTP2()
+	}
+	return c, nil
 }
 
 // compileFilters takes one filter that serves the connection, and before a
@@ -174,7 +180,7 @@ func (s *Spec) compileFilter(c *chain, f *listenerv3.Filter, o Options, usher *s
 		}
 		ho := hcm.Options{Filters: o.Filters, Snapshot: o.Snapshot, Listener: s.Name, Usher: usher,
 			HTTPProxy: usher.GetFields()["http_proxy"].GetBoolValue(), ProxyCredential: o.ProxyCredential,
-			AccessLogs: o.AccessLogs, Observe: o.Observe, Log: o.Log, Now: o.Now}
+			AccessLogs: o.AccessLogs, Observe: o.Observe, HTTP2: o.HTTP2, Log: o.Log, Now: o.Now}
 		if c.tls != nil {
 			ho.LocalURI = c.tls.LocalURI
 		}

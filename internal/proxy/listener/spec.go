@@ -11,6 +11,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/filter"
 	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
 	"github.com/usher-mesh/usher/internal/proxy/hcm"
+	"github.com/usher-mesh/usher/internal/proxy/http2"
 	"github.com/usher-mesh/usher/internal/proxy/snapshot"
 	"github.com/usher-mesh/usher/internal/proxy/tls"
 )
@@ -27,8 +28,10 @@ type Options struct {
 	ProxyCredential func() string
 	// Observe is told of each request that has ended; nil for none.
 	Observe func(*accesslog.Entry)
-	Log     *slog.Logger
-	Now     func() time.Time
+	// HTTP2 counts what happens on connections of HTTP/2; nil for nobody.
+	HTTP2 *http2.Counters
+	Log   *slog.Logger
+	Now   func() time.Time
 	// MaxConnections bounds the open connections of a listener; 0: 16,384.
 	MaxConnections int
 }

@@ -17,6 +17,7 @@ type Retry struct {
 	Base, Max     time.Duration // of the wait between tries
 	connect       bool          // the connection could not be made
 	reset         bool          // it broke before the answer's head
+	refused       bool          // the server refused the stream (HTTP/2)
 	anyServer     bool          // 5xx
 	gateway       bool          // 502, 503, 504
 	retriable4xx  bool          // 409
@@ -29,6 +30,9 @@ func (r *Retry) Connect() bool { return r.connect || r.anyServer || r.gateway ||
 
 // Reset tells whether a connection that broke before the answer is.
 func (r *Retry) Reset() bool { return r.reset || r.anyServer || r.gateway }
+
+// Refused tells whether a stream that the server has refused is.
+func (r *Retry) Refused() bool { return r.refused || r.Reset() }
 
 // Status tells whether an answer of that status is.
 func (r *Retry) Status(s int) bool {
@@ -59,14 +63,16 @@ func compileRetry(p *routev3.RetryPolicy) (*Retry, error) {
 	}
 	for _, on := range strings.Split(p.GetRetryOn(), ",") {
 		switch strings.TrimSpace(on) {
-		case "", "refused-stream", "http3-post-connect-failure", "envoy-ratelimited",
+		case "", "http3-post-connect-failure", "envoy-ratelimited",
 			"cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable":
-			// These happen on HTTP/2 or gRPC alone.
+			// These happen on HTTP/3, gRPC or with rate limits alone.
 		case "reset-before-request":
 			// A pooled connection that turns out to be dead is replaced anyway; of a
 			// request that was written nobody knows that it was not processed.
 		case "connect-failure":
 			r.connect = true
+		case "refused-stream":
+			r.refused = true
 		case "reset":
 			r.reset = true
 		case "5xx":

@@ -31,7 +31,7 @@ type common struct {
 }
 
 func compileCommon(m *tlsv3.CommonTlsContext, secrets Secrets) (*common, error) {
-	c := &common{min: tls.VersionTLS12, max: tls.VersionTLS13, alpn: withoutH2(m.GetAlpnProtocols())}
+	c := &common{min: tls.VersionTLS12, max: tls.VersionTLS13, alpn: slices.Clone(m.GetAlpnProtocols())}
 	if err := strict.Only(m, "tls_params", "tls_certificates", "tls_certificate_sds_secret_configs", "validation_context",
 		"validation_context_sds_secret_config", "combined_validation_context", "alpn_protocols"); err != nil {
 		return nil, err
@@ -62,9 +62,9 @@ func compileCommon(m *tlsv3.CommonTlsContext, secrets Secrets) (*common, error) 
 	return c, nil
 }
 
-// withoutH2 leaves out what the proxy does not speak.
-func withoutH2(list []string) []string {
-	return slices.DeleteFunc(slices.Clone(list), func(p string) bool { return p == "h2" })
+// without gives the protocols but one.
+func without(list []string, protocol string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(p string) bool { return p == protocol })
 }
 
 func (c *common) validation(m *tlsv3.CommonTlsContext, secrets Secrets) error {

@@ -19,6 +19,7 @@ type Downstream struct {
 	common  *common
 	require bool
 	config  *tls.Config
+	tickets bool
 }
 
 // CompileDownstream compiles the transport socket of a filter chain. A raw
@@ -46,16 +47,30 @@ func CompileDownstream(s *corev3.TransportSocket, secrets Secrets) (*Downstream,
 	if d.require && !c.validates() {
 		return nil, strict.Errorf("typed_config.require_client_certificate", "without a validation context that says whom to trust")
 	}
-	d.config = d.build(m.GetDisableStatelessSessionResumption())
+	d.tickets = !m.GetDisableStatelessSessionResumption()
+	d.config = d.build()
 	return d, nil
 }
 
 // Config is the server's side of a handshake. It is shared; do not change it.
 func (d *Downstream) Config() *tls.Config { return d.config }
 
-func (d *Downstream) build(noTickets bool) *tls.Config {
+// WithoutHTTP2 is the context for a server that does not speak HTTP/2, so that ALPN
+// does not agree on it.
+func (d *Downstream) WithoutHTTP2() *Downstream {
+	if !slices.Contains(d.common.alpn, "h2") {
+		return d
+	}
+	common := *d.common
+	common.alpn = without(common.alpn, "h2")
+	other := &Downstream{common: &common, require: d.require, tickets: d.tickets}
+	other.config = other.build()
+	return other
+}
+
+func (d *Downstream) build() *tls.Config {
 	c := d.common.base()
-	c.SessionTicketsDisabled = noTickets
+	c.SessionTicketsDisabled = !d.tickets
 	c.GetCertificate = d.certificate
 	switch {
 	case d.require:

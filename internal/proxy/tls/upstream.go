@@ -38,17 +38,27 @@ func CompileUpstream(s *corev3.TransportSocket, secrets Secrets) (*Upstream, err
 	return &Upstream{common: c, sni: m.GetSni(), auto: m.GetAutoHostSni()}, nil
 }
 
-// Config is the client's side of a handshake with the named host ("" if none).
+// Config is the client's side of a handshake with the named host ("" if none). Of the
+// context's ALPN it offers what goes with the protocol that will be spoken; HTTP/2 is
+// offered even if the context says nothing.
 // The peer is verified as the context says: its chain against the trusted roots,
 // and one of its names against the matchers. A context without roots verifies
 // nothing, as in Envoy; with matchers alone it is refused when compiled.
-func (u *Upstream) Config(host string) *tls.Config {
+func (u *Upstream) Config(host string, http2 bool) *tls.Config {
 	name := u.sni
 	if name == "" && u.auto {
 		name = host
 	}
 	c := u.common.base()
 	c.ServerName = name
+	switch {
+	case !http2:
+		c.NextProtos = without(c.NextProtos, "h2")
+	case len(c.NextProtos) == 0:
+		c.NextProtos = []string{"h2"}
+	default:
+		c.NextProtos = without(c.NextProtos, "http/1.1")
+	}
 	// The chain is verified below, in VerifyConnection: crypto/tls would also
 	// want the server's name to be a DNS name of the certificate.
 	c.InsecureSkipVerify = true

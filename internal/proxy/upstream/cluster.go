@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/usher-mesh/usher/internal/proxy/http2"
 	"github.com/usher-mesh/usher/internal/proxy/tls"
 )
 
@@ -29,8 +30,10 @@ type Options struct {
 	// DialAllowed refuses destinations of clusters that dial what the client
 	// names (dynamic_forward_proxy), such as usher's own ports. Nil allows all.
 	DialAllowed func(netip.AddrPort) error
-	Log         *slog.Logger
-	Now         func() time.Time
+	// HTTP2 counts what happens on connections of HTTP/2; nil for nobody.
+	HTTP2 *http2.Counters
+	Log   *slog.Logger
+	Now   func() time.Time
 }
 
 // Cluster is one compiled cluster. It is safe for concurrent use.
@@ -51,6 +54,8 @@ type Cluster struct {
 	maxRequests    int64
 	maxConns       int64
 	policy         policy
+	speaks         protocol
+	http2          http2.Options
 	socket         *tls.Upstream
 	matches        []socketMatch
 	bind           netip.Addr

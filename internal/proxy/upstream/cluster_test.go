@@ -138,7 +138,7 @@ func TestEndpointChange(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn, err := h.Get(context.Background(), time.Time{}, fresh)
+		conn, err := h.Get(context.Background(), time.Time{}, fresh, 1)
 		if err != nil {
 			t.Fatal(err)
 		}

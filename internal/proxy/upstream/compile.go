@@ -127,20 +127,42 @@ func (c *Cluster) protocolOptions(name string, any *anypb.Any) error {
 	if err := strict.Only(o, "common_http_protocol_options", "explicit_http_config", "use_downstream_protocol_config"); err != nil {
 		return err
 	}
-	if e := o.GetExplicitHttpConfig(); e != nil {
-		if err := strict.Only(e, "http_protocol_options"); err != nil {
+	if err := c.upstreamProtocol(o); err != nil {
+		return err
+	}
+	return strict.At("common_http_protocol_options", c.commonOptions(o.GetCommonHttpProtocolOptions()))
+}
+
+// upstreamProtocol chooses what is spoken to the endpoints.
+func (c *Cluster) upstreamProtocol(o *httpv3.HttpProtocolOptions) error {
+	var http2 *corev3.Http2ProtocolOptions
+	at := ""
+	switch {
+	case o.GetExplicitHttpConfig() != nil:
+		e := o.GetExplicitHttpConfig()
+		if err := strict.Only(e, "http_protocol_options", "http2_protocol_options"); err != nil {
 			return strict.At("explicit_http_config", err)
 		}
+		if http2 = e.GetHttp2ProtocolOptions(); http2 != nil {
+			c.speaks = onlyHTTP2
+		}
 		c.trailers = c.trailers || e.GetHttpProtocolOptions().GetEnableTrailers()
-	}
-	if d := o.GetUseDownstreamProtocolConfig(); d != nil {
-		// The downstream side speaks HTTP/1.1, so options of HTTP/2 have no effect.
+		at = "explicit_http_config.http2_protocol_options"
+	case o.GetUseDownstreamProtocolConfig() != nil:
+		d := o.GetUseDownstreamProtocolConfig()
 		if err := strict.Only(d, "http_protocol_options", "http2_protocol_options"); err != nil {
 			return strict.At("use_downstream_protocol_config", err)
 		}
+		if http2 = d.GetHttp2ProtocolOptions(); http2 != nil {
+			c.speaks = asClient
+		}
 		c.trailers = c.trailers || d.GetHttpProtocolOptions().GetEnableTrailers()
+		at = "use_downstream_protocol_config.http2_protocol_options"
 	}
-	return strict.At("common_http_protocol_options", c.commonOptions(o.GetCommonHttpProtocolOptions()))
+	if http2 == nil {
+		return nil
+	}
+	return strict.At(at, c.http2Options(http2))
 }
 
 func (c *Cluster) commonOptions(o *corev3.HttpProtocolOptions) error {

@@ -2,23 +2,37 @@ package upstream
 
 import (
 	ctls "crypto/tls"
+	"io"
 	"net"
 	"syscall"
 	"time"
 
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/http1"
+	"github.com/usher-mesh/usher/internal/proxy/http2"
 	"github.com/usher-mesh/usher/internal/proxy/tls"
 )
 
-// Conn is a connection to a host, in use by one request at a time.
+// Writer sends a request: an http1.Writer, or a stream of HTTP/2.
+type Writer interface {
+	Request(rq *exchange.Request, last bool) error
+	Bytes([]byte) error
+	Flush() error
+	Copy(src io.Reader, chunked bool, trailer *exchange.Header) error
+}
+
+// Conn is a request's way to a host: a connection of HTTP/1.1, in use by one request
+// at a time, or a stream of HTTP/2.
 type Conn struct {
 	net.Conn
-	R *http1.Reader
-	W *http1.Writer
-	// Reused tells that it has carried a request before: the host may have
+	W Writer
+	// Reused tells that the connection has carried a request before: the host may have
 	// closed it without our knowing.
 	Reused bool
 
+	r          *http1.Reader // of HTTP/1.1
+	w          *http1.Writer
+	stream     *http2.Stream // or
 	host       *Host
 	generation uint64
 	requests   int64
@@ -30,13 +44,9 @@ type Conn struct {
 }
 
 func newConn(h *Host, nc net.Conn, generation uint64) *Conn {
-	c := &Conn{Conn: nc, R: http1.NewReader(nc, nil), W: http1.NewWriter(nc), host: h, generation: generation}
-	c.R.Limits.Trailers = h.cluster.trailers
-	if t, ok := nc.(*ctls.Conn); ok && h.socket.Verifies() {
-		if chain := t.ConnectionState().PeerCertificates; len(chain) > 0 {
-			c.until = tls.Ends(chain)
-		}
-	}
+	w := http1.NewWriter(nc)
+	c := &Conn{Conn: nc, r: http1.NewReader(nc, nil), w: w, W: w, host: h, generation: generation, until: h.until(nc)}
+	c.r.Limits.Trailers = h.cluster.trailers
 	under := nc
 	for {
 		t, ok := under.(interface{ NetConn() net.Conn })
@@ -54,18 +64,71 @@ func newConn(h *Host, nc net.Conn, generation uint64) *Conn {
 	return c
 }
 
+// Head waits for a head of the answer, which may be an interim one, and parses it.
+// Errors are those of the codec, or the connection's.
+func (c *Conn) Head(rs *exchange.Response, method string) error {
+	if c.stream != nil {
+		return c.stream.ReadResponse(rs)
+	}
+	for {
+		ok, err := c.r.Complete()
+		if err != nil {
+			return err
+		}
+		if ok {
+			return c.r.Response(rs, method)
+		}
+		if err := c.r.Fill(); err != nil {
+			return err
+		}
+	}
+}
+
+// Interim ends an interim answer: another head follows.
+func (c *Conn) Interim() {
+	if c.stream == nil {
+		c.r.Next()
+	}
+}
+
+// KeepAlive tells whether the answer allows another request.
+func (c *Conn) KeepAlive() bool { return c.stream != nil || c.r.KeepAlive }
+
+// Trailers tells whether trailers of the request are sent.
+func (c *Conn) Trailers() bool { return c.stream != nil || c.r.Limits.Trailers }
+
+// Untouched tells whether nothing of an answer has come.
+func (c *Conn) Untouched() bool {
+	if c.stream != nil {
+		return !c.stream.Answered()
+	}
+	return c.r.Buffered() == 0
+}
+
+// Take gives the bytes that follow the head of an upgrade.
+func (c *Conn) Take() []byte {
+	if c.stream != nil {
+		return nil
+	}
+	return c.r.Take()
+}
+
 // Put ends the request. The connection goes back to the pool if reuse is set,
 // its host is still wanted, and it has not carried too many requests.
 func (c *Conn) Put(reuse bool) {
 	h, cl := c.host, c.host.cluster
 	h.active.Add(-1)
 	cl.active.Add(-1)
+	if c.stream != nil {
+		c.release()
+		return
+	}
 	c.requests++
-	if !reuse || c.R.Buffered() > 0 || cl.maxPerConn > 0 && c.requests >= cl.maxPerConn || c.generation != cl.recycle.Load() {
+	if !reuse || c.r.Buffered() > 0 || cl.maxPerConn > 0 && c.requests >= cl.maxPerConn || c.generation != cl.recycle.Load() {
 		c.close()
 		return
 	}
-	c.R.Next()
+	c.r.Next()
 	c.idleSince = cl.opts.Now()
 	if c.expired(c.idleSince) {
 		c.close()
@@ -93,14 +156,24 @@ const (
 	sweepEvery = 3 * time.Second
 )
 
+// until tells when the certificates of a connection's host end; zero: nobody asks.
+func (h *Host) until(nc net.Conn) time.Time {
+	if t, ok := nc.(*ctls.Conn); ok && h.socket.Verifies() {
+		if chain := t.ConnectionState().PeerCertificates; len(chain) > 0 {
+			return tls.Ends(chain)
+		}
+	}
+	return time.Time{}
+}
+
 // expired tells whether the host could not make such a connection any more.
 func (c *Conn) expired(now time.Time) bool { return !c.until.IsZero() && now.After(c.until) }
 
 // close closes the connection for good.
 func (c *Conn) close() {
 	c.Conn.Close()
-	c.R.Close()
-	c.W.Close()
+	c.r.Close()
+	c.w.Close()
 	c.host.cluster.conns.Add(-1)
 }
 
@@ -109,7 +182,7 @@ func (c *Conn) close() {
 // for the answer of the next. TLS is no exception, since what it sends by itself
 // came before the first answer, and what comes later is most likely its end.
 func (c *Conn) Alive() bool {
-	if c.raw == nil {
+	if c.raw == nil || c.stream != nil {
 		return true
 	}
 	c.alive = false

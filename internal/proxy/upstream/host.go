@@ -39,6 +39,8 @@ type Host struct {
 
 	mu       sync.Mutex
 	idle     []*Conn // the one used last stands last
+	multi    []*shared
+	dialing  *dialing // of a shared connection; nil: none is under way
 	draining bool
 	sweep    *time.Timer
 	used     time.Time // of a dynamic cluster's host
@@ -55,14 +57,23 @@ type hostKey struct {
 func (h *Host) TLS() bool { return h.socket != nil }
 
 // Get gives a connection to the host for one request: an idle one unless fresh
-// is asked for, else a new one, made before the deadline (zero: none).
-func (h *Host) Get(ctx context.Context, deadline time.Time, fresh bool) (*Conn, error) {
+// is asked for, else a new one, made before the deadline (zero: none). Major is the
+// version of HTTP that the client speaks.
+func (h *Host) Get(ctx context.Context, deadline time.Time, fresh bool, major int) (*Conn, error) {
 	c := h.cluster
 	if n := c.active.Add(1); c.maxRequests > 0 && n > c.maxRequests {
 		c.active.Add(-1)
 		return nil, ErrOverflow
 	}
 	h.active.Add(1)
+	if c.speaks.http2(major) {
+		conn, err := h.openStream(ctx, deadline)
+		if err != nil {
+			h.active.Add(-1)
+			c.active.Add(-1)
+		}
+		return conn, err
+	}
 	if !fresh {
 		if conn := h.takeIdle(); conn != nil {
 			return conn, nil
@@ -110,7 +121,7 @@ func (h *Host) connect(ctx context.Context) (*Conn, error) {
 		return nil, ErrOverflow
 	}
 	generation := c.recycle.Load()
-	nc, err := h.Dial(ctx)
+	nc, err := h.dial(ctx, false)
 	if err != nil {
 		c.conns.Add(-1)
 		return nil, err
@@ -130,7 +141,9 @@ func (e *ConnectError) Unwrap() error { return e.Err }
 
 // Dial opens a connection of its own, TLS included, outside the pool. Errors are
 // *ConnectError.
-func (h *Host) Dial(ctx context.Context) (net.Conn, error) {
+func (h *Host) Dial(ctx context.Context) (net.Conn, error) { return h.dial(ctx, false) }
+
+func (h *Host) dial(ctx context.Context, http2 bool) (net.Conn, error) {
 	c := h.cluster
 	ctx, cancel := context.WithTimeout(ctx, c.connectTimeout)
 	defer cancel()
@@ -142,7 +155,7 @@ func (h *Host) Dial(ctx context.Context) (net.Conn, error) {
 	if h.socket == nil {
 		return nc, nil
 	}
-	t := ctls.Client(nc, h.socket.Config(h.Name))
+	t := ctls.Client(nc, h.socket.Config(h.Name, http2))
 	if err := t.HandshakeContext(ctx); err != nil {
 		nc.Close()
 		return nil, &ConnectError{Timeout: errors.Is(err, context.DeadlineExceeded), TLS: true, Err: err}
@@ -201,13 +214,16 @@ func (h *Host) drain() {
 
 func (h *Host) closeIdle() {
 	h.mu.Lock()
-	idle := h.idle
-	h.idle = nil
+	idle, multi := h.idle, h.multi
+	h.idle, h.multi = nil, nil
 	if h.sweep != nil {
 		h.sweep.Stop()
 	}
 	h.mu.Unlock()
 	for _, c := range idle {
 		c.close()
+	}
+	for _, s := range multi {
+		s.c.Shutdown()
 	}
 }

@@ -1,0 +1,180 @@
+package hcm
+
+import (
+	"context"
+	"io"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
+	"github.com/usher-mesh/usher/internal/proxy/http1"
+	"github.com/usher-mesh/usher/internal/proxy/http2"
+	"github.com/usher-mesh/usher/internal/proxy/strict"
+	"github.com/usher-mesh/usher/internal/proxy/upstream"
+)
+
+// responder sends a response: an http1.Writer, or a stream of HTTP/2.
+type responder interface {
+	Response(*exchange.Response, http1.Framing) (chunked bool, err error)
+	Bytes([]byte) error
+	String(string) error
+	Copy(src io.Reader, chunked bool, trailer *exchange.Header) error
+	Continue() error
+	Flush() error
+	Discard()
+	Content() int64
+}
+
+// content is a body of either codec.
+type content interface {
+	io.Reader
+	Whole() ([]byte, bool)
+	Skip()
+	Done() bool
+	Buffered() int
+}
+
+func (m *Manager) http2Options(c *hcmv3.HttpConnectionManager) (err error) {
+	if m.http2, err = http2.Compile(c.GetHttp2ProtocolOptions()); err != nil {
+		return strict.At("http2_protocol_options", err)
+	}
+	if v := c.GetStreamErrorOnInvalidHttpMessage(); v != nil && c.GetHttp2ProtocolOptions().GetOverrideStreamErrorOnInvalidHttpMessage() == nil {
+		m.http2.StreamErrors = v.GetValue()
+	}
+	if m.o.HTTPProxy && m.codecType == hcmv3.HttpConnectionManager_HTTP2 {
+		return strict.Errorf("codec_type", "HTTP2 for an HTTP proxy: %w", strict.ErrUnsupported)
+	}
+	return nil
+}
+
+// HTTP2 tells whether connections may speak HTTP/2.
+func (m *Manager) HTTP2() bool {
+	return m.codecType != hcmv3.HttpConnectionManager_HTTP1 && !m.o.HTTPProxy
+}
+
+// speaksHTTP2 tells whether a connection speaks HTTP/2 from its first byte.
+func (m *Manager) speaksHTTP2(c *exchange.Conn) bool {
+	return m.HTTP2() && (m.codecType == hcmv3.HttpConnectionManager_HTTP2 || c.ALPN == "h2")
+}
+
+// detectsHTTP2 tells whether the first bytes decide. Other protocols of ALPN than the
+// two of HTTP, such as the mesh's own, say nothing.
+func (m *Manager) detectsHTTP2(c *exchange.Conn) bool { return m.HTTP2() && c.ALPN != "http/1.1" }
+
+// streams serves the requests of a connection of HTTP/2: each has a session.
+type streams struct {
+	ctx   context.Context
+	c     *Connection
+	began time.Time
+	count int64
+}
+
+// serveHTTP2 serves a connection until it ends. The manager's settings of HTTP/2 hold
+// as long; what else it says is asked for with each request.
+func serveHTTP2(ctx context.Context, c *Connection, m *Manager, first []byte) {
+	o := m.http2
+	o.Idle, o.HeadTime = m.idle, m.headers
+	if n := m.limits.HeadBytes; n > 0 {
+		o.HeadBytes = n
+	}
+	if n := m.limits.Fields; n > 0 {
+		o.Fields = n
+	}
+	c.Idle(true)
+	defer c.Idle(false)
+	http2.Serve(c.Conn, first, &streams{ctx: ctx, c: c, began: time.Now()}, o, m.o.HTTP2)
+}
+
+// Woken implements http2.Handler.
+func (h *streams) Woken() bool {
+	m := h.c.Current()
+	return m != nil && m.HTTP2() && h.ctx.Err() == nil
+}
+
+// Begin implements http2.Handler.
+func (h *streams) Begin(st *http2.Stream) bool {
+	m := h.c.Current()
+	if m == nil || !m.HTTP2() || h.ctx.Err() != nil {
+		return false
+	}
+	h.count++
+	if m.maxRequests > 0 && h.count >= m.maxRequests || m.maxAge > 0 && time.Since(h.began) >= m.maxAge {
+		st.Shutdown()
+	}
+	s, ok := st.User.(*session)
+	if !ok {
+		s = &session{ctx: h.ctx, c: h.c, nc: st, w: st}
+		s.x.Conn = h.c.Info
+		s.gone = s.clientGone
+		st.User = s
+	}
+	s.m = m
+	return true
+}
+
+// Serve implements http2.Handler.
+func (h *streams) Serve(st *http2.Stream) {
+	s := st.User.(*session)
+	defer func() {
+		if p := recover(); p != nil { // a fault in us ends the request, not the process
+			s.m.o.Log.Error("serving a request failed", "listener", s.m.o.Listener, "panic", p, "stack", string(debug.Stack()))
+			st.OnReset(nil)
+			st.User = nil
+			if conn := s.way.conn; conn != nil {
+				if s.pump != nil {
+					s.pump.stop(s, conn)
+				}
+				conn.Put(false)
+			}
+		}
+	}()
+	s.lost.Store(false)
+	s.start()
+	st.ReadRequest(&s.x.Request)
+	s.keep, s.expect = false, st.Expect
+	st.OnReset(s.gone)
+	s.bound()
+	s.entry.OriginalPath = s.x.Request.Path
+	s.judge()
+	st.OnReset(nil)
+	s.finish()
+}
+
+// way is what a client that goes away interrupts: the connection or stream to the
+// upstream. Only a client of HTTP/2 is seen to go while its request waits.
+type way struct {
+	lost atomic.Bool // the client is gone
+	gone func()      // clientGone; nil on HTTP/1.1
+	mu   sync.Mutex
+	conn *upstream.Conn
+}
+
+// clientGone ends the wait for the upstream.
+func (s *session) clientGone() {
+	s.lost.Store(true)
+	s.way.mu.Lock()
+	defer s.way.mu.Unlock()
+	if s.way.conn != nil {
+		s.way.conn.SetDeadline(past)
+	}
+}
+
+// watch has the client's end interrupt the connection.
+func (s *session) watch(conn *upstream.Conn) {
+	if s.gone == nil {
+		return
+	}
+	s.way.mu.Lock()
+	s.way.conn = conn
+	s.way.mu.Unlock()
+}
+
+// put gives a connection back, whose deadlines nobody moves from here on.
+func (s *session) put(conn *upstream.Conn, reuse bool) {
+	s.watch(nil)
+	conn.Put(reuse)
+}

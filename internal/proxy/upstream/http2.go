@@ -1,0 +1,151 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+
+	"github.com/usher-mesh/usher/internal/proxy/http2"
+)
+
+// protocol says what a cluster's endpoints are spoken to in.
+type protocol uint8
+
+const (
+	onlyHTTP1 protocol = iota
+	onlyHTTP2
+	asClient // what the client of the request speaks
+)
+
+func (p protocol) http2(major int) bool { return p == onlyHTTP2 || p == asClient && major == 2 }
+
+func (c *Cluster) http2Options(m *corev3.Http2ProtocolOptions) (err error) {
+	c.http2, err = http2.Compile(m)
+	return err
+}
+
+// shared is a connection of HTTP/2 with many requests at a time.
+type shared struct {
+	c          *http2.Conn
+	generation uint64
+	until      time.Time // when the host's certificates end; zero: nobody asks
+}
+
+// stale tells whether a connection must not carry another request.
+func (s *shared) stale(h *Host) bool {
+	c := h.cluster
+	return s.generation != c.recycle.Load() || !s.until.IsZero() && c.opts.Now().After(s.until)
+}
+
+// dialing is a shared connection on its way, which others wait for.
+type dialing struct {
+	done chan struct{}
+	err  error // valid once done is closed
+}
+
+// openStream gives a stream of a connection that has one free; if none has, of one
+// that is made before the deadline.
+func (h *Host) openStream(ctx context.Context, deadline time.Time) (*Conn, error) {
+	if !deadline.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline)
+		defer cancel()
+	}
+	for {
+		h.mu.Lock()
+		if conn := h.takeStream(); conn != nil {
+			h.mu.Unlock()
+			return conn, nil
+		}
+		d := h.dialing
+		mine := d == nil
+		if mine {
+			d = &dialing{done: make(chan struct{})}
+			h.dialing = d
+		}
+		h.mu.Unlock()
+		if mine {
+			d.err = h.share(ctx, d)
+			close(d.done)
+		} else {
+			select {
+			case <-d.done:
+			case <-ctx.Done():
+				return nil, &ConnectError{Timeout: true, Err: ctx.Err()}
+			}
+		}
+		if d.err != nil {
+			return nil, d.err
+		}
+	}
+}
+
+// takeStream reserves a stream of a connection, nil if none is free. Connections that
+// take none any more are left to end. The lock is held.
+func (h *Host) takeStream() *Conn {
+	for i := 0; i < len(h.multi); {
+		s := h.multi[i]
+		if !s.stale(h) {
+			st, err := s.c.Open()
+			if err == nil {
+				conn := streams.Get().(*Conn)
+				*conn = Conn{Conn: st, W: st, stream: st, host: h, Reused: s.c.Streams() > 0}
+				if most := h.cluster.maxPerConn; most > 0 && int64(s.c.Reserved()) >= most {
+					s.c.Shutdown()
+				}
+				return conn
+			}
+			if errors.Is(err, http2.ErrFull) {
+				i++
+				continue
+			}
+		} else {
+			s.c.Shutdown()
+		}
+		h.multi = slices.Delete(h.multi, i, i+1)
+	}
+	return nil
+}
+
+// streams are Conns of streams that nobody uses.
+var streams = sync.Pool{New: func() any { return new(Conn) }}
+
+// release ends the use of a stream.
+func (c *Conn) release() {
+	c.stream.Release()
+	*c = Conn{}
+	streams.Put(c)
+}
+
+// share makes another connection.
+func (h *Host) share(ctx context.Context, d *dialing) error {
+	c := h.cluster
+	err := ErrOverflow
+	var s *shared
+	if n := c.conns.Add(1); c.maxConns <= 0 || n <= c.maxConns {
+		generation := c.recycle.Load()
+		nc, dialErr := h.dial(ctx, true)
+		if err = dialErr; err == nil {
+			o := c.http2
+			o.Idle = c.idleTimeout
+			s = &shared{http2.Dial(nc, o, c.opts.HTTP2, func() { c.conns.Add(-1) }), generation, h.until(nc)}
+		}
+	}
+	if err != nil {
+		c.conns.Add(-1)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.dialing = nil
+	if s != nil {
+		h.multi = append(h.multi, s)
+		if h.draining {
+			s.c.Shutdown()
+		}
+	}
+	return err
+}
