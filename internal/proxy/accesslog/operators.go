@@ -49,6 +49,9 @@ var simple = map[string]operator{
 		if e.X.Request.ProtoMajor == 0 {
 			return missing()
 		}
+		if e.X.Request.ProtoMajor == 2 {
+			return text("HTTP/2")
+		}
 		return text("HTTP/" + strconv.Itoa(e.X.Request.ProtoMajor) + "." + strconv.Itoa(e.X.Request.ProtoMinor))
 	},
 	"RESPONSE_CODE":         func(e *Entry) value { return number(int64(e.X.Response.Status)) },

@@ -61,6 +61,8 @@ func (p *proxy) addMetrics() {
 	m.Add("envoy_server_uptime", metrics.Gauge, "Seconds since the start.", func() float64 { return time.Since(p.started).Truncate(time.Second).Seconds() })
 	m.Add("process_resident_memory_bytes", metrics.Gauge, "Resident memory.", func() float64 { return float64(footprint.Resident()) })
 	m.Add("usher_config_rejected", metrics.Gauge, "Resources whose last version is refused.", func() float64 { return float64(p.store.Rejected()) })
+	http2Counters(m, "envoy_http2_", &p.downstream)
+	http2Counters(m, "envoy_cluster_http2_", &p.upstream)
 	if p.client == nil {
 		return
 	}

@@ -3,6 +3,7 @@ package app
 import (
 	"github.com/usher-mesh/usher/internal/proxy/filter/jwtauthn"
 	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
+	"github.com/usher-mesh/usher/internal/proxy/http2"
 	"github.com/usher-mesh/usher/internal/proxy/metrics"
 )
 
@@ -46,4 +47,11 @@ func (k *keySets) fetches(s jwtauthn.Source) (good, failed uint64) {
 		}
 	}
 	return 0, 0
+}
+
+// http2Counters shows what one side's connections of HTTP/2 count, all together.
+func http2Counters(m *metrics.Registry, prefix string, c *http2.Counters) {
+	c.Each(func(name string, value func() uint64) {
+		m.Add(prefix+name, metrics.Counter, "Envoy's counter http2."+name+".", func() float64 { return float64(value()) })
+	})
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/filter/filterstate"
 	"github.com/usher-mesh/usher/internal/proxy/filter/jwtauthn"
 	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
+	"github.com/usher-mesh/usher/internal/proxy/http2"
 	"github.com/usher-mesh/usher/internal/proxy/listener"
 	"github.com/usher-mesh/usher/internal/proxy/metrics"
 	"github.com/usher-mesh/usher/internal/proxy/route"
@@ -49,7 +50,9 @@ type proxy struct {
 	access    *accesslog.Files
 	notices   chan struct{} // something may have changed
 	quit      context.CancelFunc
-	draining  sync.Once
+
+	downstream, upstream http2.Counters
+	draining             sync.Once
 }
 
 // Validate compiles what the bootstrap holds and binds nothing.
@@ -153,9 +156,9 @@ func build(o Options) (*proxy, error) {
 	p.listeners = newListeners(listener.Options{
 		RBAC:    guards,
 		Filters: filters, Secrets: secrets{p}, Snapshot: p.snapshot, AccessLogs: p.access,
-		ProxyCredential: p.credential, Observe: p.metrics.Requests.Observe, Log: p.log, Now: time.Now,
+		ProxyCredential: p.credential, Observe: p.metrics.Requests.Observe, HTTP2: &p.downstream, Log: p.log, Now: time.Now,
 	})
-	clusters := upstream.Options{Secrets: secrets{p}, DialAllowed: notOwn(o.Bootstrap), Log: p.log, Now: time.Now}
+	clusters := upstream.Options{Secrets: secrets{p}, DialAllowed: notOwn(o.Bootstrap), HTTP2: &p.upstream, Log: p.log, Now: time.Now}
 	so := config.Options{
 		Cluster:   func(m *clusterv3.Cluster) (*upstream.Cluster, error) { return upstream.Compile(m, clusters) },
 		Route:     func(m *routev3.RouteConfiguration) (*route.Table, error) { return route.Compile(m, filters) },

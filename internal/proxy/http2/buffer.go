@@ -7,7 +7,7 @@ import "sync"
 const (
 	smallBuffer  = 4 << 10
 	mediumBuffer = 16 << 10
-	largeBuffer  = 96 << 10
+	largeBuffer  = 112 << 10
 )
 
 // The pools hold pointers to arrays, so that Put does not allocate.

@@ -35,6 +35,9 @@ func (c *Conn) Open() (*Stream, error) {
 	switch {
 	case c.err != nil || c.leaving || c.goneAway || c.ending || c.last > 1<<30:
 		return nil, ErrClosed
+	case min(c.o.MaxStreams, c.peerStreams) == 0:
+		c.leave()
+		return nil, ErrClosed
 	case c.active >= int(min(c.o.MaxStreams, c.peerStreams)):
 		return nil, ErrFull
 	}

@@ -53,7 +53,7 @@ type Conn struct {
 	ending      bool  // nothing more is sent but what waits
 	leaving     bool  // GOAWAY was sent
 	goneAway    bool  // client: GOAWAY was received
-	acked       bool  // the peer has acknowledged SETTINGS
+	greeted     bool  // the peer's SETTINGS came
 	streams     map[uint32]*Stream
 	free        []*Stream
 	last        uint32 // server: highest stream of the peer; client: own
@@ -90,7 +90,11 @@ type Conn struct {
 	heard       time.Time // when a frame came last
 }
 
-const defaultWindow = 65535
+// What a peer counts with before it has seen our SETTINGS.
+const (
+	defaultWindow = 65535
+	initialTable  = 4096
+)
 
 func newConn(nc net.Conn, first []byte, o Options, n *Counters) *Conn {
 	if n == nil {
@@ -102,7 +106,7 @@ func newConn(nc net.Conn, first []byte, o Options, n *Counters) *Conn {
 	c.resets = bucket{left: o.ResetBurst, burst: o.ResetBurst, rate: o.ResetRate}
 	c.enc = hpack.NewEncoder((*output)(c))
 	c.enc.SetMaxDynamicTableSizeLimit(o.TableSize)
-	c.dec = hpack.NewDecoder(o.TableSize, func(f hpack.HeaderField) { c.cur.add(f, &c.o) })
+	c.dec = hpack.NewDecoder(max(o.TableSize, initialTable), func(f hpack.HeaderField) { c.cur.add(f, &c.o) })
 	c.dec.SetMaxStringLength(o.HeadBytes)
 	c.fr = xh2.NewFramer(nil, &source{c: c})
 	c.fr.SetReuseFrames()
@@ -115,7 +119,7 @@ func newConn(nc net.Conn, first []byte, o Options, n *Counters) *Conn {
 // begin sends our SETTINGS and opens the connection's window. The lock is held.
 func (c *Conn) begin() {
 	s := []xh2.Setting{{ID: xh2.SettingMaxHeaderListSize, Val: uint32(c.o.HeadBytes)}, {ID: xh2.SettingInitialWindowSize, Val: uint32(c.o.StreamWindow)}}
-	if c.o.TableSize != 4096 {
+	if c.o.TableSize != initialTable {
 		s = append(s, xh2.Setting{ID: xh2.SettingHeaderTableSize, Val: c.o.TableSize})
 	}
 	if c.server {
@@ -226,7 +230,7 @@ func (c *Conn) remove(st *Stream) {
 	if st.open {
 		st.open = false
 		delete(c.streams, st.id)
-		if !st.ended {
+		if !st.ended && !st.quit {
 			c.abandon(st.id)
 		}
 		if n := len(st.buf) - st.start; n > 0 {

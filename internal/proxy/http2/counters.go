@@ -19,8 +19,8 @@ type Counters struct {
 	GoAwaySent              atomic.Uint64 // goaway_sent
 }
 
-// Each calls f with every counter.
-func (c *Counters) Each(f func(name string, value uint64)) {
+// Each calls f with every counter, in the order of their listing.
+func (c *Counters) Each(f func(name string, value func() uint64)) {
 	for _, x := range []struct {
 		name string
 		v    *atomic.Uint64
@@ -31,6 +31,6 @@ func (c *Counters) Each(f func(name string, value uint64)) {
 		{"inbound_window_update_frames_flood", &c.WindowUpdateFramesFlood}, {"rx_reset_flood", &c.ResetFlood},
 		{"header_overflow", &c.HeaderOverflow}, {"keepalive_timeout", &c.KeepaliveTimeout}, {"goaway_sent", &c.GoAwaySent},
 	} {
-		f(x.name, x.v.Load())
+		f(x.name, x.v.Load)
 	}
 }

@@ -135,7 +135,7 @@ func (st *Stream) room() error {
 			return ErrClosed
 		case over(st.wdead):
 			return os.ErrDeadlineExceeded
-		case len(c.out) < enough:
+		case len(c.out) < full:
 			return nil
 		}
 		if !st.blocked {
@@ -153,6 +153,9 @@ func (st *Stream) send(b []byte, end bool) error {
 	defer c.mu.Unlock()
 	if st.out.head {
 		if err := st.room(); err != nil {
+			if st.out.rq != nil && err == ErrClosed {
+				err = ErrNotProcessed
+			}
 			return err
 		}
 		if err := st.sendHead(end && len(b) == 0); err != nil {

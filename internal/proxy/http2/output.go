@@ -6,8 +6,12 @@ import (
 	xh2 "golang.org/x/net/http2"
 )
 
-// enough is how many bytes may wait for the socket before content does.
-const enough = 64 << 10
+// enough is how many bytes may wait for the socket before content does, and full
+// before heads do: content of others never keeps a head back.
+const (
+	enough = 64 << 10
+	full   = 96 << 10
+)
 
 // output is the Conn as what the HPACK encoder writes to.
 type output Conn

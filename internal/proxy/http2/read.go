@@ -83,6 +83,11 @@ func (c *Conn) take(fh xh2.FrameHeader, f xh2.Frame) error {
 		if c.prio++; c.prio > c.o.MaxPriorities*(1+c.opened) {
 			return flood("too many PRIORITY frames", func(n *Counters) { n.PriorityFramesFlood.Add(1) })
 		}
+		if f.StreamDep == f.StreamID {
+			c.mu.Unlock()
+			defer c.mu.Lock()
+			return c.streamError(f.StreamID, xh2.ErrCodeProtocol)
+		}
 	}
 	return nil
 }
@@ -102,8 +107,11 @@ func (c *Conn) checkEmpty(n int, end bool) error {
 // settings takes the peer's settings. Of a window's several values the last counts.
 func (c *Conn) settings(f *xh2.SettingsFrame) error {
 	if f.IsAck() {
-		c.acked = true
+		c.dec.SetAllowedMaxDynamicTableSize(c.o.TableSize)
 		return nil
+	}
+	if !c.greeted {
+		c.greeted, c.peerStreams = true, 1<<31-1
 	}
 	window := c.peerWindow
 	err := f.ForeachSetting(func(s xh2.Setting) error {
@@ -169,7 +177,7 @@ func (c *Conn) rst(f *xh2.RSTStreamFrame) error {
 	if st == nil {
 		return nil
 	}
-	st.reset = true
+	st.reset, st.quit = true, true
 	var err error = &ResetError{f.ErrCode}
 	if f.ErrCode == xh2.ErrCodeRefusedStream && !c.server {
 		err = ErrNotProcessed
@@ -276,7 +284,7 @@ func (c *Conn) data(f *xh2.DataFrame) error {
 		case st != nil && !st.reset:
 			st.abort(xh2.ErrCodeStreamClosed, ErrMalformed)
 			c.notify(st)
-		case st == nil && !c.leaving && !c.wasAbandoned(f.StreamID):
+		case st != nil && st.quit, st == nil && !c.leaving && !c.wasAbandoned(f.StreamID):
 			c.sendReset(f.StreamID, xh2.ErrCodeStreamClosed)
 		}
 		return c.flooded()
@@ -382,10 +390,9 @@ func (c *Conn) fragment(p []byte, end bool) error {
 func (c *Conn) received() error {
 	st := c.streams[c.curID]
 	switch {
+	case st == nil && !c.wasAbandoned(c.curID), st != nil && st.quit:
+		return fatal(xh2.ErrCodeStreamClosed, "HEADERS on a closed stream")
 	case st == nil || st.reset:
-		if st == nil && !c.wasAbandoned(c.curID) {
-			return fatal(xh2.ErrCodeStreamClosed, "HEADERS on a closed stream")
-		}
 		return nil
 	case st.ended:
 		st.abort(xh2.ErrCodeStreamClosed, ErrMalformed)

@@ -31,6 +31,7 @@ type Stream struct {
 	ended        bool  // END_STREAM was received
 	sent         bool  // END_STREAM was sent
 	reset        bool  // RST_STREAM was sent or received: no more frames
+	quit         bool  // it was received: the peer sends no more either
 	ready        bool  // a final head was received
 	answered     bool  // the server has sent a final head
 	head         head  // received

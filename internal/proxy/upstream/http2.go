@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"errors"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -69,14 +70,15 @@ func (h *Host) openStream(ctx context.Context, deadline time.Time) (*Conn, error
 		}
 		h.mu.Unlock()
 		if mine {
-			d.err = h.share(ctx, d)
+			conn, err := h.share(ctx)
+			d.err = err
 			close(d.done)
-		} else {
-			select {
-			case <-d.done:
-			case <-ctx.Done():
-				return nil, &ConnectError{Timeout: true, Err: ctx.Err()}
-			}
+			return conn, err
+		}
+		select {
+		case <-d.done:
+		case <-ctx.Done():
+			return nil, &ConnectError{Timeout: true, Err: ctx.Err()}
 		}
 		if d.err != nil {
 			return nil, d.err
@@ -121,31 +123,34 @@ func (c *Conn) release() {
 	streams.Put(c)
 }
 
-// share makes another connection.
-func (h *Host) share(ctx context.Context, d *dialing) error {
+// share makes another connection and gives its first stream.
+func (h *Host) share(ctx context.Context) (conn *Conn, err error) {
 	c := h.cluster
-	err := ErrOverflow
+	err = ErrOverflow
 	var s *shared
 	if n := c.conns.Add(1); c.maxConns <= 0 || n <= c.maxConns {
 		generation := c.recycle.Load()
-		nc, dialErr := h.dial(ctx, true)
-		if err = dialErr; err == nil {
+		var nc net.Conn
+		if nc, err = h.dial(ctx, true); err == nil {
 			o := c.http2
 			o.Idle = c.idleTimeout
 			s = &shared{http2.Dial(nc, o, c.opts.HTTP2, func() { c.conns.Add(-1) }), generation, h.until(nc)}
 		}
 	}
-	if err != nil {
-		c.conns.Add(-1)
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.dialing = nil
-	if s != nil {
-		h.multi = append(h.multi, s)
-		if h.draining {
-			s.c.Shutdown()
-		}
+	if err != nil {
+		c.conns.Add(-1)
+		return nil, err
 	}
-	return err
+	h.multi = append(h.multi, s)
+	conn = h.takeStream()
+	if h.draining {
+		s.c.Shutdown()
+	}
+	if conn == nil {
+		return nil, &ConnectError{Err: http2.ErrClosed}
+	}
+	return conn, nil
 }

@@ -1,0 +1,135 @@
+package http2
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	xh2 "golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
+	"github.com/usher-mesh/usher/internal/proxy/http1"
+)
+
+// script is a connection whose peer sends some bytes, reads everything, and ends.
+type script struct {
+	net.Conn
+	in  *bytes.Reader
+	out bytes.Buffer
+}
+
+func (s *script) Read(p []byte) (int, error)       { return s.in.Read(p) }
+func (s *script) Write(p []byte) (int, error)      { return s.out.Write(p) }
+func (s *script) Close() error                     { return nil }
+func (s *script) SetDeadline(time.Time) error      { return nil }
+func (s *script) SetReadDeadline(time.Time) error  { return nil }
+func (s *script) SetWriteDeadline(time.Time) error { return nil }
+
+// FuzzServer feeds a server. Whatever comes, it must end, send frames that can be
+// read, and hand on only requests that are one request of HTTP/1.1 each.
+func FuzzServer(f *testing.F) {
+	frames := func(write func(*peer)) []byte {
+		var b bytes.Buffer
+		p := &peer{fr: xh2.NewFramer(&b, nil)}
+		p.fr.AllowIllegalWrites = true
+		p.enc = hpack.NewEncoder(&p.blk)
+		p.fr.WriteSettings()
+		write(p)
+		return b.Bytes()
+	}
+	f.Add(frames(func(p *peer) { p.headers(1, true, get...) }))
+	f.Add(frames(func(p *peer) {
+		p.headers(1, false, with(post, "content-length: 3", "cookie: a", "cookie: b")...)
+		p.fr.WriteDataPadded(1, true, []byte("abc"), make([]byte, 3))
+		p.headers(3, false, post...)
+		p.fr.WriteData(3, false, []byte("abc"))
+		p.headers(3, true, "x: y")
+		p.fr.WriteRSTStream(3, xh2.ErrCodeCancel)
+	}))
+	f.Add(frames(func(p *peer) {
+		p.fr.WriteSettings(xh2.Setting{ID: xh2.SettingInitialWindowSize, Val: 0}, xh2.Setting{ID: xh2.SettingHeaderTableSize, Val: 0})
+		p.fr.WritePing(false, [8]byte{})
+		p.fr.WriteWindowUpdate(0, 100)
+		p.fr.WritePriority(5, xh2.PriorityParam{StreamDep: 3})
+		b := p.block(get...)
+		p.fr.WriteHeaders(xh2.HeadersFrameParam{StreamID: 7, BlockFragment: b[:3], EndStream: true})
+		p.fr.WriteContinuation(7, true, b[3:])
+		p.fr.WriteGoAway(0, xh2.ErrCodeNo, []byte("bye"))
+	}))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		s := &script{in: bytes.NewReader(append([]byte(xh2.ClientPreface), in...))}
+		o := Defaults()
+		o.StreamErrors = len(in)%2 == 0
+		o.MaxStreams = 4
+		Serve(s, nil, &handler{serve: func(st *Stream) {
+			st.SetDeadline(time.Now().Add(time.Second))
+			var rq exchange.Request
+			st.ReadRequest(&rq)
+			if rq.Body != nil { // content has a test of its own
+				io.Copy(io.Discard, rq.Body)
+			}
+			rq.Body, rq.ContentLength = nil, 0
+			if rq.Method != "CONNECT" {
+				oneRequest(t, &rq)
+			}
+			answer(st, "ok", "x", rq.Path)
+		}}, o, nil)
+		fr := xh2.NewFramer(nil, &s.out)
+		for {
+			_, err := fr.ReadFrame()
+			if err == io.EOF {
+				return
+			}
+			if err != nil {
+				t.Fatalf("what was sent cannot be read: %v", err)
+			}
+		}
+	})
+}
+
+// oneRequest holds that a request which was taken is one of HTTP/1.1, the same.
+func oneRequest(t *testing.T, rq *exchange.Request) {
+	var b bytes.Buffer
+	w := http1.NewWriter(&b)
+	if err := w.Request(rq, false); err != nil {
+		t.Fatalf("cannot be sent as HTTP/1.1: %v", err)
+	}
+	w.Flush()
+	r := http1.NewReader(&b, nil)
+	for {
+		ok, err := r.Complete()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok {
+			break
+		}
+		if err := r.Fill(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got exchange.Request
+	if err := r.Request(&got); err != nil {
+		t.Fatalf("%v in %+v", err, rq)
+	}
+	if got.Method != rq.Method || got.Authority != rq.Authority || got.Path != rq.Path || got.Body != nil || r.Buffered() > 0 || b.Len() > 0 {
+		t.Fatalf("%+v became %+v", rq, got)
+	}
+	count := 0
+	for _, f := range rq.Header.Fields() {
+		if f.Name != "content-length" {
+			count++
+		}
+	}
+	for _, f := range got.Header.Fields() {
+		if f.Name != "content-length" {
+			count--
+		}
+	}
+	if count != 0 {
+		t.Fatalf("%+v became %+v", rq.Header, got.Header)
+	}
+}
