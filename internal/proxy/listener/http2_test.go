@@ -1,0 +1,565 @@
+package listener_test
+
+import (
+	"context"
+	"crypto/sha256"
+	ctls "crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	xh2 "golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/usher-mesh/usher/internal/proxy/http2"
+)
+
+// speak are the settings of a cluster that says so.
+func speak(config string) string {
+	return `
+typed_extension_protocol_options:
+  envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+    "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+    ` + config
+}
+
+const (
+	explicit2  = `explicit_http_config: {http2_protocol_options: {}}`
+	downstream = `use_downstream_protocol_config: {http_protocol_options: {}, http2_protocol_options: {}}`
+)
+
+func only(http2 bool) *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(!http2)
+	p.SetUnencryptedHTTP2(http2)
+	p.SetHTTP2(http2)
+	return p
+}
+
+// backend2 is a server in clear of HTTP/2, or of both.
+func backend2(t testing.TB, both bool, h http.HandlerFunc) string {
+	s := httptest.NewUnstartedServer(h)
+	s.Config.Protocols = only(true)
+	s.Config.Protocols.SetHTTP1(both)
+	s.Start()
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+func client2(t testing.TB) *http.Client {
+	c := client(t)
+	c.Transport.(*http.Transport).Protocols = only(true)
+	return c
+}
+
+// told answers with what came, and trailers.
+func told(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Trailer", "X-Sum")
+	w.Header().Set("X-Proto", r.Proto)
+	w.Header().Set("X-Te", r.Header.Get("Te"))
+	sum := sha256.New()
+	n, err := io.Copy(sum, r.Body)
+	w.(http.Flusher).Flush() // of unknown length
+	if r.Method != "HEAD" {
+		fmt.Fprintf(w, "%s %s%s %d %v %s ", r.Method, r.Host, r.URL, n, err, r.Trailer.Get("X-End"))
+	}
+	w.Header().Set("X-Sum", fmt.Sprintf("%x", sum.Sum(nil)))
+}
+
+// TestHTTP2 takes requests through every pair of protocols.
+func TestHTTP2(t *testing.T) {
+	one, two, both := backend(t, told), backend2(t, false, told), backend2(t, true, told)
+	for _, tt := range []struct {
+		name, codec string
+		http2       bool
+		cluster     string
+		proto       string
+	}{
+		{"1 to 1", "", false, staticCluster("up", one, ""), "HTTP/1.1"},
+		{"2 to 1", "", true, staticCluster("up", one, ""), "HTTP/1.1"},
+		{"1 to 2", "", false, staticCluster("up", two, speak(explicit2)), "HTTP/2.0"},
+		{"2 to 2", "codec_type: HTTP2", true, staticCluster("up", two, speak(explicit2)), "HTTP/2.0"},
+		{"1 as client", "", false, staticCluster("up", both, speak(downstream)), "HTTP/1.1"},
+		{"2 as client", "", true, staticCluster("up", both, speak(downstream)), "HTTP/2.0"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newProxy(t, nil)
+			p.cluster(tt.cluster)
+			p.start(plainListener(tt.codec))
+			c := client(t)
+			if tt.http2 {
+				c = client2(t)
+			}
+			for _, size := range []int{-1, 0, 1, 5000, 100_000, 3 << 20} {
+				for _, trailers := range []bool{false, true} {
+					content := strings.Repeat("x", max(size, 0))
+					method, body := "POST", io.Reader(strings.NewReader(content))
+					if size < 0 {
+						method, body = "GET", nil
+					} else if trailers {
+						body = struct{ io.Reader }{body} // of unknown length
+					}
+					rq, _ := http.NewRequest(method, "http://"+p.addr+"/a?b=c", body)
+					rq.Header.Set("Te", "trailers")
+					want, end := fmt.Sprintf("%s %s/a?b=c %d <nil> ", method, p.addr, len(content)), ""
+					if trailers && size >= 0 {
+						rq.Trailer, end = http.Header{"X-End": {"yes"}}, "yes"
+					}
+					rs, err := c.Do(rq)
+					if err != nil {
+						t.Fatal(err)
+					}
+					b, err := io.ReadAll(rs.Body)
+					rs.Body.Close()
+					if rs.StatusCode != 200 || string(b) != want+end+" " || err != nil {
+						t.Fatalf("%d bytes, trailers %v: %d %q %v", size, trailers, rs.StatusCode, b, err)
+					}
+					if got := rs.Trailer.Get("X-Sum"); got != fmt.Sprintf("%x", sha256.Sum256([]byte(content))) {
+						t.Errorf("%d bytes, trailers %v: trailer %q", size, trailers, got)
+					}
+					if rs.Header.Get("X-Proto") != tt.proto || rs.Header.Get("X-Te") != "trailers" || (rs.ProtoMajor == 2) != tt.http2 {
+						t.Errorf("%v %v", rs.Proto, rs.Header)
+					}
+				}
+			}
+			rs, err := c.Head("http://" + p.addr + "/")
+			if err != nil || rs.StatusCode != 200 {
+				t.Errorf("HEAD: %v %v", rs, err)
+			}
+		})
+	}
+}
+
+// TestFilters2 holds that filters judge requests of HTTP/2 as they do others.
+func TestFilters2(t *testing.T) {
+	p := guarded(t)
+	c := client2(t)
+	for _, tt := range []struct {
+		do, contentType, body string
+		status                int
+		header                map[string]string
+	}{
+		{"", "", "Jwt is missing", 401, map[string]string{"Content-Type": "text/plain", "Www-Authenticate": "Bearer", "X-Encoded": "yes", "Content-Length": "14"}},
+		{"", "application/grpc", "", 200, map[string]string{"Grpc-Status": "16", "Grpc-Message": "Jwt is missing", "Content-Type": "application/grpc"}},
+		{"pass", "", "4 bytes", 200, map[string]string{"X-Encoded": "yes"}},
+		{"reroute", "", "b", 202, nil},
+		{"inject", "", "upstream connect error or disconnect/reset before headers. reset reason: protocol error", 502, nil},
+	} {
+		rq, _ := http.NewRequest("POST", "http://"+p.addr+"/", strings.NewReader("body"))
+		if tt.do != "" {
+			rq.Header.Set("X-Do", tt.do)
+		}
+		rq.Header.Set("Content-Type", tt.contentType)
+		rs, err := c.Do(rq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(rs.Body)
+		rs.Body.Close()
+		if rs.StatusCode != tt.status || string(b) != tt.body || err != nil {
+			t.Errorf("%q: %d %q %v", tt.do, rs.StatusCode, b, err)
+		}
+		for k, v := range tt.header {
+			if rs.Header.Get(k) != v {
+				t.Errorf("%q: %s: %q, want %q", tt.do, k, rs.Header.Get(k), v)
+			}
+		}
+	}
+}
+
+// TestALPN agrees on HTTP/2 in TLS with a client, and with an upstream.
+func TestALPN(t *testing.T) {
+	a := newAuthority(t)
+	s := newSecrets(a, a.issue(t, uriB, time.Now().Add(time.Hour)))
+	for codec, want := range map[string]string{"AUTO": "h2", "HTTP2": "h2", "HTTP1": "http/1.1"} {
+		in := newProxy(t, s)
+		in.cluster(staticCluster("up", backend(t, told), ""))
+		text := strings.ReplaceAll(inbound("STRICT"), "[istio, http/1.1]", "[h2, http/1.1]")
+		in.start(strings.ReplaceAll(text, "stat_prefix: test", "stat_prefix: test\n      codec_type: "+codec))
+		tr := &http.Transport{Protocols: new(http.Protocols), TLSClientConfig: &ctls.Config{InsecureSkipVerify: true,
+			GetClientCertificate: func(*ctls.CertificateRequestInfo) (*ctls.Certificate, error) { return s.Certificate("default") }}}
+		tr.Protocols.SetHTTP1(true)
+		tr.Protocols.SetHTTP2(true)
+		t.Cleanup(tr.CloseIdleConnections)
+		rs, err := (&http.Client{Transport: tr}).Get("https://" + in.addr + "/")
+		if err != nil {
+			t.Fatal(codec, err)
+		}
+		io.Copy(io.Discard, rs.Body)
+		rs.Body.Close()
+		if rs.StatusCode != 200 || rs.TLS.NegotiatedProtocol != want {
+			t.Errorf("%s: %d %q", codec, rs.StatusCode, rs.TLS.NegotiatedProtocol)
+		}
+	}
+	up := httptest.NewUnstartedServer(http.HandlerFunc(told))
+	up.EnableHTTP2 = true
+	up.StartTLS()
+	t.Cleanup(up.Close)
+	out := newProxy(t, nil)
+	out.cluster(staticCluster("up", up.Listener.Addr().String(), speak(explicit2)+`
+transport_socket: {name: tls, typed_config: {"@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, common_tls_context: {}}}`))
+	out.start(plainListener(""))
+	rs, err := client(t).Get("http://" + out.addr + "/")
+	if err != nil || rs.Header.Get("X-Proto") != "HTTP/2.0" {
+		t.Errorf("%v %v", rs, err)
+	}
+	io.Copy(io.Discard, rs.Body)
+	rs.Body.Close()
+}
+
+// TestMesh2 takes HTTP/2 from sidecar to sidecar over mutual TLS.
+func TestMesh2(t *testing.T) {
+	a := newAuthority(t)
+	soon := time.Now().Add(time.Hour)
+	in := newProxy(t, newSecrets(a, a.issue(t, uriB, soon)))
+	in.cluster(staticCluster("up", backend2(t, true, told), speak(downstream)))
+	in.start(inbound("STRICT"))
+	out := newProxy(t, newSecrets(a, a.issue(t, uriA, soon)))
+	out.cluster(istio(mtlsCluster(in.addr, uriB)) + speak(downstream))
+	out.start(plainListener(""))
+	for proto, c := range map[string]*http.Client{"HTTP/1.1": client(t), "HTTP/2.0": client2(t)} {
+		rs, err := c.Post("http://"+out.addr+"/", "text/plain", strings.NewReader("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _ := io.ReadAll(rs.Body)
+		rs.Body.Close()
+		if rs.StatusCode != 200 || rs.Header.Get("X-Proto") != proto {
+			t.Errorf("%d %s: %s", rs.StatusCode, rs.Header.Get("X-Proto"), b)
+		}
+	}
+}
+
+// TestCancel holds that a client's reset ends the request upstream.
+func TestCancel(t *testing.T) {
+	for name, make := range map[string]func(http.HandlerFunc) string{
+		"to 1": func(h http.HandlerFunc) string { return staticCluster("up", backend(t, h), "") },
+		"to 2": func(h http.HandlerFunc) string { return staticCluster("up", backend2(t, false, h), speak(explicit2)) },
+	} {
+		for _, began := range []bool{false, true} {
+			begun, ended := newEvent(), newEvent()
+			p := newProxy(t, nil)
+			p.cluster(make(func(w http.ResponseWriter, r *http.Request) {
+				if began {
+					w.WriteHeader(200)
+					w.(http.Flusher).Flush()
+				}
+				begun.set()
+				<-r.Context().Done()
+				ended.set()
+			}))
+			p.start(plainListener(""))
+			ctx, cancel := context.WithCancel(context.Background())
+			answered := newEvent()
+			go func() {
+				defer answered.set()
+				rq, _ := http.NewRequestWithContext(ctx, "GET", "http://"+p.addr+"/", nil)
+				rs, err := client2(t).Do(rq)
+				if err == nil {
+					io.Copy(io.Discard, rs.Body)
+					rs.Body.Close()
+				}
+			}()
+			begun.wait(t, name+": the request")
+			cancel()
+			ended.wait(t, name+": its end upstream")
+			answered.wait(t, name+": its end")
+		}
+	}
+}
+
+// event is something that happens once.
+type event chan struct{}
+
+func newEvent() event { return make(event, 1) }
+func (e event) set()  { e <- struct{}{} }
+func (e event) wait(t testing.TB, what string) {
+	t.Helper()
+	select {
+	case <-e:
+	case <-time.After(10 * time.Second):
+		t.Fatal(what + " did not come")
+	}
+}
+
+// frames is a server of HTTP/2 that a test writes by hand: f serves the n-th connection.
+func frames(t *testing.T, f func(n int, fr *xh2.Framer)) string {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	serveConns(t, ln, func(n int, c net.Conn) {
+		io.ReadFull(c, make([]byte, len(xh2.ClientPreface)))
+		fr := xh2.NewFramer(c, c)
+		fr.WriteSettings()
+		f(n, fr)
+	})
+	return ln.Addr().String()
+}
+
+// ok answers a stream.
+func ok(fr *xh2.Framer, id uint32) {
+	fr.WriteHeaders(xh2.HeadersFrameParam{StreamID: id, BlockFragment: []byte{0x88}, EndStream: true, EndHeaders: true}) // :status: 200
+}
+
+// TestNotProcessed holds that what a server has certainly not processed is sent
+// again, content and all, and what it may have processed is not.
+func TestNotProcessed(t *testing.T) {
+	for name, tt := range map[string]struct {
+		first  func(fr *xh2.Framer, id uint32)
+		status int
+		seen   int32
+	}{
+		"refused":      {func(fr *xh2.Framer, id uint32) { fr.WriteRSTStream(id, xh2.ErrCodeRefusedStream) }, 200, 2},
+		"above GOAWAY": {func(fr *xh2.Framer, id uint32) { fr.WriteGoAway(0, xh2.ErrCodeNo, nil) }, 200, 2},
+		"reset":        {func(fr *xh2.Framer, id uint32) { fr.WriteRSTStream(id, xh2.ErrCodeInternal) }, 503, 1},
+	} {
+		var seen atomic.Int32
+		up := frames(t, func(_ int, fr *xh2.Framer) {
+			for {
+				f, err := fr.ReadFrame()
+				if err != nil {
+					return
+				}
+				if d, isData := f.(*xh2.DataFrame); isData && d.StreamEnded() {
+					if string(d.Data()) != "content" {
+						t.Errorf("%s: %q", name, d.Data())
+					}
+					if seen.Add(1) == 1 {
+						tt.first(fr, d.StreamID)
+					} else {
+						ok(fr, d.StreamID)
+					}
+				}
+			}
+		})
+		p := newProxy(t, nil)
+		p.cluster(staticCluster("up", up, speak(explicit2)))
+		p.start(plainListener(""))
+		rs, err := client(t).Post("http://"+p.addr, "text/plain", strings.NewReader("content"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _ := io.ReadAll(rs.Body)
+		rs.Body.Close()
+		if rs.StatusCode != tt.status || seen.Load() != tt.seen {
+			t.Errorf("%s: %d %q after %d tries", name, rs.StatusCode, b, seen.Load())
+		}
+	}
+}
+
+// TestOneConnection holds that many requests at a time share a connection, the first
+// ones too, which come while it is being made.
+func TestOneConnection(t *testing.T) {
+	var conns atomic.Int32
+	var inside atomic.Int32
+	all := make(chan struct{})
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if inside.Add(1) == 50 {
+			close(all)
+		}
+		<-all
+	}))
+	s.Config.Protocols = only(true)
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			conns.Add(1)
+		}
+	}
+	s.Start()
+	t.Cleanup(s.Close)
+	p := newProxy(t, nil)
+	p.cluster(staticCluster("up", s.Listener.Addr().String(), speak(explicit2)))
+	p.start(plainListener(""))
+	c := client2(t)
+	answers := make(chan error, 50)
+	for range 50 {
+		go func() {
+			rs, err := c.Get("http://" + p.addr)
+			if err == nil {
+				rs.Body.Close()
+				if rs.StatusCode != 200 {
+					err = fmt.Errorf("status %d", rs.StatusCode)
+				}
+			}
+			answers <- err
+		}()
+	}
+	for range 50 {
+		if err := <-answers; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := conns.Load(); n != 1 {
+		t.Errorf("%d connections", n)
+	}
+}
+
+// TestSwap2 holds that policy takes effect on connections that are open: on their next
+// request, and on those that may not go on.
+func TestSwap2(t *testing.T) {
+	a := newAuthority(t)
+	in := newProxy(t, newSecrets(a, a.issue(t, uriB, time.Now().Add(time.Hour))))
+	begun, release := newEvent(), make(chan struct{})
+	in.cluster(staticCluster("up", backend(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			begun.set()
+			<-release
+		}
+	}), ""))
+	in.start(inbound("PERMISSIVE"))
+	c := client2(t)
+	get := func(path string) (int, error) {
+		rs, err := c.Get("http://" + in.addr + path)
+		if err != nil {
+			return 0, err
+		}
+		rs.Body.Close()
+		return rs.StatusCode, nil
+	}
+	if s, err := get("/"); s != 200 {
+		t.Fatal(s, err)
+	}
+	direct := strings.Replace(inbound("PERMISSIVE"), "{match: {prefix: /}, route", "{match: {prefix: /slow}, route: {cluster: up}}, {match: {prefix: /}, route", -1)
+	direct = strings.Replace(direct, "{match: {prefix: /}, route: {cluster: up}}", "{match: {prefix: /}, direct_response: {status: 418}}", -1)
+	if err := in.Swap(in.compile(direct)); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := get("/"); s != 418 {
+		t.Fatal("policy is not in force on the open connection", s, err)
+	}
+	slow := make(chan error, 1)
+	go func() {
+		s, err := get("/slow")
+		if err == nil && s != 200 {
+			err = fmt.Errorf("status %d", s)
+		}
+		slow <- err
+	}()
+	begun.wait(t, "the request in flight")
+	if err := in.Swap(in.compile(inbound("STRICT"))); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := get("/"); err == nil {
+		t.Errorf("STRICT answers in clear: %d", s)
+	}
+	close(release)
+	if err := <-slow; err != nil {
+		t.Errorf("the request in flight: %v", err)
+	}
+}
+
+// TestRapidReset holds that 100,000 streams begun and reset end their connection, not
+// the proxy: others are served meanwhile, and memory stays.
+func TestRapidReset(t *testing.T) {
+	p := newProxy(t, nil)
+	p.opts.HTTP2 = new(http2.Counters)
+	p.cluster(staticCluster("up", backend(t, told), ""))
+	p.start(plainListener(""))
+	c := client2(t)
+	others := func() {
+		rs, err := c.Get("http://" + p.addr)
+		if err != nil || rs.StatusCode != 200 {
+			t.Errorf("another client: %v %v", rs, err)
+			return
+		}
+		io.Copy(io.Discard, rs.Body)
+		rs.Body.Close()
+	}
+	others()
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	pairs, conns := 0, 0
+	for ; pairs < 100_000; conns++ {
+		nc, err := net.Dial("tcp", p.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go io.Copy(io.Discard, nc)
+		io.WriteString(nc, xh2.ClientPreface)
+		fr := xh2.NewFramer(nc, nil)
+		fr.WriteSettings()
+		var block strings.Builder
+		enc := hpack.NewEncoder(&block)
+		for id := uint32(1); pairs < 100_000; id += 2 {
+			block.Reset()
+			for _, f := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "a"}, {":path", "/"}} {
+				enc.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
+			}
+			fr.WriteHeaders(xh2.HeadersFrameParam{StreamID: id, BlockFragment: []byte(block.String()), EndStream: true, EndHeaders: true})
+			if fr.WriteRSTStream(id, xh2.ErrCodeCancel) != nil {
+				break
+			}
+			if pairs++; pairs%5000 == 0 {
+				others()
+			}
+		}
+		nc.Close()
+	}
+	others()
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if n := p.opts.HTTP2.ResetFlood.Load(); n == 0 || n > uint64(conns) {
+		t.Errorf("counted %d times on %d connections", n, conns)
+	}
+	if grown := int64(after.HeapInuse) - int64(before.HeapInuse); grown > 16<<20 {
+		t.Errorf("%d bytes more in use", grown)
+	}
+}
+
+// TestStalledClient holds that a client which does not read makes the proxy take no
+// more of the answer than a window.
+func TestStalledClient(t *testing.T) {
+	var sent atomic.Int64
+	up := backend2(t, false, func(w http.ResponseWriter, r *http.Request) {
+		chunk := make([]byte, 4096)
+		for r.Context().Err() == nil {
+			n, err := w.Write(chunk)
+			if sent.Add(int64(n)); err != nil {
+				return
+			}
+			w.(http.Flusher).Flush()
+		}
+	})
+	p := newProxy(t, nil)
+	p.cluster(staticCluster("up", up, speak(explicit2)))
+	p.start(plainListener("stream_idle_timeout: 1s"))
+	nc, err := net.Dial("tcp", p.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(10 * time.Second))
+	io.WriteString(nc, xh2.ClientPreface)
+	fr := xh2.NewFramer(nc, nc)
+	fr.WriteSettings(xh2.Setting{ID: xh2.SettingInitialWindowSize, Val: 0})
+	fr.WriteHeaders(xh2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x82, 0x84, 0x86, 0x41, 0x01, 'a'}, EndStream: true, EndHeaders: true})
+	for {
+		f, err := fr.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d, isData := f.(*xh2.DataFrame); isData {
+			t.Fatalf("%d bytes into a closed window", d.Length)
+		}
+		if r, isReset := f.(*xh2.RSTStreamFrame); isReset {
+			if r.ErrCode != xh2.ErrCodeInternal {
+				t.Error(r.ErrCode)
+			}
+			break // when it was idle for too long
+		}
+	}
+	if n := sent.Load(); n == 0 || n > 256<<10+64<<10 {
+		t.Errorf("%d bytes taken", n)
+	}
+}
