@@ -77,7 +77,7 @@ type streams struct {
 // as long; what else it says is asked for with each request.
 func serveHTTP2(ctx context.Context, c *Connection, m *Manager, first []byte) {
 	o := m.http2
-	o.Idle, o.HeadTime = m.idle, m.headers
+	o.Idle, o.HeadTime, o.CustomMethods = m.idle, m.headers, m.limits.CustomMethods
 	if n := m.limits.HeadBytes; n > 0 {
 		o.HeadBytes = n
 	}

@@ -219,8 +219,10 @@ func unhex(c byte) int {
 
 // The following say what HTTP/2, whose messages may go on as HTTP/1.1, takes.
 
-// ValidMethod tells whether s is a method that this codec takes.
-func ValidMethod(s string) bool { return s != "" && len(s) <= 64 && allOf(s, tokenByte, 0) }
+// ValidMethod tells whether s is a method that this codec takes. Custom: any token is.
+func ValidMethod(s string, custom bool) bool {
+	return s != "" && len(s) <= 64 && allOf(s, tokenByte, 0) && (custom || registered(s))
+}
 
 // ValidName tells whether s is a field name in lower case.
 func ValidName(s string) bool { return s != "" && allOf(s, tokenByte, upperByte) }

@@ -61,28 +61,35 @@ func (r *Reader) requestLine(l []byte, rq *exchange.Request) ([]byte, error) {
 	if !all(target, targetByte) {
 		return nil, errTarget
 	}
-	var registered bool
-	if rq.Method, registered = methodName(method); !registered && !r.Limits.CustomMethods {
+	if rq.Method = methodName(method); !r.Limits.CustomMethods && !registered(rq.Method) {
 		return nil, errMethod
 	}
 	rq.ProtoMajor, rq.ProtoMinor = 1, int(version[7]-'0')
 	return target, nil
 }
 
-// methodName gives a registered method without a view into the buffer, and tells
-// whether it is one: Envoy's list, of RFC 9110, WebDAV and their like.
-func methodName(b []byte) (name string, registered bool) {
+// methodName spares a view into the buffer for the usual ones.
+func methodName(b []byte) string {
 	switch string(b) {
 	case "GET":
-		return "GET", true
+		return "GET"
 	case "POST":
-		return "POST", true
-	case "ACL", "BIND", "CHECKOUT", "CONNECT", "COPY", "DELETE", "HEAD", "LINK", "LOCK", "MERGE", "MKACTIVITY", "MKCALENDAR",
+		return "POST"
+	}
+	return view(b)
+}
+
+// registered tells whether a method is one of Envoy's list: of RFC 9110, WebDAV and
+// their like.
+func registered(s string) bool {
+	switch s {
+	case "GET", "POST",
+		"ACL", "BIND", "CHECKOUT", "CONNECT", "COPY", "DELETE", "HEAD", "LINK", "LOCK", "MERGE", "MKACTIVITY", "MKCALENDAR",
 		"MKCOL", "MOVE", "MSEARCH", "NOTIFY", "OPTIONS", "PATCH", "PROPFIND", "PROPPATCH", "PURGE", "PUT", "QUERY", "REBIND",
 		"REPORT", "SEARCH", "SOURCE", "SUBSCRIBE", "TRACE", "UNBIND", "UNLINK", "UNLOCK", "UNSUBSCRIBE":
-		return view(b), true
+		return true
 	}
-	return view(b), false
+	return false
 }
 
 // authority sets Authority, Path and Scheme from the target's form (RFC 9112,

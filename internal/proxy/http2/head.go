@@ -173,13 +173,13 @@ func (h *head) special(name, value string) bool {
 }
 
 // close checks the whole block.
-func (h *head) close() {
+func (h *head) close(o *Options) {
 	switch {
 	case h.malformed != "":
 	case h.kind == responseHead && h.status == 0:
 		h.bad("no status")
 	case h.kind == requestHead:
-		h.target()
+		h.target(o)
 		if h.cookies > 1 {
 			h.joinCookies()
 		}
@@ -187,7 +187,7 @@ func (h *head) close() {
 }
 
 // target checks the pseudo fields of a request (RFC 9113, 8.3.1 and 8.5).
-func (h *head) target() {
+func (h *head) target(o *Options) {
 	if h.hosts > 1 {
 		h.bad("several Host fields")
 		return
@@ -201,7 +201,7 @@ func (h *head) target() {
 			return
 		}
 	}
-	if !http1.ValidMethod(h.method) {
+	if !http1.ValidMethod(h.method, o.CustomMethods) {
 		h.bad("method")
 		return
 	}

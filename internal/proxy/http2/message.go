@@ -26,7 +26,7 @@ type message struct {
 
 // Request holds back the head of rq, ready for its content.
 func (st *Stream) Request(rq *exchange.Request, _ bool) error {
-	if !sendable(&rq.Header) || !http1.ValidTarget(rq.Path) && rq.Method != "CONNECT" || !http1.ValidAuthority(rq.Authority) || !http1.ValidMethod(rq.Method) ||
+	if !sendable(&rq.Header) || !http1.ValidTarget(rq.Path) && rq.Method != "CONNECT" || !http1.ValidAuthority(rq.Authority) || !http1.ValidMethod(rq.Method, true) ||
 		rq.Upgrade != "" {
 		return http1.ErrUnsent
 	}

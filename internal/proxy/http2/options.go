@@ -21,6 +21,8 @@ type Options struct {
 	ResetBurst, ResetRate float64
 	// StreamErrors: a malformed head ends its stream, not the connection.
 	StreamErrors bool
+	// CustomMethods takes any token for a method, and not registered ones alone.
+	CustomMethods bool
 
 	PingInterval, PingTimeout time.Duration // 0: no keepalive
 	Idle                      time.Duration // without a stream; 0: no limit

@@ -373,7 +373,7 @@ func (c *Conn) fragment(p []byte, end bool) error {
 	if err := c.dec.Close(); err != nil {
 		return fatal(xh2.ErrCodeCompression, "fields cannot be decoded")
 	}
-	c.cur.close()
+	c.cur.close(&c.o)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.headSince = time.Time{}

@@ -85,6 +85,7 @@ func TestMalformed(t *testing.T) {
 		"LF in the path":              {":method: GET", ":scheme: http", ":authority: a", ":path: /\nx"},
 		"fragment":                    {":method: GET", ":scheme: http", ":authority: a", ":path: /#x"},
 		"asterisk for GET":            {":method: GET", ":scheme: http", ":authority: a", ":path: *"},
+		"method in lower case":        {":method: get", ":scheme: http", ":authority: a", ":path: /"},
 		"space in the method":         {":method: GET /x", ":scheme: http", ":authority: a", ":path: /"},
 		"no authority":                {":method: GET", ":scheme: http", ":path: /"},
 		"userinfo":                    {":method: GET", ":scheme: http", ":authority: u@a", ":path: /"},

@@ -33,7 +33,7 @@ typed_extension_protocol_options:
 
 const (
 	explicit2  = `explicit_http_config: {http2_protocol_options: {}}`
-	downstream = `use_downstream_protocol_config: {http_protocol_options: {}, http2_protocol_options: {}}`
+	downstream = `use_downstream_protocol_config: {http_protocol_options: {enable_trailers: true}, http2_protocol_options: {}}`
 )
 
 func only(http2 bool) *http.Protocols {
@@ -76,6 +76,7 @@ func told(w http.ResponseWriter, r *http.Request) {
 
 // TestHTTP2 takes requests through every pair of protocols.
 func TestHTTP2(t *testing.T) {
+	const trailers = "http_protocol_options: {enable_trailers: true}"
 	one, two, both := backend(t, told), backend2(t, false, told), backend2(t, true, told)
 	for _, tt := range []struct {
 		name, codec string
@@ -83,11 +84,11 @@ func TestHTTP2(t *testing.T) {
 		cluster     string
 		proto       string
 	}{
-		{"1 to 1", "", false, staticCluster("up", one, ""), "HTTP/1.1"},
-		{"2 to 1", "", true, staticCluster("up", one, ""), "HTTP/1.1"},
-		{"1 to 2", "", false, staticCluster("up", two, speak(explicit2)), "HTTP/2.0"},
+		{"1 to 1", trailers, false, staticCluster("up", one, trailers), "HTTP/1.1"},
+		{"2 to 1", trailers, true, staticCluster("up", one, trailers), "HTTP/1.1"},
+		{"1 to 2", trailers, false, staticCluster("up", two, speak(explicit2)), "HTTP/2.0"},
 		{"2 to 2", "codec_type: HTTP2", true, staticCluster("up", two, speak(explicit2)), "HTTP/2.0"},
-		{"1 as client", "", false, staticCluster("up", both, speak(downstream)), "HTTP/1.1"},
+		{"1 as client", trailers, false, staticCluster("up", both, speak(downstream)), "HTTP/1.1"},
 		{"2 as client", "", true, staticCluster("up", both, speak(downstream)), "HTTP/2.0"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
