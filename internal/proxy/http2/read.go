@@ -281,10 +281,10 @@ func (c *Conn) data(f *xh2.DataFrame) error {
 	if st == nil || st.reset || st.ended {
 		c.credit(int(n))
 		switch {
-		case st != nil && !st.reset:
+		case st != nil && !st.reset && !st.sent:
 			st.abort(xh2.ErrCodeStreamClosed, ErrMalformed)
 			c.notify(st)
-		case st != nil && st.quit, st == nil && !c.leaving && !c.wasAbandoned(f.StreamID):
+		case st != nil && (st.quit || !st.reset), st == nil && !c.leaving && !c.wasAbandoned(f.StreamID):
 			c.sendReset(f.StreamID, xh2.ErrCodeStreamClosed)
 		}
 		return c.flooded()
@@ -390,7 +390,7 @@ func (c *Conn) fragment(p []byte, end bool) error {
 func (c *Conn) received() error {
 	st := c.streams[c.curID]
 	switch {
-	case st == nil && !c.wasAbandoned(c.curID), st != nil && st.quit:
+	case st == nil && !c.wasAbandoned(c.curID), st != nil && (st.quit || st.ended && st.sent && !st.reset):
 		return fatal(xh2.ErrCodeStreamClosed, "HEADERS on a closed stream")
 	case st == nil || st.reset:
 		return nil

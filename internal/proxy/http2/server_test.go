@@ -355,3 +355,24 @@ func TestEarlyAnswer(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// TestClosed holds that a stream which has ended both ways is closed for the client,
+// although its request has not ended here.
+func TestClosed(t *testing.T) {
+	for name, send := range map[string]func(*peer){
+		"STREAM_CLOSED":        func(p *peer) { p.fr.WriteData(1, true, []byte("x")) },
+		"GOAWAY STREAM_CLOSED": func(p *peer) { p.headers(1, true, get...) },
+	} {
+		release := newGate()
+		p := serve(t, Defaults(), true, &handler{serve: func(st *Stream) { answer(st, "done"); release.await() }})
+		p.headers(1, true, get...)
+		if got := p.message(1); got != ":status: 200\ncontent-length: 4\ndone" {
+			t.Errorf("%q", got)
+		}
+		send(p)
+		if got := p.message(1); !strings.HasSuffix(got, name) {
+			t.Errorf("%q, want %s", got, name)
+		}
+		release.open()
+	}
+}
