@@ -40,7 +40,6 @@ type Conn struct {
 	curID    uint32
 	curEnd   bool
 	curBytes int // encoded
-	curOver  bool
 	parts    int // frames of the block
 	empty    int
 	resets   bucket
@@ -60,7 +59,6 @@ type Conn struct {
 	active      int    // client: streams reserved or open
 	reserved    int    // client: over its life
 	opened      int    // over its life
-	finished    int    // over its life
 	served      sync.WaitGroup
 	recvWindow  int32 // what the peer may still send
 	unacked     int32
@@ -74,7 +72,6 @@ type Conn struct {
 	spare       []byte
 	frames      int // in out and on their way
 	control     int // of these
-	writing     bool
 	writerWaits bool
 	dataFrames  int // sent
 	kicked      sync.Cond

@@ -33,7 +33,6 @@ type Stream struct {
 	reset        bool  // RST_STREAM was sent or received: no more frames
 	quit         bool  // it was received: the peer sends no more either
 	ready        bool  // a final head was received
-	answered     bool  // the server has sent a final head
 	head         head  // received
 	trailers     head
 	hasTrailers  bool
