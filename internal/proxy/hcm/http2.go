@@ -2,6 +2,7 @@ package hcm
 
 import (
 	"context"
+	"errors"
 	"io"
 	"runtime/debug"
 	"sync"
@@ -84,9 +85,14 @@ func serveHTTP2(ctx context.Context, c *Connection, m *Manager, first []byte) {
 	if n := m.limits.Fields; n > 0 {
 		o.Fields = n
 	}
+	h := &streams{ctx: ctx, c: c, began: time.Now()}
 	c.Idle(true)
 	defer c.Idle(false)
-	http2.Serve(c.Conn, first, &streams{ctx: ctx, c: c, began: time.Now()}, o, m.o.HTTP2)
+	if !h.Woken() { // what was said before it was idle has not woken it
+		c.Conn.Close()
+		return
+	}
+	http2.Serve(c.Conn, first, h, o, m.o.HTTP2)
 }
 
 // Woken implements http2.Handler.
@@ -142,6 +148,19 @@ func (h *streams) Serve(st *http2.Stream) {
 	s.judge()
 	st.OnReset(nil)
 	s.finish()
+}
+
+// passReset tells the client why the upstream has reset the answer, if both speak
+// HTTP/2: a gRPC client knows by the code who has cancelled.
+func (s *session) passReset(err error) {
+	var reset *http2.ResetError
+	if !errors.As(err, &reset) {
+		return
+	}
+	s.x.Flags, s.x.Details = "UR", "upstream_reset_after_response_started{remote_reset}"
+	if st, ok := s.nc.(*http2.Stream); ok {
+		st.Reset(reset.Code)
+	}
 }
 
 // way is what a client that goes away interrupts: the connection or stream to the

@@ -41,6 +41,7 @@ func (s *session) relay(r *route.Route, c route.Choice, conn *upstream.Conn) {
 		if errors.As(err, &read) && !s.lost.Load() {
 			s.truncated = true
 			x.Flags, x.Details = "UC", "upstream_reset_after_response_started{connection_termination}"
+			s.passReset(err)
 		} else {
 			x.Flags, x.Details = "DC", "downstream_remote_disconnect"
 		}

@@ -2,7 +2,6 @@ package http2
 
 import (
 	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -217,10 +216,15 @@ func (st *Stream) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Close ends the stream; one that has not ended both ways is reset.
-func (st *Stream) Close() error {
+// Reset resets the stream by that code.
+func (st *Stream) Reset(code xh2.ErrCode) {
 	st.c.mu.Lock()
 	defer st.c.mu.Unlock()
-	st.abort(xh2.ErrCodeCancel, os.ErrClosed)
+	st.abort(code, ErrClosed)
+}
+
+// Close ends the stream; one that has not ended both ways is reset.
+func (st *Stream) Close() error {
+	st.Reset(xh2.ErrCodeCancel)
 	return nil
 }

@@ -200,20 +200,41 @@ func TestALPN(t *testing.T) {
 			t.Errorf("%s: %d %q", codec, rs.StatusCode, rs.TLS.NegotiatedProtocol)
 		}
 	}
-	up := httptest.NewUnstartedServer(http.HandlerFunc(told))
-	up.EnableHTTP2 = true
-	up.StartTLS()
-	t.Cleanup(up.Close)
-	out := newProxy(t, nil)
-	out.cluster(staticCluster("up", up.Listener.Addr().String(), speak(explicit2)+`
+	for _, tt := range []struct {
+		cluster string
+		http2   bool // the upstream's
+		want    string
+	}{
+		{explicit2, true, "HTTP/2.0"}, {"auto_config: {}", true, "HTTP/2.0"}, {"auto_config: {}", false, "HTTP/1.1"},
+		{"explicit_http_config: {http_protocol_options: {}}", true, "HTTP/1.1"},
+	} {
+		var conns atomic.Int32
+		up := httptest.NewUnstartedServer(http.HandlerFunc(told))
+		up.EnableHTTP2 = tt.http2
+		up.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				conns.Add(1)
+			}
+		}
+		up.StartTLS()
+		t.Cleanup(up.Close)
+		out := newProxy(t, nil)
+		out.cluster(staticCluster("up", up.Listener.Addr().String(), speak(tt.cluster)+`
 transport_socket: {name: tls, typed_config: {"@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, common_tls_context: {}}}`))
-	out.start(plainListener(""))
-	rs, err := client(t).Get("http://" + out.addr + "/")
-	if err != nil || rs.Header.Get("X-Proto") != "HTTP/2.0" {
-		t.Errorf("%v %v", rs, err)
+		out.start(plainListener(""))
+		c := client(t)
+		for range 5 {
+			rs, err := c.Get("http://" + out.addr + "/")
+			if err != nil || rs.Header.Get("X-Proto") != tt.want {
+				t.Fatalf("%v: %v %v", tt, rs, err)
+			}
+			io.Copy(io.Discard, rs.Body)
+			rs.Body.Close()
+		}
+		if n := conns.Load(); n != 1 {
+			t.Errorf("%v: %d connections", tt, n)
+		}
 	}
-	io.Copy(io.Discard, rs.Body)
-	rs.Body.Close()
 }
 
 // TestMesh2 takes HTTP/2 from sidecar to sidecar over mutual TLS.
@@ -562,5 +583,34 @@ func TestStalledClient(t *testing.T) {
 	}
 	if n := sent.Load(); n == 0 || n > 256<<10+64<<10 {
 		t.Errorf("%d bytes taken", n)
+	}
+}
+
+// TestResetPassedOn holds that a client learns why its answer broke off.
+func TestResetPassedOn(t *testing.T) {
+	up := frames(t, func(_ int, fr *xh2.Framer) {
+		for {
+			f, err := fr.ReadFrame()
+			if err != nil {
+				return
+			}
+			if h, isHead := f.(*xh2.HeadersFrame); isHead {
+				fr.WriteHeaders(xh2.HeadersFrameParam{StreamID: h.StreamID, BlockFragment: []byte{0x88}, EndHeaders: true}) // :status: 200
+				fr.WriteData(h.StreamID, false, []byte("some"))
+				fr.WriteRSTStream(h.StreamID, xh2.ErrCodeCancel)
+			}
+		}
+	})
+	p := newProxy(t, nil)
+	p.cluster(staticCluster("up", up, speak(explicit2)))
+	p.start(plainListener(""))
+	rs, err := client2(t).Get("http://" + p.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(rs.Body)
+	rs.Body.Close()
+	if string(b) != "some" || err == nil || !strings.Contains(err.Error(), "CANCEL") {
+		t.Errorf("%q, %v", b, err)
 	}
 }

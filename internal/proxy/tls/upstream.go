@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"slices"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
@@ -39,25 +40,25 @@ func CompileUpstream(s *corev3.TransportSocket, secrets Secrets) (*Upstream, err
 }
 
 // Config is the client's side of a handshake with the named host ("" if none). Of the
-// context's ALPN it offers what goes with the protocol that will be spoken; HTTP/2 is
-// offered even if the context says nothing.
+// context's ALPN it offers what goes with the protocols that may be spoken, "h2" and
+// "http/1.1"; if the context has none and HTTP/2 may be, these.
 // The peer is verified as the context says: its chain against the trusted roots,
 // and one of its names against the matchers. A context without roots verifies
 // nothing, as in Envoy; with matchers alone it is refused when compiled.
-func (u *Upstream) Config(host string, http2 bool) *tls.Config {
+func (u *Upstream) Config(host string, protocols ...string) *tls.Config {
 	name := u.sni
 	if name == "" && u.auto {
 		name = host
 	}
 	c := u.common.base()
 	c.ServerName = name
-	switch {
-	case !http2:
-		c.NextProtos = without(c.NextProtos, "h2")
-	case len(c.NextProtos) == 0:
-		c.NextProtos = []string{"h2"}
-	default:
-		c.NextProtos = without(c.NextProtos, "http/1.1")
+	if len(c.NextProtos) == 0 && slices.Contains(protocols, "h2") {
+		c.NextProtos = protocols
+	}
+	for _, p := range []string{"h2", "http/1.1"} {
+		if !slices.Contains(protocols, p) {
+			c.NextProtos = without(c.NextProtos, p)
+		}
 	}
 	// The chain is verified below, in VerifyConnection: crypto/tls would also
 	// want the server's name to be a DNS name of the certificate.

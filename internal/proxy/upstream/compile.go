@@ -5,6 +5,7 @@ package upstream
 import (
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -124,7 +125,7 @@ func (c *Cluster) protocolOptions(name string, any *anypb.Any) error {
 	if err := strict.Unpack(any, o); err != nil {
 		return err
 	}
-	if err := strict.Only(o, "common_http_protocol_options", "explicit_http_config", "use_downstream_protocol_config"); err != nil {
+	if err := strict.Only(o, "common_http_protocol_options", "explicit_http_config", "use_downstream_protocol_config", "auto_config"); err != nil {
 		return err
 	}
 	if err := c.upstreamProtocol(o); err != nil {
@@ -158,6 +159,17 @@ func (c *Cluster) upstreamProtocol(o *httpv3.HttpProtocolOptions) error {
 		}
 		c.trailers = c.trailers || d.GetHttpProtocolOptions().GetEnableTrailers()
 		at = "use_downstream_protocol_config.http2_protocol_options"
+	case o.GetAutoConfig() != nil:
+		a := o.GetAutoConfig()
+		if err := strict.Only(a, "http_protocol_options", "http2_protocol_options"); err != nil {
+			return strict.At("auto_config", err)
+		}
+		if c.socket == nil || slices.ContainsFunc(c.matches, func(m socketMatch) bool { return m.socket == nil }) {
+			return strict.Errorf("auto_config", "needs TLS, whose ALPN chooses the protocol")
+		}
+		c.speaks = byALPN
+		c.trailers = c.trailers || a.GetHttpProtocolOptions().GetEnableTrailers()
+		return strict.At("auto_config.http2_protocol_options", c.http2Options(a.GetHttp2ProtocolOptions()))
 	}
 	if http2 == nil {
 		return nil

@@ -41,6 +41,7 @@ type Host struct {
 	idle     []*Conn // the one used last stands last
 	multi    []*shared
 	dialing  *dialing // of a shared connection; nil: none is under way
+	single   bool     // the host chose HTTP/1.1 by ALPN: connections are not shared
 	draining bool
 	sweep    *time.Timer
 	used     time.Time // of a dynamic cluster's host
@@ -66,7 +67,12 @@ func (h *Host) Get(ctx context.Context, deadline time.Time, fresh bool, major in
 		return nil, ErrOverflow
 	}
 	h.active.Add(1)
-	if c.speaks.http2(major) {
+	if c.speaks == byALPN && !fresh {
+		if conn := h.takeIdle(); conn != nil {
+			return conn, nil
+		}
+	}
+	if c.speaks.shares(major) {
 		conn, err := h.openStream(ctx, deadline)
 		if err != nil {
 			h.active.Add(-1)
@@ -121,7 +127,7 @@ func (h *Host) connect(ctx context.Context) (*Conn, error) {
 		return nil, ErrOverflow
 	}
 	generation := c.recycle.Load()
-	nc, err := h.dial(ctx, false)
+	nc, err := h.dial(ctx, http1ALPN)
 	if err != nil {
 		c.conns.Add(-1)
 		return nil, err
@@ -141,9 +147,9 @@ func (e *ConnectError) Unwrap() error { return e.Err }
 
 // Dial opens a connection of its own, TLS included, outside the pool. Errors are
 // *ConnectError.
-func (h *Host) Dial(ctx context.Context) (net.Conn, error) { return h.dial(ctx, false) }
+func (h *Host) Dial(ctx context.Context) (net.Conn, error) { return h.dial(ctx, http1ALPN) }
 
-func (h *Host) dial(ctx context.Context, http2 bool) (net.Conn, error) {
+func (h *Host) dial(ctx context.Context, protocols ...string) (net.Conn, error) {
 	c := h.cluster
 	ctx, cancel := context.WithTimeout(ctx, c.connectTimeout)
 	defer cancel()
@@ -155,7 +161,7 @@ func (h *Host) dial(ctx context.Context, http2 bool) (net.Conn, error) {
 	if h.socket == nil {
 		return nc, nil
 	}
-	t := ctls.Client(nc, h.socket.Config(h.Name, http2))
+	t := ctls.Client(nc, h.socket.Config(h.Name, protocols...))
 	if err := t.HandshakeContext(ctx); err != nil {
 		nc.Close()
 		return nil, &ConnectError{Timeout: errors.Is(err, context.DeadlineExceeded), TLS: true, Err: err}

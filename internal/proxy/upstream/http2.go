@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	ctls "crypto/tls"
 	"errors"
 	"net"
 	"slices"
@@ -20,9 +21,20 @@ const (
 	onlyHTTP1 protocol = iota
 	onlyHTTP2
 	asClient // what the client of the request speaks
+	byALPN   // what the host chooses
 )
 
-func (p protocol) http2(major int) bool { return p == onlyHTTP2 || p == asClient && major == 2 }
+// Names of ALPN.
+const (
+	http1ALPN = "http/1.1"
+	http2ALPN = "h2"
+)
+
+// shares tells whether requests of a client that speaks that version share a
+// connection, if the host agrees.
+func (p protocol) shares(major int) bool {
+	return p == onlyHTTP2 || p == asClient && major == 2 || p == byALPN
+}
 
 func (c *Cluster) http2Options(m *corev3.Http2ProtocolOptions) (err error) {
 	c.http2, err = http2.Compile(m)
@@ -62,6 +74,10 @@ func (h *Host) openStream(ctx context.Context, deadline time.Time) (*Conn, error
 			h.mu.Unlock()
 			return conn, nil
 		}
+		if h.single {
+			h.mu.Unlock()
+			return h.share(ctx)
+		}
 		d := h.dialing
 		mine := d == nil
 		if mine {
@@ -71,6 +87,9 @@ func (h *Host) openStream(ctx context.Context, deadline time.Time) (*Conn, error
 		h.mu.Unlock()
 		if mine {
 			conn, err := h.share(ctx)
+			h.mu.Lock()
+			h.dialing = nil
+			h.mu.Unlock()
 			d.err = err
 			close(d.done)
 			return conn, err
@@ -123,27 +142,32 @@ func (c *Conn) release() {
 	streams.Put(c)
 }
 
-// share makes another connection and gives its first stream.
+// share makes another connection and gives its first stream, or the connection
+// itself, if the host chooses HTTP/1.1.
 func (h *Host) share(ctx context.Context) (conn *Conn, err error) {
 	c := h.cluster
 	err = ErrOverflow
-	var s *shared
+	var nc net.Conn
+	generation := c.recycle.Load()
 	if n := c.conns.Add(1); c.maxConns <= 0 || n <= c.maxConns {
-		generation := c.recycle.Load()
-		var nc net.Conn
-		if nc, err = h.dial(ctx, true); err == nil {
-			o := c.http2
-			o.Idle = c.idleTimeout
-			s = &shared{http2.Dial(nc, o, c.opts.HTTP2, func() { c.conns.Add(-1) }), generation, h.until(nc)}
+		if c.speaks == byALPN {
+			nc, err = h.dial(ctx, http2ALPN, http1ALPN)
+		} else {
+			nc, err = h.dial(ctx, http2ALPN)
 		}
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.dialing = nil
 	if err != nil {
 		c.conns.Add(-1)
 		return nil, err
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.single = c.speaks == byALPN && negotiated(nc) != http2ALPN; h.single {
+		return newConn(h, nc, generation), nil
+	}
+	o := c.http2
+	o.Idle = c.idleTimeout
+	s := &shared{http2.Dial(nc, o, c.opts.HTTP2, func() { c.conns.Add(-1) }), generation, h.until(nc)}
 	h.multi = append(h.multi, s)
 	conn = h.takeStream()
 	if h.draining {
@@ -153,4 +177,12 @@ func (h *Host) share(ctx context.Context) (conn *Conn, err error) {
 		return nil, &ConnectError{Err: http2.ErrClosed}
 	}
 	return conn, nil
+}
+
+// negotiated gives the protocol that ALPN has agreed on, "" if none.
+func negotiated(nc net.Conn) string {
+	if t, ok := nc.(*ctls.Conn); ok {
+		return t.ConnectionState().NegotiatedProtocol
+	}
+	return ""
 }
