@@ -76,6 +76,9 @@ func allocated() uint64 {
 
 // A request that passes, with no token or one that was seen before, leaves no garbage.
 func TestRequestsLeaveNoGarbage(t *testing.T) {
+	if raced {
+		t.Skip("under the race detector pools lose some of what they hold")
+	}
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)

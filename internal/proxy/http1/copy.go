@@ -54,12 +54,12 @@ func (w *Writer) Copy(src io.Reader, chunked bool, trailer *exchange.Header) err
 	}
 	for {
 		if w.waits(src) {
-			if err := w.Flush(); err != nil {
+			if err := w.send(); err != nil {
 				return err
 			}
 		}
 		if w.buf == nil || cap(w.buf)-len(w.buf) < smallBuffer/2 {
-			if err := w.Flush(); err != nil {
+			if err := w.send(); err != nil {
 				return err
 			}
 			if err := w.room(mediumBuffer); err != nil {

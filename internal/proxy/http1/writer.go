@@ -38,12 +38,22 @@ func (w *Writer) Discard() {
 
 // Flush writes what is held back, and gives the buffer back.
 func (w *Writer) Flush() error {
+	err := w.send()
+	w.Close()
+	return err
+}
+
+// send is Flush in the midst of a message: it keeps the buffer unless it is large.
+func (w *Writer) send() error {
 	if len(w.buf) == 0 {
-		w.Close()
 		return nil
 	}
 	_, err := w.dst.Write(w.buf)
-	w.Close()
+	if cap(w.buf) > mediumBuffer {
+		w.Close()
+	} else {
+		w.buf = w.buf[:0]
+	}
 	return err
 }
 
@@ -63,7 +73,7 @@ func (w *Writer) room(n int) error {
 		w.buf = b
 		return nil
 	}
-	if err := w.Flush(); err != nil {
+	if err := w.send(); err != nil {
 		return err
 	}
 	if cap(w.buf) < n {
