@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/base64"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -101,21 +102,23 @@ func TestRemoteKeys(t *testing.T) {
 		t.Errorf("the first token of a new key: %v", err)
 	}
 	var wg sync.WaitGroup
+	madeUp, begun := i.Token("made up", time.Hour), time.Now()
 	for range 1000 {
 		wg.Go(func() {
-			if err := verify(k, src, i.Token("made up", time.Hour)); jose.KindOf(err) != jose.NoMatchingKey {
+			if err := verify(k, src, madeUp); jose.KindOf(err) != jose.NoMatchingKey {
 				t.Errorf("a made up key: %v", err)
 			}
 		})
 	}
 	wg.Wait()
-	if n := i.Asked.Load(); n != 3 {
-		t.Errorf("the issuer was asked %d times", n)
+	asked := i.Asked.Load()
+	if windows := int64(time.Since(begun) / (5 * time.Second)); int64(asked) < 3 || int64(asked) > 3+windows {
+		t.Errorf("the issuer was asked %d times, %d windows of the throttle after the first", asked, windows)
 	}
 	shown := text(t, m)
 	for _, want := range []string{
 		`usher_jwks_keys{cluster="issuer",uri="http://i.example/keys?`, `usher_jwks_age_seconds{cluster="issuer",uri=`,
-		`usher_jwks_fetch_seconds_count{result="ok"} 3`,
+		fmt.Sprintf(`usher_jwks_fetch_seconds_count{result="ok"} %d`, asked),
 	} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("metrics lack %s", want)
