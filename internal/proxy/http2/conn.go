@@ -173,7 +173,8 @@ func (c *Conn) finish() {
 // lastWrite bounds how long a connection that ends waits for its peer.
 const lastWrite = time.Second
 
-// Shutdown sends GOAWAY: streams in flight end undisturbed, others are not begun.
+// Shutdown lets streams in flight end undisturbed; others are not begun. A server says
+// so by GOAWAY now, a client in the end: there are servers that begin nothing after it.
 func (c *Conn) Shutdown() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -188,13 +189,18 @@ func (c *Conn) leave() {
 		return
 	}
 	c.leaving = true
-	c.sendGoAway(xh2.ErrCodeNo)
+	if c.server {
+		c.sendGoAway(xh2.ErrCodeNo)
+	}
 	c.endIfDone()
 }
 
 // endIfDone ends a connection that takes no streams and has none. The lock is held.
 func (c *Conn) endIfDone() {
 	if (c.leaving || c.goneAway) && len(c.streams) == 0 && c.active == 0 && !c.ending {
+		if !c.server {
+			c.sendGoAway(xh2.ErrCodeNo)
+		}
 		c.finish()
 	}
 }

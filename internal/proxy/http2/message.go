@@ -194,7 +194,7 @@ func (st *Stream) sendHead(end bool) error {
 	c := st.c
 	st.out.head = false
 	if st.out.rq != nil {
-		if c.goneAway || c.leaving || c.ending {
+		if c.goneAway || c.ending {
 			return ErrNotProcessed
 		}
 		st.id = c.nextID()

@@ -379,6 +379,37 @@ func TestNotProcessed(t *testing.T) {
 	}
 }
 
+// TestFewRequests holds that a connection carries no more requests than it may.
+func TestFewRequests(t *testing.T) {
+	for most, want := range map[int]int32{1: 6, 2: 3, 0: 1} {
+		var conns atomic.Int32
+		s := httptest.NewUnstartedServer(http.HandlerFunc(told))
+		s.Config.Protocols = only(true)
+		s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				conns.Add(1)
+			}
+		}
+		s.Start()
+		t.Cleanup(s.Close)
+		p := newProxy(t, nil)
+		p.cluster(staticCluster("up", s.Listener.Addr().String(), speak(explicit2)+fmt.Sprintf("\nmax_requests_per_connection: %d", most)))
+		p.start(plainListener(""))
+		c := client2(t)
+		for range 6 {
+			rs, err := c.Get("http://" + p.addr)
+			if err != nil || rs.StatusCode != 200 {
+				t.Fatal(rs, err)
+			}
+			io.Copy(io.Discard, rs.Body)
+			rs.Body.Close()
+		}
+		if n := conns.Load(); n != want {
+			t.Errorf("%d connections, want %d", n, want)
+		}
+	}
+}
+
 // TestOneConnection holds that many requests at a time share a connection, the first
 // ones too, which come while it is being made.
 func TestOneConnection(t *testing.T) {
