@@ -141,6 +141,27 @@ func TestCertainlyNotProcessed(t *testing.T) {
 	}
 }
 
+// TestNotSent holds that a request for which the connection ended too early may be
+// sent again.
+func TestNotSent(t *testing.T) {
+	a, b := pair(t, true)
+	ended := newGate()
+	c := Dial(a, Defaults(), nil, ended.open)
+	st, err := c.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Close()
+	ended.await()
+	if err := st.Request(&exchange.Request{Method: "POST", Scheme: "http", Authority: "a", Path: "/"}, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Flush(); err != ErrNotProcessed {
+		t.Error(err)
+	}
+	st.Release()
+}
+
 // TestNotReadHoldsUpNobody holds that an answer that nobody reads stays within its
 // stream's window and leaves the connection to others.
 func TestNotReadHoldsUpNobody(t *testing.T) {

@@ -349,7 +349,8 @@ func TestEarlyAnswer(t *testing.T) {
 	if got := p.message(1); got != "RST NO_ERROR" {
 		t.Errorf("%q", got)
 	}
-	p.fr.WriteData(1, true, []byte("was on its way")) // is not held against the client
+	p.fr.WriteData(1, false, []byte("was on its way")) // is not held against the client
+	p.headers(1, true, "trailers: too")
 	p.headers(3, true, get...)
 	if got := p.message(3); got != ":status: 200\ncontent-length: 2\nno" {
 		t.Errorf("%q", got)
