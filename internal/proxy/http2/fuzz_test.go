@@ -17,11 +17,17 @@ import (
 // script is a connection whose peer sends some bytes, reads everything, and ends.
 type script struct {
 	net.Conn
-	in  *bytes.Reader
-	out bytes.Buffer
+	in   *bytes.Reader
+	out  bytes.Buffer
+	wait *gate // nil: it says all at once
 }
 
-func (s *script) Read(p []byte) (int, error)       { return s.in.Read(p) }
+func (s *script) Read(p []byte) (int, error) {
+	if s.wait != nil {
+		s.wait.await()
+	}
+	return s.in.Read(p)
+}
 func (s *script) Write(p []byte) (int, error)      { return s.out.Write(p) }
 func (s *script) Close() error                     { return nil }
 func (s *script) SetDeadline(time.Time) error      { return nil }
@@ -132,4 +138,70 @@ func oneRequest(t *testing.T, rq *exchange.Request) {
 	if count != 0 {
 		t.Fatalf("%+v became %+v", rq.Header, got.Header)
 	}
+}
+
+// FuzzClient feeds a client that has asked two things. Whatever comes, its users must
+// get an answer or an error, and what it sends must be frames.
+func FuzzClient(f *testing.F) {
+	answer := func(write func(*peer)) []byte {
+		var b bytes.Buffer
+		p := &peer{fr: xh2.NewFramer(&b, nil)}
+		p.fr.AllowIllegalWrites = true
+		p.enc = hpack.NewEncoder(&p.blk)
+		p.fr.WriteSettings()
+		write(p)
+		return b.Bytes()
+	}
+	f.Add(answer(func(p *peer) {
+		p.headers(1, false, ":status: 200", "content-length: 3")
+		p.fr.WriteData(1, true, []byte("abc"))
+		p.headers(3, false, ":status: 103", "link: x")
+		p.headers(3, false, ":status: 200")
+		p.headers(3, true, "grpc-status: 0")
+	}))
+	f.Add(answer(func(p *peer) {
+		p.fr.WriteRSTStream(1, xh2.ErrCodeRefusedStream)
+		p.fr.WriteGoAway(1, xh2.ErrCodeNo, nil)
+		p.fr.WriteWindowUpdate(3, 1)
+		p.fr.WritePushPromise(xh2.PushPromiseParam{StreamID: 1, PromiseID: 2, EndHeaders: true})
+	}))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		s := &script{in: bytes.NewReader(in), wait: newGate()}
+		ended := newGate()
+		c := Dial(s, Defaults(), nil, ended.open)
+		var streams []*Stream
+		for range 2 {
+			st, err := c.Open()
+			if err != nil {
+				t.Fatal(err)
+			}
+			st.SetDeadline(time.Now().Add(time.Second))
+			if st.Request(&exchange.Request{Method: "GET", Scheme: "http", Authority: "a", Path: "/"}, false) != nil || st.Flush() != nil {
+				t.Fatal("not sent")
+			}
+			streams = append(streams, st)
+		}
+		s.wait.open()
+		for _, st := range streams {
+			var rs exchange.Response
+			if st.ReadResponse(&rs) == nil {
+				if rs.Status < 200 || rs.Status > 999 {
+					t.Errorf("status %d", rs.Status)
+				}
+				if rs.Body != nil {
+					io.Copy(io.Discard, rs.Body)
+				}
+			}
+			st.Release()
+		}
+		ended.await()
+		fr := xh2.NewFramer(nil, bytes.NewReader(s.out.Bytes()[len(xh2.ClientPreface):]))
+		for {
+			if _, err := fr.ReadFrame(); err == io.EOF {
+				return
+			} else if err != nil {
+				t.Fatalf("what was sent cannot be read: %v", err)
+			}
+		}
+	})
 }
