@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -92,7 +93,9 @@ func serveHTTP2(ctx context.Context, c *Connection, m *Manager, first []byte) {
 		c.Conn.Close()
 		return
 	}
-	http2.Serve(c.Conn, first, h, o, m.o.HTTP2)
+	if err := http2.Serve(c.Conn, first, h, o, m.o.HTTP2); err != nil {
+		m.o.Log.Debug("connection refused", slog.String("listener", m.o.Listener), slog.Any("peer", c.Info.Remote), slog.Any("reason", err))
+	}
 }
 
 // Woken implements http2.Handler.

@@ -11,8 +11,9 @@ import (
 )
 
 // Serve serves a connection as its server until it ends, with all its requests, and
-// closes it. First is what was read of it already.
-func Serve(nc net.Conn, first []byte, h Handler, o Options, n *Counters) {
+// closes it. First is what was read of it already. The error says what the client did
+// wrong, without its words; nil if it only went.
+func Serve(nc net.Conn, first []byte, h Handler, o Options, n *Counters) error {
 	c := newConn(nc, first, o, n)
 	c.server, c.h = true, h
 	c.mu.Lock()
@@ -30,6 +31,10 @@ func Serve(nc net.Conn, first []byte, h Handler, o Options, n *Counters) {
 	c.linger()
 	nc.Close()
 	c.served.Wait()
+	if wrong, ok := err.(*connError); ok {
+		return wrong
+	}
+	return nil
 }
 
 // preface reads what a client sends first.
