@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -21,6 +20,7 @@ import (
 	"github.com/usher-mesh/usher/internal/control/api"
 	"github.com/usher-mesh/usher/internal/control/apiserver"
 	"github.com/usher-mesh/usher/internal/control/app"
+	"github.com/usher-mesh/usher/internal/footprint"
 	"github.com/usher-mesh/usher/internal/home"
 	"github.com/usher-mesh/usher/internal/version"
 	"github.com/usher-mesh/usher/internal/workload"
@@ -82,7 +82,6 @@ func Run(ctx context.Context, o Options, ready Ready) (err error) {
 	}
 	defer l.close()
 
-	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
 	server, err := startAPI(ctx, o, l.api)
 	if err != nil {
 		return err
@@ -136,6 +135,7 @@ func Run(ctx context.Context, o Options, ready Ready) (err error) {
 	agentCtx, stopAgent := context.WithCancel(ctx)
 	agentDone := make(chan struct{})
 	go func() { a.run(agentCtx); close(agentDone) }()
+	footprint.Trim() // what the start has left
 	go keepSmall(agentCtx)
 	stopAll := func(started []*workload.Local) error {
 		stopAgent()
