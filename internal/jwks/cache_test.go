@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -397,19 +398,19 @@ func TestOnFetch(t *testing.T) {
 func TestOnKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := &issuer{status: 200, body: keySet(t, "a")}
-		n := 0
-		c := New(Options{Transport: i, OnKeys: func() { n++ }})
+		var told atomic.Int32
+		c := New(Options{Transport: i, OnKeys: func() { told.Add(1) }})
 		defer c.Close()
 		c.Set([]Target{{URI: uri}})
 		time.Sleep(time.Hour)
-		if i.count() < 2 || n != 1 {
+		if n := told.Load(); i.count() < 2 || n != 1 {
 			t.Fatalf("told %d times by %d fetches of the same keys", n, i.count())
 		}
 		i.set(503, nil)
 		time.Sleep(time.Hour)
 		i.set(200, keySet(t, "b"))
 		time.Sleep(time.Hour)
-		if n != 2 {
+		if n := told.Load(); n != 2 {
 			t.Fatalf("told %d times", n)
 		}
 	})
