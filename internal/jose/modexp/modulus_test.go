@@ -104,7 +104,7 @@ func TestExpAllocatesNothing(t *testing.T) {
 	n.SetBit(n, 0, 1)
 	m, _ := New(n)
 	if m.fast == nil {
-		t.Skip("there are no kernels for this machine")
+		t.Skip("this processor lacks MULX or ADX, which the kernels take")
 	}
 	x, out := make([]byte, m.Size()), make([]byte, m.Size())
 	x[200] = 77
