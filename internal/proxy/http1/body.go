@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 
+	"github.com/usher-mesh/usher/internal/proxy/buffer"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 )
 
@@ -125,7 +126,7 @@ func (b *Body) content(p []byte, end bool) (int, error) {
 		b.left -= int64(n)
 		return n, nil
 	}
-	if b.kind == chunkedBody && len(p) < smallBuffer/2 {
+	if b.kind == chunkedBody && len(p) < buffer.Small/2 {
 		if err := r.refill(); err != nil {
 			return 0, truncated(err)
 		}

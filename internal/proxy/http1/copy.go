@@ -4,10 +4,11 @@ import (
 	"io"
 	"strconv"
 
+	"github.com/usher-mesh/usher/internal/proxy/buffer"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 )
 
-// chunkHead is room for the size line of a chunk up to largeBuffer, chunkTail
+// chunkHead is room for the size line of a chunk up to buffer.Large, chunkTail
 // for its end and the last chunk's.
 const (
 	chunkHead = 6
@@ -20,7 +21,7 @@ type buffered interface{ Buffered() int }
 // Bytes holds back content that is at hand, or writes it if it is large.
 func (w *Writer) Bytes(b []byte) error {
 	w.n += int64(len(b))
-	if len(b) <= mediumBuffer {
+	if len(b) <= buffer.Medium {
 		if err := w.room(len(b)); err != nil {
 			return err
 		}
@@ -58,11 +59,11 @@ func (w *Writer) Copy(src io.Reader, chunked bool, trailer *exchange.Header) err
 				return err
 			}
 		}
-		if w.buf == nil || cap(w.buf)-len(w.buf) < smallBuffer/2 {
+		if w.buf == nil || cap(w.buf)-len(w.buf) < buffer.Small/2 {
 			if err := w.send(); err != nil {
 				return err
 			}
-			if err := w.room(mediumBuffer); err != nil {
+			if err := w.room(buffer.Medium); err != nil {
 				return err
 			}
 		}
@@ -92,10 +93,10 @@ func (e *ReadError) Unwrap() error { return e.Err }
 
 // prepare chooses the buffer: a small one if all of a short body is at hand.
 func (w *Writer) prepare(src io.Reader) error {
-	if b, ok := src.(*Body); ok && b.kind == lengthBody && b.left < smallBuffer/2 {
-		return w.room(int(b.left) + smallBuffer/2)
+	if b, ok := src.(*Body); ok && b.kind == lengthBody && b.left < buffer.Small/2 {
+		return w.room(int(b.left) + buffer.Small/2)
 	}
-	return w.room(mediumBuffer / 2)
+	return w.room(buffer.Medium / 2)
 }
 
 func (w *Writer) waits(src io.Reader) bool {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"runtime"
 
+	"github.com/usher-mesh/usher/internal/proxy/buffer"
 	"github.com/usher-mesh/usher/internal/proxy/deadline"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 )
@@ -71,7 +72,7 @@ func NewReader(src io.Reader, prefix []byte) *Reader {
 	r := &Reader{src: src, alone: runtime.GOMAXPROCS(0) == 1}
 	r.late, _ = src.(*deadline.Conn)
 	if len(prefix) > 0 {
-		r.buf = getBuffer(len(prefix))
+		r.buf = buffer.Get(len(prefix))
 		r.end = copy(r.buf, prefix)
 	}
 	return r
@@ -91,21 +92,21 @@ func (r *Reader) Take() []byte {
 // Next ends the current message: its strings are invalid from here on.
 func (r *Reader) Next() {
 	if r.pinned != nil {
-		putBuffer(r.pinned)
+		buffer.Put(r.pinned)
 		r.pinned = nil
 	}
 	n := r.end - r.start
 	switch {
 	case r.buf == nil:
 	case n == 0:
-		putBuffer(r.buf)
+		buffer.Put(r.buf)
 		r.buf = nil
 	default:
 		copy(r.buf, r.buf[r.start:r.end])
-		if n <= smallBuffer && cap(r.buf) > smallBuffer {
-			small := getBuffer(smallBuffer)
+		if n <= buffer.Small && cap(r.buf) > buffer.Small {
+			small := buffer.Get(buffer.Small)
 			copy(small, r.buf[:n])
-			putBuffer(r.buf)
+			buffer.Put(r.buf)
 			r.buf = small
 		}
 	}
@@ -116,11 +117,11 @@ func (r *Reader) Next() {
 // Close gives the buffers back. The Reader must not be used any more.
 func (r *Reader) Close() {
 	if r.pinned != nil {
-		putBuffer(r.pinned)
+		buffer.Put(r.pinned)
 		r.pinned = nil
 	}
 	if r.buf != nil {
-		putBuffer(r.buf)
+		buffer.Put(r.buf)
 		r.buf = nil
 	}
 	r.start, r.end = 0, 0
@@ -175,13 +176,13 @@ func (r *Reader) Fill() error {
 			r.buf, r.end, err = r.late.ReadLate(smallBuffers{})
 			return err
 		}
-		r.buf = getBuffer(smallBuffer)
+		r.buf = buffer.Get(buffer.Small)
 	}
 	if r.end == len(r.buf) {
-		bigger := getBuffer(min(4*len(r.buf), largeBuffer))
+		bigger := buffer.Get(min(4*len(r.buf), buffer.Large))
 		r.end = copy(bigger, r.buf[r.start:r.end])
 		r.start = 0
-		putBuffer(r.buf)
+		buffer.Put(r.buf)
 		r.buf = bigger
 	}
 	err := r.read()
@@ -228,15 +229,15 @@ func line(b []byte) (l, rest []byte, err error) {
 // pin makes room for lines that are read while the head's strings are in use
 // (chunk sizes, trailers), in a buffer of their own if this one is nearly full.
 func (r *Reader) pin() {
-	if len(r.buf)-r.base >= smallBuffer/2 {
+	if len(r.buf)-r.base >= buffer.Small/2 {
 		return
 	}
-	b := getBuffer(max(smallBuffer, r.end-r.start+smallBuffer/2))
+	b := buffer.Get(max(buffer.Small, r.end-r.start+buffer.Small/2))
 	n := copy(b, r.buf[r.start:r.end])
 	if r.pinned == nil {
 		r.pinned = r.buf
 	} else {
-		putBuffer(r.buf)
+		buffer.Put(r.buf)
 	}
 	r.buf, r.base, r.start, r.end = b, 0, 0, n
 }

@@ -4,6 +4,7 @@ import (
 	"io"
 	"strconv"
 
+	"github.com/usher-mesh/usher/internal/proxy/buffer"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 )
 
@@ -24,7 +25,7 @@ func (w *Writer) Content() int64 { return w.n }
 // Close gives the buffer back; what was not flushed is lost.
 func (w *Writer) Close() {
 	if w.buf != nil {
-		putBuffer(w.buf[:cap(w.buf)])
+		buffer.Put(w.buf)
 		w.buf = nil
 	}
 }
@@ -49,7 +50,7 @@ func (w *Writer) send() error {
 		return nil
 	}
 	_, err := w.dst.Write(w.buf)
-	if cap(w.buf) > mediumBuffer {
+	if cap(w.buf) > buffer.Medium {
 		w.Close()
 	} else {
 		w.buf = w.buf[:0]
@@ -57,19 +58,19 @@ func (w *Writer) send() error {
 	return err
 }
 
-// room makes sure that n more bytes can be held back, n <= largeBuffer.
+// room makes sure that n more bytes can be held back, n <= buffer.Large.
 func (w *Writer) room(n int) error {
 	if w.buf == nil {
-		w.buf = getBuffer(max(n, smallBuffer))[:0]
+		w.buf = buffer.Get(max(n, buffer.Small))[:0]
 		return nil
 	}
 	if cap(w.buf)-len(w.buf) >= n {
 		return nil
 	}
-	if len(w.buf)+n <= largeBuffer {
-		b := getBuffer(len(w.buf) + n)[:len(w.buf)]
+	if len(w.buf)+n <= buffer.Large {
+		b := buffer.Get(len(w.buf) + n)[:len(w.buf)]
 		copy(b, w.buf)
-		putBuffer(w.buf[:cap(w.buf)])
+		buffer.Put(w.buf)
 		w.buf = b
 		return nil
 	}
@@ -78,7 +79,7 @@ func (w *Writer) room(n int) error {
 	}
 	if cap(w.buf) < n {
 		w.Close()
-		w.buf = getBuffer(n)[:0]
+		w.buf = buffer.Get(n)[:0]
 	}
 	return nil
 }

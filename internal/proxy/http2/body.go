@@ -3,6 +3,8 @@ package http2
 import (
 	"io"
 	"os"
+
+	"github.com/usher-mesh/usher/internal/proxy/buffer"
 )
 
 // Body is the content that a stream receives. It gives io.EOF at its end, what ended
@@ -95,7 +97,7 @@ func (b *Body) Skip() {
 func (st *Stream) consume(n int) {
 	st.start += n
 	if st.start == len(st.buf) {
-		putBuffer(st.buf)
+		buffer.Put(st.buf)
 		st.buf, st.start = nil, 0
 	}
 	st.credit(n)

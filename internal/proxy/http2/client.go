@@ -6,6 +6,7 @@ import (
 
 	xh2 "golang.org/x/net/http2"
 
+	"github.com/usher-mesh/usher/internal/proxy/buffer"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 )
 
@@ -13,7 +14,7 @@ import (
 func Dial(nc net.Conn, o Options, n *Counters, ended func()) *Conn {
 	c := newConn(nc, nil, o, n)
 	c.mu.Lock()
-	c.out = append(getBuffer(smallBuffer), xh2.ClientPreface...)
+	c.out = append(buffer.Get(buffer.Small)[:0], xh2.ClientPreface...)
 	c.begin()
 	c.watch()
 	c.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"os"
 	"unsafe"
 
+	"github.com/usher-mesh/usher/internal/proxy/buffer"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/http1"
 )
@@ -85,8 +86,8 @@ func (st *Stream) Copy(src io.Reader, _ bool, trailer *exchange.Header) error {
 	if st.out.none {
 		return st.send(nil, true)
 	}
-	buf := getBuffer(mediumBuffer)[:mediumBuffer]
-	defer putBuffer(buf)
+	buf := buffer.Get(buffer.Medium)[:buffer.Medium]
+	defer buffer.Put(buf)
 	more, _ := src.(interface{ Buffered() int })
 	done, _ := src.(interface{ Done() bool })
 	for {

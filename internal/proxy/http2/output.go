@@ -3,6 +3,7 @@ package http2
 import (
 	"runtime"
 
+	"github.com/usher-mesh/usher/internal/proxy/buffer"
 	xh2 "golang.org/x/net/http2"
 )
 
@@ -24,7 +25,7 @@ func (o *output) Write(p []byte) (int, error) {
 // frame appends a frame's header. The lock is held, as for all that sends.
 func (c *Conn) frame(t xh2.FrameType, flags xh2.Flags, id uint32, length int) {
 	if c.out == nil {
-		c.out = getBuffer(smallBuffer)
+		c.out = buffer.Get(buffer.Small)[:0]
 	}
 	if cap(c.out)-len(c.out) < length+9 {
 		c.out = grow(c.out, length+9)
@@ -132,7 +133,7 @@ func (c *Conn) write() {
 		c.control -= control
 		if err != nil {
 			c.ending = true
-			putBuffer(b)
+			buffer.Put(b)
 			c.mu.Unlock()
 			c.die(ErrClosed)
 			c.nc.Close()
@@ -153,10 +154,10 @@ func (c *Conn) write() {
 // release gives the buffers of a connection that has nothing to say back.
 func (c *Conn) release() {
 	if cap(c.out) > 0 {
-		putBuffer(c.out)
+		buffer.Put(c.out)
 	}
 	if cap(c.spare) > 0 {
-		putBuffer(c.spare)
+		buffer.Put(c.spare)
 	}
 	c.out, c.spare = nil, nil
 }

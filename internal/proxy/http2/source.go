@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"time"
+
+	"github.com/usher-mesh/usher/internal/proxy/buffer"
 )
 
 // source reads the socket for the Framer. A deadline that others set to have the
@@ -37,14 +39,14 @@ func (s *source) Read(p []byte) (int, error) {
 func (s *source) size() {
 	want := cap(s.buf)
 	switch {
-	case s.buf == nil || s.w < smallBuffer/4:
-		want = smallBuffer
+	case s.buf == nil || s.w < buffer.Small/4:
+		want = buffer.Small
 	case s.w == len(s.buf):
-		want = mediumBuffer
+		want = buffer.Medium
 	}
 	if want != cap(s.buf) {
-		putBuffer(s.buf)
-		s.buf = getBuffer(want)[:want]
+		buffer.Put(s.buf)
+		s.buf = buffer.Get(want)[:want]
 	}
 }
 

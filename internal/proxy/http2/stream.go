@@ -7,6 +7,7 @@ import (
 
 	xh2 "golang.org/x/net/http2"
 
+	"github.com/usher-mesh/usher/internal/proxy/buffer"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 )
 
@@ -80,7 +81,7 @@ const maxFree = 64
 // store takes back a stream that nobody uses any more. The lock is held.
 func (c *Conn) store(st *Stream) {
 	if cap(st.buf) > 0 {
-		putBuffer(st.buf)
+		buffer.Put(st.buf)
 	}
 	h, t := st.head, st.trailers
 	h.reset(requestHead)
