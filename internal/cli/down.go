@@ -68,9 +68,9 @@ objects in the API stay for the next "usher up"; --purge deletes the home with a
 	return cmd
 }
 
-// purgeHome deletes the home, and tells whether there was one. A folder that never was one is left alone: USHER_HOME
-// may have been set to the wrong place. Of a link it is the folder that goes, with
-// the keys in it, and then the link.
+// purgeHome deletes the home, and tells whether there was one. A folder that never
+// was one is left alone: USHER_HOME may have been set to the wrong place. Of a link it
+// is the folder that goes, with the keys in it, and then the link.
 func purgeHome(h home.Dir) (bool, error) {
 	real, err := filepath.EvalSymlinks(string(h))
 	if errors.Is(err, os.ErrNotExist) {

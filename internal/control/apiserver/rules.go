@@ -99,7 +99,7 @@ func compile(props *apiextensionsv1.JSONSchemaProps) (*compiledRules, error) {
 func (r schemaRules) judge(ctx context.Context, obj, old *unstructured.Unstructured) error {
 	gvk := obj.GroupVersionKind()
 	compiled := r[gvk]
-	if compiled == nil || old != nil && reflect.DeepEqual(obj.Object["spec"], old.Object["spec"]) {
+	if compiled == nil {
 		return nil
 	}
 	c, err := compiled()

@@ -107,7 +107,10 @@ func TestSchemaRules(t *testing.T) {
 // rules: what is wrong in them may stay, and may not spread.
 func TestSchemaRulesOfKeptFaults(t *testing.T) {
 	dir := home(t)
-	s := startServer(t, testOptions(t, dir))
+	o := testOptions(t, dir)
+	bare, _ := withoutRules([]*apiextensionsv1.CustomResourceDefinition{ruled()})
+	o.CRDs[0] = bare[0]
+	s := startServer(t, o)
 	client, err := dynamic.NewForConfig(s.AdminConfig())
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +119,8 @@ func TestSchemaRulesOfKeptFaults(t *testing.T) {
 		return c.Resource(schema.GroupVersionResource{Group: "networking.istio.io", Version: "v1", Resource: "widgets"}).Namespace("default")
 	}
 	_, err = widgetsOf(client).Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "networking.istio.io/v1", "kind": "Widget", "metadata": map[string]any{"name": "old"}, "spec": map[string]any{"color": "green"},
+		"apiVersion": "networking.istio.io/v1", "kind": "Widget", "metadata": map[string]any{"name": "old"},
+		"spec": map[string]any{"color": "blue", "map": map[string]any{"k": "abc"}},
 	}}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +129,7 @@ func TestSchemaRulesOfKeptFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	o := testOptions(t, dir)
+	o = testOptions(t, dir)
 	o.CRDs[0] = ruled()
 	s = startServer(t, o)
 	if client, err = dynamic.NewForConfig(s.AdminConfig()); err != nil {
@@ -138,9 +142,13 @@ func TestSchemaRulesOfKeptFaults(t *testing.T) {
 	}
 	old.SetLabels(map[string]string{"a": "b"})
 	if old, err = r.Update(t.Context(), old, metav1.UpdateOptions{}); err != nil {
-		t.Errorf("a label of an object that breaks a rule already: %v", err)
+		t.Fatalf("a label of an object that breaks a rule already: %v", err)
 	}
-	old.Object["spec"] = map[string]any{"color": "green", "list": []any{"abc"}}
+	old.Object["spec"] = map[string]any{"color": "white", "map": map[string]any{"k": "abc"}}
+	if old, err = r.Update(t.Context(), old, metav1.UpdateOptions{}); err != nil {
+		t.Fatalf("a change beside what breaks a rule already: %v", err)
+	}
+	old.Object["spec"] = map[string]any{"color": "white", "map": map[string]any{"k": "abc"}, "list": []any{"abc"}}
 	if _, err = r.Update(t.Context(), old, metav1.UpdateOptions{}); !apierrors.IsInvalid(err) {
 		t.Errorf("a further fault: %v, not refused as invalid", err)
 	}
