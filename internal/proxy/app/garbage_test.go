@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/usher-mesh/usher/internal/proxy/bootstrap"
+	"github.com/usher-mesh/usher/internal/proxy/proxytest"
 )
 
 const garbageConfig = `{
@@ -33,34 +34,6 @@ const garbageConfig = `{
     {"name": "router", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}],
    "route_config": {"virtual_hosts": [{"name": "v", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "up"}}]}]}
   }}]}]}]}}`
-
-// echo answers each read with the same bytes, and makes no garbage.
-func echo(t *testing.T, answer string) int {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				buf, out := make([]byte, 16<<10), []byte(answer)
-				for {
-					if _, err := c.Read(buf); err != nil {
-						return
-					}
-					c.Write(out)
-				}
-			}()
-		}
-	}()
-	return ln.Addr().(*net.TCPAddr).Port
-}
 
 func freePort(t *testing.T) int {
 	at, err := net.Listen("tcp", "127.0.0.1:0")
@@ -85,8 +58,11 @@ func TestRequestsLeaveNoGarbage(t *testing.T) {
 		t.Fatal(err)
 	}
 	port := freePort(t)
-	upstream := echo(t, "HTTP/1.1 200 OK\r\nServer: echo\r\nContent-Type: text/html\r\nContent-Length: 12\r\n\r\nhello world\n")
-	b, err := bootstrap.Parse([]byte(strings.NewReplacer("@UPSTREAM@", fmt.Sprint(upstream), "@PORT@", fmt.Sprint(port),
+	_, upstream, err := net.SplitHostPort(proxytest.Answering(t, "HTTP/1.1 200 OK\r\nServer: echo\r\nContent-Type: text/html\r\nContent-Length: 12\r\n\r\nhello world\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := bootstrap.Parse([]byte(strings.NewReplacer("@UPSTREAM@", upstream, "@PORT@", fmt.Sprint(port),
 		"@KEY@", base64.RawURLEncoding.EncodeToString(public)).Replace(garbageConfig)))
 	if err != nil {
 		t.Fatal(err)

@@ -3,37 +3,9 @@ package listener_test
 import (
 	"net"
 	"testing"
-)
 
-// answering is an upstream that costs nothing: it answers each read with the same
-// bytes.
-func answering(b testing.TB, text string) string {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { ln.Close() })
-	answer := []byte(text)
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				buf := make([]byte, 64<<10)
-				for {
-					if _, err := c.Read(buf); err != nil {
-						return
-					}
-					c.Write(answer)
-				}
-			}()
-		}
-	}()
-	return ln.Addr().String()
-}
+	"github.com/usher-mesh/usher/internal/proxy/proxytest"
+)
 
 const benchAnswer = "HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Tue, 24 Nov 2026 04:00:00 GMT\r\nContent-Type: text/html\r\nContent-Length: 12\r\nConnection: keep-alive\r\nETag: \"x\"\r\nAccept-Ranges: bytes\r\n\r\nhello world\n"
 
@@ -59,10 +31,10 @@ func benchHop(b *testing.B, addr string) {
 // BenchmarkPlain is one hop over loopback, client and upstream included.
 func BenchmarkPlain(b *testing.B) {
 	p := newProxy(b, nil)
-	p.cluster(staticCluster("up", answering(b, benchAnswer), ""))
+	p.cluster(staticCluster("up", proxytest.Answering(b, benchAnswer), ""))
 	p.start(plainListener(""))
 	benchHop(b, p.addr)
 }
 
 // BenchmarkDirect is the same without the proxy: the difference is its cost.
-func BenchmarkDirect(b *testing.B) { benchHop(b, answering(b, benchAnswer)) }
+func BenchmarkDirect(b *testing.B) { benchHop(b, proxytest.Answering(b, benchAnswer)) }

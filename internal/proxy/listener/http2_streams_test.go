@@ -13,6 +13,8 @@ import (
 	"time"
 
 	xh2 "golang.org/x/net/http2"
+
+	"github.com/usher-mesh/usher/internal/proxy/proxytest"
 )
 
 // TestCancel holds that a client's reset ends the request upstream.
@@ -69,18 +71,12 @@ func (e event) wait(t testing.TB, what string) {
 
 // frames is a server of HTTP/2 that a test writes by hand: f serves the n-th connection.
 func frames(t *testing.T, f func(n int, fr *xh2.Framer)) string {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	serveConns(t, ln, func(n int, c net.Conn) {
+	return proxytest.Serve(t, func(n int, c net.Conn) {
 		io.ReadFull(c, make([]byte, len(xh2.ClientPreface)))
 		fr := xh2.NewFramer(c, c)
 		fr.WriteSettings()
 		f(n, fr)
 	})
-	return ln.Addr().String()
 }
 
 // ok answers a stream.

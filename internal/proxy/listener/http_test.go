@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/usher-mesh/usher/internal/proxy/proxytest"
 )
 
 func echo(w http.ResponseWriter, r *http.Request) {
@@ -149,25 +151,10 @@ func TestUpstreamFailures(t *testing.T) {
 	deadAddr := dead.Addr().String()
 	dead.Close()
 	answer := func(text string) string {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		done := make(chan struct{})
-		t.Cleanup(func() { ln.Close(); <-done })
-		go func() {
-			defer close(done)
-			for {
-				c, err := ln.Accept()
-				if err != nil {
-					return
-				}
-				http.ReadRequest(bufio.NewReader(c))
-				io.WriteString(c, text)
-				c.Close()
-			}
-		}()
-		return ln.Addr().String()
+		return proxytest.Serve(t, func(_ int, c net.Conn) {
+			http.ReadRequest(bufio.NewReader(c))
+			io.WriteString(c, text)
+		})
 	}
 	const before = "upstream connect error or disconnect/reset before headers. reset reason: "
 	for _, tt := range []struct {
@@ -233,26 +220,12 @@ func TestTimeout(t *testing.T) {
 // TestStaleConnection closes each upstream connection after one answer that
 // promised to keep it.
 func TestStaleConnection(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	t.Cleanup(func() { ln.Close(); <-done })
-	go func() {
-		defer close(done)
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			http.ReadRequest(bufio.NewReader(c))
-			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-			c.Close()
-		}
-	}()
+	up := proxytest.Serve(t, func(_ int, c net.Conn) {
+		http.ReadRequest(bufio.NewReader(c))
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+	})
 	p := newProxy(t, nil)
-	p.cluster(staticCluster("up", ln.Addr().String(), ""))
+	p.cluster(staticCluster("up", up, ""))
 	p.start(plainListener(""))
 	c := client(t)
 	for i := range 50 {

@@ -22,37 +22,22 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/accesslog"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
+	"github.com/usher-mesh/usher/internal/proxy/proxytest"
 	"github.com/usher-mesh/usher/internal/proxy/snapshot"
 )
 
 // echoes sends back what it reads; with upgrade it answers a request by 101 first.
 func echoes(t *testing.T, upgrade bool) string {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	t.Cleanup(func() { ln.Close(); wg.Wait() })
-	wg.Go(func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
+	return proxytest.Serve(t, func(_ int, c net.Conn) {
+		r := bufio.NewReader(c)
+		if upgrade {
+			if _, err := http.ReadRequest(r); err != nil {
 				return
 			}
-			wg.Go(func() {
-				defer c.Close()
-				r := bufio.NewReader(c)
-				if upgrade {
-					if _, err := http.ReadRequest(r); err != nil {
-						return
-					}
-					_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
-				}
-				_, _ = io.Copy(c, r)
-			})
+			_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
 		}
+		_, _ = io.Copy(c, r)
 	})
-	return ln.Addr().String()
 }
 
 const patience = 10 * time.Second

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/usher-mesh/usher/internal/proxy/proxytest"
 )
 
 // TestConnectIsNoTunnel: where CONNECT makes no tunnel no answer may look like one
@@ -80,27 +82,13 @@ func TestLateRetry(t *testing.T) {
 		for _, head := range []string{"GET / HTTP/1.1\r\n", "POST / HTTP/1.1\r\nContent-Length: 0\r\n"} {
 			t.Run(on+" "+head[:4], func(t *testing.T) {
 				var n atomic.Int32
-				ln, err := net.Listen("tcp", "127.0.0.1:0")
-				if err != nil {
-					t.Fatal(err)
-				}
-				done := make(chan struct{})
-				t.Cleanup(func() { ln.Close(); <-done })
-				go func() {
-					defer close(done)
-					for {
-						c, err := ln.Accept()
-						if err != nil {
-							return
-						}
-						if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
-							n.Add(1)
-						}
-						c.Close()
+				up := proxytest.Serve(t, func(_ int, c net.Conn) {
+					if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+						n.Add(1)
 					}
-				}()
+				})
 				p := newProxy(t, nil)
-				p.cluster(staticCluster("up", ln.Addr().String(), ""))
+				p.cluster(staticCluster("up", up, ""))
 				p.start(strings.Replace(plainListener(""), "route: {cluster: up", "route: {retry_policy: {retry_on: "+on+", num_retries: 2}, cluster: up", 1))
 				if rs, _ := one(t, p.addr, head+"Host: a\r\n\r\n", head[:4]); rs.StatusCode != 503 {
 					t.Errorf("%s", rs.Status)

@@ -8,32 +8,15 @@ import (
 	"net/http"
 	"testing"
 	"time"
-)
 
-// serveConns serves each connection by f, with its number from 0.
-func serveConns(t *testing.T, ln net.Listener, f func(n int, c net.Conn)) {
-	t.Cleanup(func() { ln.Close() })
-	go func() {
-		for n := 0; ; n++ {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go f(n, c)
-		}
-	}()
-}
+	"github.com/usher-mesh/usher/internal/proxy/proxytest"
+)
 
 // TestLateBytes: what an upstream sends after its answer is never the answer to
 // another request.
 func TestLateBytes(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	answered, sent := make(chan struct{}), make(chan struct{})
-	serveConns(t, ln, func(n int, c net.Conn) {
-		defer c.Close()
+	up := proxytest.Serve(t, func(n int, c net.Conn) {
 		r := bufio.NewReader(c)
 		for {
 			if _, err := http.ReadRequest(r); err != nil {
@@ -50,7 +33,7 @@ func TestLateBytes(t *testing.T) {
 		}
 	})
 	p := newProxy(t, nil)
-	p.cluster(staticCluster("up", ln.Addr().String(), ""))
+	p.cluster(staticCluster("up", up, ""))
 	p.start(plainListener(""))
 	if rs, _ := one(t, p.addr, "HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "HEAD"); rs.StatusCode != 200 {
 		t.Fatal(rs.Status)
@@ -67,12 +50,10 @@ func TestLateBytes(t *testing.T) {
 func TestStaleTLS(t *testing.T) {
 	a := newAuthority(t)
 	server := a.issue(t, uriB, time.Now().Add(time.Hour))
-	ln, err := ctls.Listen("tcp", "127.0.0.1:0", &ctls.Config{Certificates: []ctls.Certificate{*server}, NextProtos: []string{"istio"}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	config := &ctls.Config{Certificates: []ctls.Certificate{*server}, NextProtos: []string{"istio"}}
 	closed := make(chan struct{}, 10)
-	serveConns(t, ln, func(_ int, c net.Conn) {
+	up := proxytest.Serve(t, func(_ int, raw net.Conn) {
+		c := ctls.Server(raw, config)
 		if rq, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
 			io.Copy(io.Discard, rq.Body)
 			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
@@ -81,7 +62,7 @@ func TestStaleTLS(t *testing.T) {
 		closed <- struct{}{}
 	})
 	p := newProxy(t, newSecrets(a, a.issue(t, uriA, time.Now().Add(time.Hour))))
-	p.cluster(istio(mtlsCluster(ln.Addr().String(), uriB)))
+	p.cluster(istio(mtlsCluster(up, uriB)))
 	p.start(plainListener(""))
 	for i := range 3 {
 		rs, b := one(t, p.addr, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi", "POST")

@@ -17,6 +17,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/accesslog"
 	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
 	"github.com/usher-mesh/usher/internal/proxy/listener"
+	"github.com/usher-mesh/usher/internal/proxy/proxytest"
 )
 
 const networkRBAC = `
@@ -51,25 +52,10 @@ func whoIs(action, uri string) string {
 
 // capitals answers a connection with what it read, in capitals.
 func capitals(t *testing.T) string {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	t.Cleanup(func() { ln.Close(); <-done })
-	go func() {
-		defer close(done)
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			b, _ := io.ReadAll(c)
-			_, _ = c.Write(bytes.ToUpper(b))
-			c.Close()
-		}
-	}()
-	return ln.Addr().String()
+	return proxytest.Serve(t, func(_ int, c net.Conn) {
+		b, _ := io.ReadAll(c)
+		_, _ = c.Write(bytes.ToUpper(b))
+	})
 }
 
 // TestTCPGuards: a connection goes on if every RBAC filter lets its mTLS identity,

@@ -15,6 +15,8 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"sigs.k8s.io/yaml"
+
+	"github.com/usher-mesh/usher/internal/proxy/proxytest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -108,21 +110,8 @@ func TestBalance(t *testing.T) {
 
 // server accepts connections and holds them until they are closed.
 func server(t testing.TB) (port string) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() { io.Copy(io.Discard, c); c.Close() }()
-		}
-	}()
-	_, port, _ = net.SplitHostPort(ln.Addr().String())
+	addr := proxytest.Serve(t, func(_ int, c net.Conn) { io.Copy(io.Discard, c) })
+	_, port, _ = net.SplitHostPort(addr)
 	return port
 }
 
