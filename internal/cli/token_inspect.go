@@ -2,9 +2,9 @@ package cli
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/usher-mesh/usher/internal/jose"
+	"github.com/usher-mesh/usher/internal/jsondoc"
 )
 
 func newTokenInspectCmd() *cobra.Command {
@@ -77,16 +78,13 @@ func guess(text string) *jose.Token {
 	if len(text) > 4*jose.MaxTokenSize || len(parts) < 2 {
 		return nil
 	}
-	read := func(s string) map[string]any {
+	read := func(s string) jsondoc.Value {
 		b, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(s, "="))
 		if err != nil {
 			return nil
 		}
-		m, err := jose.DecodeJSON(b)
-		if err != nil {
-			return nil
-		}
-		return m
+		v, _ := jsondoc.Parse(string(b))
+		return v
 	}
 	t := &jose.Token{JWS: jose.JWS{Header: read(parts[0])}, Claims: read(parts[1])}
 	if t.Header == nil && t.Claims == nil {
@@ -101,7 +99,8 @@ var times = []string{"exp", "nbf", "iat", "auth_time", "updated_at"}
 
 // printMembers prints the members named first, then the others by name. Times are
 // said in words too.
-func printMembers(w io.Writer, m map[string]any, first []string, now time.Time) {
+func printMembers(w io.Writer, v jsondoc.Value, first []string, now time.Time) {
+	m := maps.Collect(v.All())
 	var names []string
 	for _, n := range first {
 		if _, ok := m[n]; ok {
@@ -117,7 +116,7 @@ func printMembers(w io.Writer, m map[string]any, first []string, now time.Time) 
 	slices.Sort(names[head:])
 	for _, n := range names {
 		text := valueText(m[n])
-		if sec, ok := m[n].(json.Number); ok && slices.Contains(times, n) {
+		if sec, ok := m[n].Number(); ok && slices.Contains(times, n) {
 			if f, err := sec.Float64(); err == nil && f >= 0 && f < 1<<63 {
 				text += "  (" + moment(uint64(f), now) + ")"
 			}
@@ -131,18 +130,12 @@ func printMembers(w io.Writer, m map[string]any, first []string, now time.Time) 
 
 // valueText gives a string bare, unless white space would hide an end of it, and
 // anything else as JSON, safe for a terminal.
-func valueText(v any) string {
-	if s, ok := v.(string); ok {
+func valueText(v jsondoc.Value) string {
+	if s, ok := v.Text(); ok {
 		if s == "" || strings.TrimSpace(s) != s {
 			return `"` + printable(s) + `"`
 		}
 		return printable(s)
 	}
-	var b strings.Builder
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return "?"
-	}
-	return printable(strings.TrimSuffix(b.String(), "\n"))
+	return printable(v.JSON())
 }

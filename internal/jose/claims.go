@@ -1,12 +1,13 @@
 package jose
 
 import (
-	"encoding/json"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/usher-mesh/usher/internal/jsondoc"
 )
 
 // Registered are the claims of RFC 7519, 4.1 that have a meaning here. Times are
@@ -20,47 +21,64 @@ type Registered struct {
 }
 
 // read takes the claims in the order in which Envoy judges them.
-func (r *Registered) read(c map[string]any) error {
-	if !text(c, "iss", &r.Issuer) {
+func (r *Registered) read(claims jsondoc.Value) error {
+	var iss, sub, iat, nbf, exp, jti, aud jsondoc.Value
+	for name, v := range claims.All() {
+		switch name {
+		case "iss":
+			iss = v
+		case "sub":
+			sub = v
+		case "iat":
+			iat = v
+		case "nbf":
+			nbf = v
+		case "exp":
+			exp = v
+		case "jti":
+			jti = v
+		case "aud":
+			aud = v
+		}
+	}
+	if !text(iss, &r.Issuer) {
 		return fail(IssuerType, "")
 	}
-	if !text(c, "sub", &r.Subject) {
+	if !text(sub, &r.Subject) {
 		return fail(SubjectType, "")
 	}
-	if _, k := seconds(c, "iat", &r.IssuedAt, IssuedAtType, IssuedAtRange); k != OK {
+	if k := seconds(iat, &r.IssuedAt, IssuedAtType, IssuedAtRange); k != OK {
 		return fail(k, "")
 	}
-	if _, k := seconds(c, "nbf", &r.NotBefore, NotBeforeType, NotBeforeRange); k != OK {
+	if k := seconds(nbf, &r.NotBefore, NotBeforeType, NotBeforeRange); k != OK {
 		return fail(k, "")
 	}
-	has, k := seconds(c, "exp", &r.Expiry, ExpiryType, ExpiryRange)
-	if k != OK {
+	if k := seconds(exp, &r.Expiry, ExpiryType, ExpiryRange); k != OK {
 		return fail(k, "")
 	}
-	r.HasExpiry = has
-	if !text(c, "jti", &r.ID) {
+	r.HasExpiry = exp != nil
+	if !text(jti, &r.ID) {
 		return fail(IDType, "")
 	}
-	return r.audience(c)
+	return r.audience(aud)
 }
 
-func (r *Registered) audience(c map[string]any) error {
-	v, there := c["aud"]
-	if !there {
+func (r *Registered) audience(aud jsondoc.Value) error {
+	switch aud.Kind() {
+	case jsondoc.Absent:
 		return nil
-	}
-	switch a := v.(type) {
-	case string:
-		r.Audience = []string{a}
+	case jsondoc.String:
+		s, _ := aud.Text()
+		r.Audience = []string{s}
 		return nil
-	case []any:
-		r.Audience = make([]string, len(a))
-		for i, e := range a {
-			s, ok := e.(string)
+	case jsondoc.Array:
+		r.Audience = make([]string, 0, aud.Len())
+		for _, e := range aud.All() {
+			s, ok := e.Text()
 			if !ok {
 				return fail(AudienceType, "")
 			}
-			r.Audience[i] = s
+			r.Audience = append(r.Audience, s)
 		}
 		return nil
 	}
@@ -68,40 +86,37 @@ func (r *Registered) audience(c map[string]any) error {
 }
 
 // text reads a claim that is a string if it is there.
-func text(c map[string]any, name string, to *string) bool {
-	v, there := c[name]
-	if !there {
+func text(claim jsondoc.Value, to *string) (ok bool) {
+	if claim == nil {
 		return true
 	}
-	s, ok := v.(string)
-	*to = s
+	*to, ok = claim.Text()
 	return ok
 }
 
-// seconds reads a NumericDate that is there or not.
-func seconds(c map[string]any, name string, to *uint64, badType, badRange Kind) (bool, Kind) {
-	v, there := c[name]
-	if !there {
-		return false, OK
+// seconds reads a NumericDate if it is there.
+func seconds(claim jsondoc.Value, to *uint64, badType, badRange Kind) Kind {
+	if claim == nil {
+		return OK
 	}
-	n, ok := v.(json.Number)
+	n, ok := claim.Number()
 	if !ok {
-		return false, badType
+		return badType
 	}
 	if u, err := strconv.ParseUint(string(n), 10, 53); err == nil {
 		*to = u
-		return true, OK
+		return OK
 	}
 	f, err := n.Float64()
 	if err != nil || f < 0 || f >= 1<<64 {
-		return false, badRange
+		return badRange
 	}
 	if u, err := strconv.ParseUint(string(n), 10, 64); err == nil {
 		*to = u
 	} else {
 		*to = uint64(f)
 	}
-	return true, OK
+	return OK
 }
 
 // DefaultSkew is the clock skew that Envoy allows by default.

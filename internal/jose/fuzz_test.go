@@ -103,8 +103,8 @@ func FuzzPayload(f *testing.F) {
 		d := json.NewDecoder(bytes.NewReader([]byte(payload)))
 		d.UseNumber()
 		var want map[string]any
-		if err := d.Decode(&want); err != nil || !reflect.DeepEqual(tok.Claims, want) {
-			t.Fatalf("%q: %v; encoding/json says %v, %v", payload, tok.Claims, want, err)
+		if err := d.Decode(&want); err != nil || !reflect.DeepEqual(tok.Claims.Any(), any(want)) {
+			t.Fatalf("%q: %v; encoding/json says %v, %v", payload, tok.Claims.Any(), want, err)
 		}
 		text := func(name string) string { s, _ := want[name].(string); return s }
 		if tok.Issuer != text("iss") || tok.Subject != text("sub") || tok.ID != text("jti") {

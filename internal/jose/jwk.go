@@ -10,15 +10,16 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math/big"
-	"slices"
 	"strings"
+
+	"github.com/usher-mesh/usher/internal/jsondoc"
 )
 
 // parseJWK makes a key of one JSON Web Key (RFC 7517, 4; RFC 7518, 6). The error
 // is the reason to skip it. A kid or alg that is not text counts as absent.
-func parseJWK(m map[string]any) (*Key, error) {
-	kid, _ := m["kid"].(string)
-	alg, _ := m["alg"].(string)
+func parseJWK(m jsondoc.Value) (*Key, error) {
+	kid, _ := m.Get("kid").Text()
+	alg, _ := m.Get("alg").Text()
 	if err := checkPurpose(m); err != nil {
 		return nil, err
 	}
@@ -26,7 +27,7 @@ func parseJWK(m map[string]any) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkX5C(m["x5c"], public); err != nil {
+	if err := checkX5C(m.Get("x5c"), public); err != nil {
 		return nil, err
 	}
 	return NewKey(kid, Algorithm(alg), public)
@@ -35,33 +36,41 @@ func parseJWK(m map[string]any) (*Key, error) {
 // checkPurpose judges use (RFC 7517, 4.2) and key_ops (4.3): who publishes either
 // says what the key is for. Null and the empty list, which some issuers write for
 // what they do not set, say nothing.
-func checkPurpose(m map[string]any) error {
-	switch use := m["use"].(type) {
-	case nil:
-	case string:
+func checkPurpose(m jsondoc.Value) error {
+	switch use, isText := m.Get("use").Text(); {
+	case isText:
 		if use == "enc" {
 			return fmt.Errorf("use is enc: it is for encryption only")
 		}
 		if use != "sig" {
 			return fmt.Errorf("use is %s, not sig", shown(use))
 		}
-	default:
+	case !unset(m.Get("use")):
 		return fmt.Errorf("use is not text")
 	}
-	switch ops := m["key_ops"].(type) {
-	case nil:
-	case []any:
-		if len(ops) > 0 && !slices.Contains(ops, any("verify")) {
-			return fmt.Errorf("key_ops has no verify")
-		}
-	default:
+	ops := m.Get("key_ops")
+	if unset(ops) {
+		return nil
+	}
+	if ops.Kind() != jsondoc.Array {
 		return fmt.Errorf("key_ops is not a list")
+	}
+	for _, op := range ops.All() {
+		if s, _ := op.Text(); s == "verify" {
+			return nil
+		}
+	}
+	if ops.Len() > 0 {
+		return fmt.Errorf("key_ops has no verify")
 	}
 	return nil
 }
 
-func jwkMaterial(m map[string]any) (any, error) {
-	kty, ok := m["kty"].(string)
+// unset tells whether a member says nothing.
+func unset(v jsondoc.Value) bool { return v.Kind() == jsondoc.Absent || v.Kind() == jsondoc.Null }
+
+func jwkMaterial(m jsondoc.Value) (any, error) {
+	kty, ok := m.Get("kty").Text()
 	if !ok {
 		return nil, fmt.Errorf("kty is missing or not text")
 	}
@@ -71,7 +80,7 @@ func jwkMaterial(m map[string]any) (any, error) {
 	case typeEC:
 		return jwkEC(m)
 	case typeOKP:
-		if m["crv"] != "Ed25519" {
+		if crv, _ := m.Get("crv").Text(); crv != "Ed25519" {
 			return nil, fmt.Errorf("crv is not Ed25519")
 		}
 		x, err := member(m, "x")
@@ -82,7 +91,7 @@ func jwkMaterial(m map[string]any) (any, error) {
 	return nil, fmt.Errorf("kty %s is not supported", shown(kty))
 }
 
-func jwkRSA(m map[string]any) (any, error) {
+func jwkRSA(m jsondoc.Value) (any, error) {
 	n, err := member(m, "n")
 	if err != nil {
 		return nil, err
@@ -100,8 +109,8 @@ func jwkRSA(m map[string]any) (any, error) {
 
 var curves = map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384(), "P-521": elliptic.P521()}
 
-func jwkEC(m map[string]any) (any, error) {
-	crv, _ := m["crv"].(string)
+func jwkEC(m jsondoc.Value) (any, error) {
+	crv, _ := m.Get("crv").Text()
 	c := curves[crv]
 	if c == nil {
 		return nil, fmt.Errorf("crv is none of P-256, P-384, P-521")
@@ -127,8 +136,8 @@ func jwkEC(m map[string]any) (any, error) {
 }
 
 // member decodes a base64url member. Padding, which some issuers write, is let go.
-func member(m map[string]any, name string) ([]byte, error) {
-	s, ok := m[name].(string)
+func member(m jsondoc.Value, name string) ([]byte, error) {
+	s, ok := m.Get(name).Text()
 	if !ok || s == "" {
 		return nil, fmt.Errorf("%s is missing or not text", name)
 	}
@@ -141,18 +150,21 @@ func member(m map[string]any, name string) ([]byte, error) {
 
 // checkX5C compares the key of the first certificate, if there is one, with the
 // key itself (RFC 7517, 4.7). The chain is not judged: nothing is trusted for it.
-func checkX5C(x5c, public any) error {
-	if x5c == nil {
+func checkX5C(x5c jsondoc.Value, public any) error {
+	if unset(x5c) {
 		return nil
 	}
-	l, ok := x5c.([]any)
-	if !ok {
+	if x5c.Kind() != jsondoc.Array {
 		return fmt.Errorf("x5c is not a list")
 	}
-	if len(l) == 0 {
-		return nil
+	for _, first := range x5c.All() {
+		return checkCertificate(first, public)
 	}
-	first, _ := l[0].(string)
+	return nil
+}
+
+func checkCertificate(x5c jsondoc.Value, public any) error {
+	first, _ := x5c.Text()
 	der, err := base64.StdEncoding.DecodeString(first)
 	if err != nil {
 		return fmt.Errorf("x5c[0] is not base64")

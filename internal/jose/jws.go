@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/usher-mesh/usher/internal/jsondoc"
 )
 
 // MaxTokenSize is the size of a token, in bytes, that is taken by default.
@@ -11,10 +13,10 @@ const MaxTokenSize = 16 << 10
 
 // JWS is a JSON Web Signature in compact form (RFC 7515, 7.1), whatever its payload
 // is. ParseJWS makes it; nothing in it is verified before a KeySet says so. It is
-// immutable: the header must not be changed. It shares memory with the text that it
+// immutable. It shares memory with the text that it
 // was parsed from.
 type JWS struct {
-	Header map[string]any // as DecodeJSON gives it
+	Header jsondoc.Value // an object
 	Alg    Algorithm
 	KeyID  string // kid, or ""
 
@@ -87,10 +89,10 @@ func (j *JWS) readHeader(room []byte) error {
 		return fail(HeaderBase64, "")
 	}
 	var err error
-	if j.Header, err = decodeObject(text); err != nil {
+	if j.Header, err = jsondoc.Parse(text); err != nil {
 		return fail(HeaderJSON, err.Error())
 	}
-	alg, ok := j.Header["alg"].(string)
+	alg, ok := j.Header.Get("alg").Text()
 	if !ok {
 		return fail(HeaderAlg, "")
 	}
@@ -98,8 +100,8 @@ func (j *JWS) readHeader(room []byte) error {
 		return failf(AlgUnsupported, "alg is %s", shown(alg))
 	}
 	j.Alg = j.alg.name
-	if kid, there := j.Header["kid"]; there {
-		if j.KeyID, ok = kid.(string); !ok {
+	if kid := j.Header.Get("kid"); kid != nil {
+		if j.KeyID, ok = kid.Text(); !ok {
 			return fail(HeaderKID, "")
 		}
 	}
@@ -109,13 +111,17 @@ func (j *JWS) readHeader(room []byte) error {
 // checkExtensions refuses a header that asks for what is not understood here.
 func (j *JWS) checkExtensions() error {
 	// No extension is understood, so none may be critical (RFC 7515, 4.1.11).
-	if crit, there := j.Header["crit"]; there {
-		l, _ := crit.([]any)
-		return failf(CritUnsupported, "crit asks for %s", listed(l, func(v any) string { s, _ := v.(string); return shown(s) }))
+	if crit := j.Header.Get("crit"); crit != nil {
+		var l []string
+		for _, v := range crit.All() {
+			s, _ := v.Text()
+			l = append(l, s)
+		}
+		return failf(CritUnsupported, "crit asks for %s", listed(l, shown))
 	}
 	// b64 means something only if it is critical, and a JWT must not have it
 	// (RFC 7797, 6 and 7). Who honours it reads another payload than we do.
-	if b64, there := j.Header["b64"]; there && b64 != true {
+	if b64 := j.Header.Get("b64"); b64 != nil && b64.Kind() != jsondoc.True {
 		return fail(CritUnsupported, "b64 is not true: an unencoded payload (RFC 7797)")
 	}
 	return nil

@@ -1,11 +1,12 @@
 package jose
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/usher-mesh/usher/internal/jsondoc"
 )
 
 // Bounds of a key set document.
@@ -43,32 +44,32 @@ func ParseKeySet(data []byte) (*KeySet, error) {
 	if len(data) > MaxKeySetSize {
 		return nil, failf(KeySetJSON, "it has %d bytes, more than %d", len(data), MaxKeySetSize)
 	}
-	doc, err := DecodeJSON(bytes.TrimPrefix(data, []byte("\ufeff")))
+	doc, err := jsondoc.Parse(strings.TrimPrefix(string(data), "\ufeff"))
 	if err != nil {
 		return nil, fail(KeySetJSON, err.Error())
 	}
-	list, there := doc["keys"]
-	if !there {
+	list := doc.Get("keys")
+	if list == nil {
 		return parseCertificates(doc)
 	}
-	l, ok := list.([]any)
-	if !ok {
+	if list.Kind() != jsondoc.Array {
 		return nil, fail(KeySetBadKeys, "")
 	}
-	if len(l) > maxKeys {
-		return nil, failf(KeySetBadKeys, "it has %d keys, more than %d", len(l), maxKeys)
+	if n := list.Len(); n > maxKeys {
+		return nil, failf(KeySetBadKeys, "it has %d keys, more than %d", n, maxKeys)
 	}
 	var keys []*Key
 	var skipped []Skipped
-	for i, v := range l {
-		m, ok := v.(map[string]any)
-		if !ok {
+	i := -1
+	for _, m := range list.All() {
+		i++
+		if m.Kind() != jsondoc.Object {
 			skipped = append(skipped, Skipped{Index: i, Reason: "not an object"})
 			continue
 		}
 		k, err := parseJWK(m)
 		if err != nil {
-			kid, _ := m["kid"].(string)
+			kid, _ := m.Get("kid").Text()
 			skipped = append(skipped, Skipped{Index: i, KID: kid, Reason: err.Error()})
 			continue
 		}
@@ -78,14 +79,15 @@ func ParseKeySet(data []byte) (*KeySet, error) {
 }
 
 // parseCertificates reads {"<kid>": "<PEM certificate>", ...}.
-func parseCertificates(doc map[string]any) (*KeySet, error) {
-	if len(doc) == 0 || len(doc) > maxKeys {
+func parseCertificates(doc jsondoc.Value) (*KeySet, error) {
+	if n := doc.Len(); n == 0 || n > maxKeys {
 		return nil, fail(KeySetNoKeys, "")
 	}
+	certificates := maps.Collect(doc.All())
 	var keys []*Key
 	var skipped []Skipped
-	for i, kid := range slices.Sorted(maps.Keys(doc)) {
-		s, ok := doc[kid].(string)
+	for i, kid := range slices.Sorted(maps.Keys(certificates)) {
+		s, ok := certificates[kid].Text()
 		if !ok || !strings.Contains(s, "-----BEGIN CERTIFICATE-----") {
 			return nil, fail(KeySetNoKeys, "")
 		}

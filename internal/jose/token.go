@@ -1,11 +1,12 @@
 package jose
 
+import "github.com/usher-mesh/usher/internal/jsondoc"
+
 // Token is a JWS whose payload is a JWT claims set (RFC 7519). Parse makes it;
-// nothing in it is verified before KeySet.Verify says so. It is immutable: header
-// and claims must not be changed.
+// nothing in it is verified before KeySet.Verify says so. It is immutable.
 type Token struct {
 	JWS
-	Claims map[string]any // as DecodeJSON gives it
+	Claims jsondoc.Value // an object
 	Registered
 }
 
@@ -17,7 +18,7 @@ func Parse(token string, maxBytes int) (*Token, error) {
 		return nil, err
 	}
 	var err error
-	if t.Claims, err = decodeObject(t.plain); err != nil {
+	if t.Claims, err = jsondoc.Parse(t.plain); err != nil {
 		return nil, fail(PayloadJSON, err.Error())
 	}
 	if err := t.Registered.read(t.Claims); err != nil {
@@ -33,5 +34,5 @@ func Parse(token string, maxBytes int) (*Token, error) {
 // in bytes.
 func (t *Token) Size() int {
 	const itself = 512
-	return itself + len(t.raw) + len(t.plain) + len(t.sig) + Footprint(t.Header) + Footprint(t.Claims) + 16*len(t.Audience)
+	return itself + len(t.raw) + len(t.plain) + len(t.sig) + t.Header.Bytes() + t.Claims.Bytes() + 16*len(t.Audience)
 }

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/usher-mesh/usher/internal/jsondoc"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 )
 
@@ -32,7 +33,7 @@ func entry() *Entry {
 	x.Redact([]exchange.Secret{{Kind: exchange.SecretHeader, Name: "X-Token"}, {Kind: exchange.SecretParam, Name: "tok"}})
 	x.Response.Status, x.Details, x.Flags, x.Cluster, x.UpstreamHost = 200, "via_upstream", "", "c", "127.0.0.3:81"
 	x.Response.Header.Add("x-envoy-upstream-service-time", "3")
-	x.SetMetadata("jwt", "payload", map[string]any{"sub": "a\nb", "n": json.Number("1.50"), "l": []any{"<", nil, true}})
+	x.SetMetadata("jwt", "payload", jsondoc.Of(map[string]any{"sub": "a\nb", "n": json.Number("1.50"), "l": []any{"<", nil, true}}))
 	x.SetFilterState("tenant", "blue")
 	return &Entry{X: x, End: x.Start.Add(12 * time.Millisecond), Received: 5, Sent: 7, Upstream: 3 * time.Millisecond, RequestID: "id"}
 }

@@ -1,9 +1,9 @@
 package accesslog
 
 import (
-	"bytes"
-	"encoding/json"
 	"strings"
+
+	"github.com/usher-mesh/usher/internal/jsondoc"
 )
 
 // dynamicMetadata is %DYNAMIC_METADATA(NAMESPACE:KEY:...)%: a string as it is,
@@ -17,10 +17,14 @@ func dynamicMetadata(arg string) operator {
 	}
 	return func(e *Entry) value {
 		m := e.X.Metadata[namespace]
-		if m == nil {
-			return missing()
+		if len(path) == 0 {
+			return all(m)
 		}
-		return shown(m, path)
+		v := m[path[0]]
+		for _, k := range path[1:] {
+			v = v.Get(k)
+		}
+		return shown(v)
 	}
 }
 
@@ -37,23 +41,25 @@ func filterState(arg string) operator {
 	}
 }
 
-// shown follows a path into a JSON value.
-func shown(v any, path []string) value {
-	for _, k := range path {
-		m, _ := v.(map[string]any)
-		var ok bool
-		if v, ok = m[k]; !ok {
-			return missing()
-		}
-	}
-	if s, ok := v.(string); ok {
-		return value{text: s}
-	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if enc.Encode(v) != nil {
+// all shows what a filter set as one object.
+func all(m map[string]jsondoc.Value) value {
+	if len(m) == 0 {
 		return missing()
 	}
-	return value{text: strings.TrimSuffix(b.String(), "\n"), json: true}
+	o := make(map[string]any, len(m))
+	for k, v := range m {
+		o[k] = v.Any()
+	}
+	return shown(jsondoc.Of(o))
+}
+
+// shown gives a string bare, anything else as JSON.
+func shown(v jsondoc.Value) value {
+	if v.Kind() == jsondoc.Absent {
+		return missing()
+	}
+	if s, ok := v.Text(); ok {
+		return value{text: s}
+	}
+	return value{text: v.JSON(), json: true}
 }

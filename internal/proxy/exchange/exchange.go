@@ -10,6 +10,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/usher-mesh/usher/internal/jsondoc"
 )
 
 // UnknownLength is the ContentLength of a body whose length is not declared.
@@ -77,10 +79,8 @@ type Exchange struct {
 	// UpstreamHost is the endpoint that was asked last.
 	UpstreamHost string
 
-	// Metadata is Envoy's dynamic metadata: filter name -> key -> value, values
-	// as encoding/json decodes them (map[string]any, []any, string, json.Number,
-	// bool, nil). Shared values of the verified-token cache: never changed.
-	Metadata map[string]map[string]any
+	// Metadata is Envoy's dynamic metadata: filter name -> key -> value.
+	Metadata map[string]map[string]jsondoc.Value
 
 	// FilterState are texts that filters leave for later ones (Envoy's filter state,
 	// as far as its objects are strings), by name.
@@ -100,7 +100,7 @@ type Exchange struct {
 	secrets []Secret
 
 	// spare are empty maps of earlier requests' metadata, for those to come.
-	spare []map[string]any
+	spare []map[string]jsondoc.Value
 
 	routeCleared bool
 	local        bool
@@ -150,16 +150,16 @@ func (r *Request) Clone() *Request {
 }
 
 // SetMetadata sets one value of a filter's dynamic metadata.
-func (x *Exchange) SetMetadata(filter, key string, value any) {
+func (x *Exchange) SetMetadata(filter, key string, value jsondoc.Value) {
 	if x.Metadata == nil {
-		x.Metadata = make(map[string]map[string]any, 1)
+		x.Metadata = make(map[string]map[string]jsondoc.Value, 1)
 	}
 	m := x.Metadata[filter]
 	if m == nil {
 		if n := len(x.spare); n > 0 {
 			m, x.spare = x.spare[n-1], x.spare[:n-1]
 		} else {
-			m = make(map[string]any, 2)
+			m = make(map[string]jsondoc.Value, 2)
 		}
 		x.Metadata[filter] = m
 	}

@@ -1,6 +1,12 @@
 package exchange
 
-import "testing"
+import (
+	"fmt"
+	"reflect"
+	"testing"
+
+	"github.com/usher-mesh/usher/internal/jsondoc"
+)
 
 func TestResetForgetsMetadata(t *testing.T) {
 	x := new(Exchange)
@@ -8,15 +14,17 @@ func TestResetForgetsMetadata(t *testing.T) {
 		if x.Metadata["a"] != nil || len(x.Metadata) != 0 {
 			t.Fatalf("request %d sees metadata of another: %v", i, x.Metadata)
 		}
-		x.SetMetadata("a", "k", i)
-		x.SetMetadata("a", "l", i)
-		x.SetMetadata("b", "k", i)
-		if x.Metadata["a"]["k"] != i || x.Metadata["a"]["l"] != i || len(x.Metadata["b"]) != 1 {
+		v := jsondoc.Of(fmt.Sprint(i))
+		x.SetMetadata("a", "k", v)
+		x.SetMetadata("a", "l", v)
+		x.SetMetadata("b", "k", v)
+		if !reflect.DeepEqual(x.Metadata["a"], map[string]jsondoc.Value{"k": v, "l": v}) || len(x.Metadata["b"]) != 1 {
 			t.Fatalf("request %d: %v", i, x.Metadata)
 		}
 		x.Reset()
 	}
-	if n := testing.AllocsPerRun(10, func() { x.SetMetadata("a", "k", "v"); x.SetMetadata("b", "k", "v"); x.Reset() }); n > 0 {
+	v := jsondoc.Of("v")
+	if n := testing.AllocsPerRun(10, func() { x.SetMetadata("a", "k", v); x.SetMetadata("b", "k", v); x.Reset() }); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

@@ -43,22 +43,9 @@ func CompileMetadata(m *matcherv3.MetadataMatcher) (*Metadata, error) {
 
 // Match tells whether the request's dynamic metadata match.
 func (m *Metadata) Match(x *exchange.Exchange) bool {
-	v, ok := m.lookup(x)
-	return m.value(v, ok) != m.invert
-}
-
-func (m *Metadata) lookup(x *exchange.Exchange) (v any, ok bool) {
-	at := x.Metadata[m.filter]
-	for i, key := range m.path {
-		if v, ok = at[key]; !ok {
-			return nil, false
-		}
-		if i == len(m.path)-1 {
-			return v, true
-		}
-		if at, ok = v.(map[string]any); !ok {
-			return nil, false
-		}
+	v := x.Metadata[m.filter][m.path[0]]
+	for _, key := range m.path[1:] {
+		v = v.Get(key)
 	}
-	return nil, false
+	return m.value(v) != m.invert
 }

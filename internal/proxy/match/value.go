@@ -1,16 +1,14 @@
 package match
 
 import (
-	"encoding/json"
-
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
+	"github.com/usher-mesh/usher/internal/jsondoc"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
 
-// Value tells whether a JSON value (as encoding/json decodes it, with
-// json.Number) matches; there is false if there is none.
-type Value func(v any, there bool) bool
+// Value tells whether a JSON value matches; the zero value is that there is none.
+type Value func(v jsondoc.Value) bool
 
 // maxDepth bounds how deep matchers nest.
 const maxDepth = 64
@@ -29,17 +27,17 @@ func compileValue(m *matcherv3.ValueMatcher, depth int) (Value, error) {
 	}
 	switch p := m.GetMatchPattern().(type) {
 	case *matcherv3.ValueMatcher_NullMatch_:
-		return func(v any, there bool) bool { return there && v == nil }, nil
+		return func(v jsondoc.Value) bool { return v.Kind() == jsondoc.Null }, nil
 	case *matcherv3.ValueMatcher_DoubleMatch:
 		d, err := compileDouble(p.DoubleMatch)
 		return d, strict.At("double_match", err)
 	case *matcherv3.ValueMatcher_StringMatch:
 		s, err := CompileString(p.StringMatch)
-		return func(v any, _ bool) bool { t, ok := scalar(v); return ok && s(t) }, strict.At("string_match", err)
+		return func(v jsondoc.Value) bool { t, ok := v.Scalar(); return ok && s(t) }, strict.At("string_match", err)
 	case *matcherv3.ValueMatcher_BoolMatch:
-		return func(v any, _ bool) bool { b, ok := v.(bool); return ok && b == p.BoolMatch }, nil
+		return func(v jsondoc.Value) bool { b, ok := v.Bool(); return ok && b == p.BoolMatch }, nil
 	case *matcherv3.ValueMatcher_PresentMatch:
-		return func(_ any, there bool) bool { return there && p.PresentMatch }, nil
+		return func(v jsondoc.Value) bool { return v.Kind() != jsondoc.Absent && p.PresentMatch }, nil
 	case *matcherv3.ValueMatcher_ListMatch:
 		l, err := compileList(p.ListMatch, depth)
 		return l, strict.At("list_match", err)
@@ -48,22 +46,6 @@ func compileValue(m *matcherv3.ValueMatcher, depth int) (Value, error) {
 		return o, strict.At("or_match", err)
 	}
 	return nil, strict.Errorf("match_pattern", "missing")
-}
-
-// scalar gives the text of a string, number or boolean.
-func scalar(v any) (string, bool) {
-	switch t := v.(type) {
-	case string:
-		return t, true
-	case json.Number:
-		return string(t), true
-	case bool:
-		if t {
-			return "true", true
-		}
-		return "false", true
-	}
-	return "", false
 }
 
 func compileDouble(m *matcherv3.DoubleMatcher) (Value, error) {
@@ -80,8 +62,8 @@ func compileDouble(m *matcherv3.DoubleMatcher) (Value, error) {
 	default:
 		return nil, strict.Errorf("match_pattern", "missing")
 	}
-	return func(v any, _ bool) bool {
-		n, ok := v.(json.Number)
+	return func(v jsondoc.Value) bool {
+		n, ok := v.Number()
 		if !ok {
 			return false
 		}
@@ -101,19 +83,13 @@ func compileList(m *matcherv3.ListMatcher, depth int) (Value, error) {
 	if err != nil {
 		return nil, strict.At("one_of", err)
 	}
-	return func(v any, _ bool) bool {
-		switch l := v.(type) {
-		case []any:
-			for _, e := range l {
-				if one(e, true) {
-					return true
-				}
-			}
-		case []string:
-			for _, e := range l {
-				if one(e, true) {
-					return true
-				}
+	return func(v jsondoc.Value) bool {
+		if v.Kind() != jsondoc.Array {
+			return false
+		}
+		for _, e := range v.All() {
+			if one(e) {
+				return true
 			}
 		}
 		return false
@@ -135,9 +111,9 @@ func compileOr(m *matcherv3.OrMatcher, depth int) (Value, error) {
 		}
 		alternatives = append(alternatives, v)
 	}
-	return func(v any, there bool) bool {
+	return func(v jsondoc.Value) bool {
 		for _, m := range alternatives {
-			if m(v, there) {
+			if m(v) {
 				return true
 			}
 		}

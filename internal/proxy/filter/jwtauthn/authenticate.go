@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/usher-mesh/usher/internal/jose"
+	"github.com/usher-mesh/usher/internal/jsondoc"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 )
 
@@ -47,7 +48,7 @@ func (r *request) release() {
 
 type metadataItem struct {
 	key   string
-	value any
+	value jsondoc.Value
 }
 
 // refusal is why a provider refuses a token, with what the log says of it: issuer

@@ -1,83 +1,56 @@
 package jwtauthn
 
 import (
-	"encoding/json"
-	"maps"
 	"strings"
+
+	"github.com/usher-mesh/usher/internal/jsondoc"
 )
 
-// text gives a claim as a header's value; false if it is absent, null, or an
-// object or list that JSON cannot say in one line.
-func (c *claimHeader) text(claims map[string]any) (string, bool) {
-	v, ok := lookup(claims, c.path, c.dotted)
-	if !ok {
-		return "", false
-	}
-	if s, ok := scalarText(v); ok {
+// text gives a claim as a header's value; false if it is absent or null.
+func (c *claimHeader) text(claims jsondoc.Value) (string, bool) {
+	v := lookup(claims, c.path, c.dotted)
+	if s, ok := v.Scalar(); ok {
 		return s, true
 	}
-	if l, ok := v.([]any); ok {
-		if s, ok := listText(l); ok {
-			return s, true
-		}
+	if s, ok := listText(v); ok {
+		return s, true
 	}
-	if v == nil {
+	if k := v.Kind(); k == jsondoc.Absent || k == jsondoc.Null {
 		return "", false
 	}
-	var b strings.Builder
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if e.Encode(v) != nil {
-		return "", false
-	}
-	return strings.TrimSuffix(b.String(), "\n"), true
+	return v.JSON(), true
 }
 
 // lookup follows a path. If it was split at dots, a claim's own name may have
 // dots too: the shortest name that leads somewhere is taken.
-func lookup(m map[string]any, path []string, dotted bool) (any, bool) {
+func lookup(m jsondoc.Value, path []string, dotted bool) jsondoc.Value {
 	for n := 1; n <= len(path); n++ {
-		v, ok := m[strings.Join(path[:n], ".")]
-		if ok && n == len(path) {
-			return v, true
+		v := m.Get(strings.Join(path[:n], "."))
+		if n == len(path) {
+			return v
 		}
-		if next, isMap := v.(map[string]any); ok && isMap {
-			if v, ok := lookup(next, path[n:], dotted); ok {
-				return v, true
-			}
+		if v = lookup(v, path[n:], dotted); v != nil {
+			return v
 		}
 		if !dotted {
 			break
 		}
 	}
-	return nil, false
-}
-
-// scalarText gives the text of a string, number (as JSON has it) or boolean.
-func scalarText(v any) (string, bool) {
-	switch t := v.(type) {
-	case string:
-		return t, true
-	case json.Number:
-		return string(t), true
-	case bool:
-		if t {
-			return "true", true
-		}
-		return "false", true
-	}
-	return "", false
+	return nil
 }
 
 // listText joins a list of scalars by commas.
-func listText(l []any) (string, bool) {
-	parts := make([]string, len(l))
-	for i, e := range l {
-		s, ok := scalarText(e)
+func listText(l jsondoc.Value) (string, bool) {
+	if l.Kind() != jsondoc.Array {
+		return "", false
+	}
+	var parts []string
+	for _, e := range l.All() {
+		s, ok := e.Scalar()
 		if !ok {
 			return "", false
 		}
-		parts[i] = s
+		parts = append(parts, s)
 	}
 	return strings.Join(parts, ","), true
 }
@@ -94,8 +67,8 @@ func fieldValue(s string) bool {
 
 // splitClaims gives the claims with those of the names that are text split at
 // spaces into lists (normalize_payload_in_metadata). Text of nothing else stays.
-func splitClaims(claims map[string]any, names []string) map[string]any {
-	out := maps.Clone(claims)
+func splitClaims(claims jsondoc.Value, names []string) jsondoc.Value {
+	out := claims.Any().(map[string]any)
 	for _, n := range names {
 		s, ok := out[n].(string)
 		if !ok {
@@ -112,5 +85,5 @@ func splitClaims(claims map[string]any, names []string) map[string]any {
 		}
 		out[n] = l
 	}
-	return out
+	return jsondoc.Of(out)
 }

@@ -7,6 +7,7 @@ import (
 	jwtv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
 
 	"github.com/usher-mesh/usher/internal/jose"
+	"github.com/usher-mesh/usher/internal/jsondoc"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
@@ -34,7 +35,7 @@ type claimHeader struct {
 type verified struct {
 	token     *jose.Token
 	payload   string // for forward_payload_header
-	metadata  map[string]any
+	metadata  jsondoc.Value
 	own       int // of metadata, in bytes, if it is not the token's claims themselves
 	claims    []headerValue
 	badHeader string // see request.badHeader
@@ -113,7 +114,7 @@ func (o *output) prepare(t *jose.Token) *verified {
 	}
 	if len(o.split) > 0 {
 		v.metadata = splitClaims(t.Claims, o.split)
-		v.own = jose.Footprint(v.metadata)
+		v.own = v.metadata.Bytes()
 	}
 	for _, c := range o.claims {
 		text, ok := c.text(t.Claims)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/usher-mesh/usher/internal/jose"
+	"github.com/usher-mesh/usher/internal/jsondoc"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/match"
 )
@@ -93,7 +94,7 @@ func (p *provider) note(r *request, err error) {
 	if p.output.failedKey == "" {
 		return
 	}
-	r.metadata = append(r.metadata, metadataItem{p.output.failedKey, map[string]any{
+	r.metadata = append(r.metadata, metadataItem{p.output.failedKey, jsondoc.Of(map[string]any{
 		"code": json.Number(strconv.Itoa(kind.Code())), "message": kind.String(),
-	}})
+	})})
 }

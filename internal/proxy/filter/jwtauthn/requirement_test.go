@@ -1,7 +1,6 @@
 package jwtauthn
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -138,8 +137,8 @@ func TestFailedStatus(t *testing.T) {
 	f := newFilter(t, strings.Replace(twoProviders, "REQUIREMENT", "{provider_name: a}", 1), Options{})
 	x := get("/", bearer(token("one", `{"iss":"i","exp":1}`)))
 	answer(f, x)
-	m, _ := x.Metadata[Namespace]["failed"].(map[string]any)
-	if m["message"] != "Jwt is expired" || m["code"] != json.Number("3") {
+	m := x.Metadata[Namespace]["failed"]
+	if m.JSON() != `{"code":3,"message":"Jwt is expired"}` {
 		t.Errorf("%v", x.Metadata)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 
+	"github.com/usher-mesh/usher/internal/jsondoc"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
@@ -120,15 +121,17 @@ func denial(policy string) string {
 	return "rbac_access_denied_matched_policy[" + strings.ReplaceAll(policy, " ", "_") + "]"
 }
 
+var shadowAllowed, shadowDenied = jsondoc.Of("allowed"), jsondoc.Of("denied")
+
 // report writes into that metadata what the shadow rules would have said.
 func (p *policy) report(x *exchange.Exchange, namespace string) (allowed bool) {
 	ok, name := p.shadow.allow(x)
-	result := "denied"
+	result := shadowDenied
 	if ok {
-		result = "allowed"
+		result = shadowAllowed
 	}
 	if name != "" {
-		x.SetMetadata(namespace, p.prefix+"shadow_effective_policy_id", name)
+		x.SetMetadata(namespace, p.prefix+"shadow_effective_policy_id", jsondoc.Of(name))
 	}
 	x.SetMetadata(namespace, p.prefix+"shadow_engine_result", result)
 	return ok

@@ -7,6 +7,7 @@ import (
 
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 
+	"github.com/usher-mesh/usher/internal/jsondoc"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
@@ -67,7 +68,7 @@ func (r *rules) allow(x *exchange.Exchange) (bool, string) {
 	case rbacv3.RBAC_DENY:
 		return !matched, name
 	}
-	x.SetMetadata("envoy.common", "access_log_hint", matched)
+	x.SetMetadata("envoy.common", "access_log_hint", jsondoc.Of(matched))
 	return true, name
 }
 

@@ -1,7 +1,6 @@
-package jose
+package jsondoc
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -13,45 +12,44 @@ import (
 // maxDepth bounds how deep objects and arrays nest, the outermost being 1.
 const maxDepth = 32
 
-// DecodeJSON reads one JSON object as RFC 8259 has it, and no other spelling: no
-// repeated member name, no unpaired surrogate, valid UTF-8, at most maxDepth deep,
-// nothing after it but white space. Values are map[string]any, []any, string,
-// json.Number, bool and nil.
-func DecodeJSON(data []byte) (map[string]any, error) { return decodeObject(string(data)) }
+// usual is how many nodes most documents have at most.
+const usual = 64
 
-// decodeObject is DecodeJSON; values share the memory of s.
-func decodeObject(s string) (map[string]any, error) {
+// Parse reads one object: no repeated member name, no unpaired surrogate, valid
+// UTF-8, at most maxDepth deep, nothing after it but white space. The value shares
+// the memory of s. Errors say at which byte; those about a name show it.
+func Parse(s string) (Value, error) {
 	if !utf8.ValidString(s) {
 		return nil, errors.New("not valid UTF-8")
 	}
-	d := &jsonReader{s: s}
+	// Every value but the outermost comes after one of these.
+	n := 1 + strings.Count(s, ",") + strings.Count(s, "{") + strings.Count(s, "[")
+	d := &reader{s: s, nodes: make([]node, 0, min(n, usual))}
 	d.space()
 	if d.i >= len(d.s) || d.s[d.i] != '{' {
 		return nil, d.errorf("not an object")
 	}
-	// Commas bound the members from above; 28 are what a map of 32 slots holds.
-	m := make(map[string]any, min(strings.Count(s, ",")+1, 28))
-	if err := d.object(m, 1); err != nil {
+	if err := d.value("", 0); err != nil {
 		return nil, err
 	}
 	if d.space(); d.i != len(d.s) {
 		return nil, d.errorf("text after the object")
 	}
-	return m, nil
+	return d.nodes, nil
 }
 
-// jsonReader is a recursive descent over s; values share its memory. It exists
-// since encoding/json takes repeated names, names in another case and bad UTF-8.
-type jsonReader struct {
-	s string
-	i int
+// reader is a recursive descent over s; values share its memory.
+type reader struct {
+	s     string
+	i     int
+	nodes []node
 }
 
-func (d *jsonReader) errorf(format string, args ...any) error {
+func (d *reader) errorf(format string, args ...any) error {
 	return fmt.Errorf("byte %d: %s", d.i, fmt.Sprintf(format, args...))
 }
 
-func (d *jsonReader) space() {
+func (d *reader) space() {
 	for d.i < len(d.s) {
 		switch d.s[d.i] {
 		case ' ', '\t', '\n', '\r':
@@ -62,34 +60,48 @@ func (d *jsonReader) space() {
 	}
 }
 
-func (d *jsonReader) value(depth int) (any, error) {
+// value reads one value, a member of that name, and adds it with all that it holds.
+func (d *reader) value(name string, depth int) error {
 	d.space()
 	if d.i >= len(d.s) {
-		return nil, d.errorf("ends early")
+		return d.errorf("ends early")
 	}
+	at := len(d.nodes)
+	d.nodes = append(d.nodes, node{name: name, size: 1})
+	n := &d.nodes[at]
+	var err error
 	switch c := d.s[d.i]; c {
 	case '{':
-		m := map[string]any{}
-		return m, d.object(m, depth+1)
+		n.kind = Object
+		err = d.object(depth + 1)
+		d.nodes[at].size = int32(len(d.nodes) - at)
 	case '[':
-		return d.array(depth + 1)
+		n.kind = Array
+		err = d.array(depth + 1)
+		d.nodes[at].size = int32(len(d.nodes) - at)
 	case '"':
-		return d.string()
+		n.kind = String
+		n.text, err = d.string()
 	case 't':
-		return true, d.literal("true")
+		n.kind = True
+		err = d.literal("true")
 	case 'f':
-		return false, d.literal("false")
+		n.kind = False
+		err = d.literal("false")
 	case 'n':
-		return nil, d.literal("null")
+		n.kind = Null
+		err = d.literal("null")
 	default:
-		if c == '-' || c >= '0' && c <= '9' {
-			return d.number()
+		if c != '-' && (c < '0' || c > '9') {
+			return d.errorf("no value starts so")
 		}
-		return nil, d.errorf("no value starts so")
+		n.kind = Number
+		n.text, err = d.number()
 	}
+	return err
 }
 
-func (d *jsonReader) literal(w string) error {
+func (d *reader) literal(w string) error {
 	if !strings.HasPrefix(d.s[d.i:], w) {
 		return d.errorf("no value starts so")
 	}
@@ -97,8 +109,7 @@ func (d *jsonReader) literal(w string) error {
 	return nil
 }
 
-// object reads the members of an object into m, which is empty.
-func (d *jsonReader) object(m map[string]any, depth int) error {
+func (d *reader) object(depth int) error {
 	if depth > maxDepth {
 		return d.errorf("nested deeper than %d", maxDepth)
 	}
@@ -107,7 +118,8 @@ func (d *jsonReader) object(m map[string]any, depth int) error {
 	if d.next('}') {
 		return nil
 	}
-	for n := 1; ; n++ {
+	seen := names{first: len(d.nodes)}
+	for {
 		d.space()
 		if d.i >= len(d.s) || d.s[d.i] != '"' {
 			return d.errorf("a member name is wanted")
@@ -120,11 +132,12 @@ func (d *jsonReader) object(m map[string]any, depth int) error {
 		if !d.next(':') {
 			return d.errorf("a colon is wanted")
 		}
-		if m[name], err = d.value(depth); err != nil {
+		twice := seen.add(d.nodes, name)
+		if err := d.value(name, depth); err != nil {
 			return err
 		}
-		if len(m) < n {
-			return d.errorf("member %s is there twice", shown(name))
+		if twice {
+			return d.errorf("member %+q is there twice", clip(name))
 		}
 		d.space()
 		if d.next('}') {
@@ -136,33 +149,30 @@ func (d *jsonReader) object(m map[string]any, depth int) error {
 	}
 }
 
-func (d *jsonReader) array(depth int) ([]any, error) {
+func (d *reader) array(depth int) error {
 	if depth > maxDepth {
-		return nil, d.errorf("nested deeper than %d", maxDepth)
+		return d.errorf("nested deeper than %d", maxDepth)
 	}
 	d.i++ // [
 	d.space()
 	if d.next(']') {
-		return []any{}, nil
+		return nil
 	}
-	l := make([]any, 0, 4)
 	for {
-		v, err := d.value(depth)
-		if err != nil {
-			return nil, err
+		if err := d.value("", depth); err != nil {
+			return err
 		}
-		l = append(l, v)
 		d.space()
 		if d.next(']') {
-			return l, nil
+			return nil
 		}
 		if !d.next(',') {
-			return nil, d.errorf("a comma or ] is wanted")
+			return d.errorf("a comma or ] is wanted")
 		}
 	}
 }
 
-func (d *jsonReader) next(c byte) bool {
+func (d *reader) next(c byte) bool {
 	if d.i < len(d.s) && d.s[d.i] == c {
 		d.i++
 		return true
@@ -170,7 +180,7 @@ func (d *jsonReader) next(c byte) bool {
 	return false
 }
 
-func (d *jsonReader) string() (string, error) {
+func (d *reader) string() (string, error) {
 	d.i++ // "
 	start := d.i
 	for i, c := range []byte(d.s[start:]) {
@@ -192,7 +202,7 @@ func (d *jsonReader) string() (string, error) {
 }
 
 // escaped goes on from the first backslash of a string that began at start.
-func (d *jsonReader) escaped(start int) (string, error) {
+func (d *reader) escaped(start int) (string, error) {
 	b := append(make([]byte, 0, d.i-start+32), d.s[start:d.i]...)
 	for d.i < len(d.s) {
 		c := d.s[d.i]
@@ -231,7 +241,7 @@ func (d *jsonReader) escaped(start int) (string, error) {
 }
 
 // unicode reads the digits of \u, and the second half of a surrogate pair.
-func (d *jsonReader) unicode() (rune, error) {
+func (d *reader) unicode() (rune, error) {
 	r, ok := d.hex4()
 	if !ok {
 		return 0, d.errorf(`four hex digits are wanted after \u`)
@@ -250,7 +260,7 @@ func (d *jsonReader) unicode() (rune, error) {
 	return 0, d.errorf("half a surrogate pair")
 }
 
-func (d *jsonReader) hex4() (rune, bool) {
+func (d *reader) hex4() (rune, bool) {
 	if len(d.s)-d.i < 4 {
 		return 0, false
 	}
@@ -264,17 +274,17 @@ func (d *jsonReader) hex4() (rune, bool) {
 	return rune(n), err == nil
 }
 
-func (d *jsonReader) number() (any, error) {
+func (d *reader) number() (string, error) {
 	start := d.i
 	d.next('-')
 	switch {
 	case d.next('0'):
 	case d.digits():
 	default:
-		return nil, d.errorf("not a number")
+		return "", d.errorf("not a number")
 	}
 	if d.next('.') && !d.digits() {
-		return nil, d.errorf("not a number")
+		return "", d.errorf("not a number")
 	}
 	exponent := d.next('e') || d.next('E')
 	if exponent {
@@ -282,20 +292,20 @@ func (d *jsonReader) number() (any, error) {
 			d.next('-')
 		}
 		if !d.digits() {
-			return nil, d.errorf("not a number")
+			return "", d.errorf("not a number")
 		}
 	}
-	n := json.Number(d.s[start:d.i])
+	n := d.s[start:d.i]
 	// Only an exponent or very many digits make one that is out of range.
 	if exponent || len(n) > 300 {
-		if _, err := n.Float64(); err != nil {
-			return nil, d.errorf("a number out of range")
+		if _, err := strconv.ParseFloat(n, 64); err != nil {
+			return "", d.errorf("a number out of range")
 		}
 	}
 	return n, nil
 }
 
-func (d *jsonReader) digits() bool {
+func (d *reader) digits() bool {
 	start := d.i
 	for d.i < len(d.s) && d.s[d.i] >= '0' && d.s[d.i] <= '9' {
 		d.i++
