@@ -99,7 +99,7 @@ bench-jwt:
 # In pieces of less than 10 minutes that can be resumed: `SOAK_TIME=540 make soak` runs
 # about 9 minutes of them, `make soak PIECES=fuzz` those of that name.
 soak: build
-	@GO="$(GO)" scripts/soak.sh $(PIECES)
+	@GO="$(GO)" scripts/soak.sh "$(PIECES)"
 
 clean:
 	rm -rf bin
