@@ -76,6 +76,9 @@ type Exchange struct {
 	Route any
 	// Cluster names the upstream cluster that the router chose.
 	Cluster string
+	// Hash is what the route's hash_policy makes of the request, for load balancers
+	// that keep to one endpoint; 0: nothing.
+	Hash uint64
 	// UpstreamHost is the endpoint that was asked last.
 	UpstreamHost string
 
