@@ -4,10 +4,12 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"strconv"
 	"time"
 
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/http1"
 	"github.com/usher-mesh/usher/internal/proxy/http2"
 	"github.com/usher-mesh/usher/internal/proxy/route"
@@ -337,13 +339,16 @@ func (s *session) send(conn *upstream.Conn, l *limits) error {
 		return sent(err)
 	}
 	if b, ok := x.Request.Body.(content); ok && s.expect && b.Buffered() == 0 {
-		if s.w.Continue() != nil {
+		if s.w.Interim(&goOn) != nil {
 			return errClient
 		}
 	}
 	s.pump = startPump(s, conn, l.idle)
 	return nil
 }
+
+// goOn is 100 (Continue).
+var goOn = exchange.Response{Status: http.StatusContinue}
 
 // sent tells what a failure to send means. The server may have answered nevertheless:
 // a stream of HTTP/2 may end before its request does.
@@ -399,10 +404,23 @@ func (s *session) head(conn *upstream.Conn, f *route.Forward, l *limits) error {
 			}
 			return nil
 		}
+		if err := s.interim(l); err != nil {
+			return errClient
+		}
 		s.forget()
 		conn.Interim()
 	}
 	return errProtocol
+}
+
+// interim passes an answer of 1xx on (RFC 9110, 15.2), such as 103 (Early Hints). A
+// 100 is not: the proxy answers what expects one.
+func (s *session) interim(l *limits) error {
+	if s.x.Response.Status == http.StatusContinue || s.framing().HTTP10 {
+		return nil
+	}
+	s.deadline(l.idle)
+	return s.w.Interim(&s.x.Response)
 }
 
 // unanswered tells what it means that no head came. What is a passed deadline.

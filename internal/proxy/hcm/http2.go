@@ -25,7 +25,7 @@ type responder interface {
 	Bytes([]byte) error
 	String(string) error
 	Copy(src io.Reader, chunked bool, trailer *exchange.Header) error
-	Continue() error
+	Interim(*exchange.Response) error
 	Flush() error
 	Discard()
 	Content() int64

@@ -36,6 +36,8 @@ func (s *session) judge() {
 		s.respondLocal(r)
 	case x.Request.Method == "CONNECT":
 		s.connect(r)
+	case s.lastForward():
+		s.respondLocal(r)
 	default:
 		s.forward(r)
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"time"
 
@@ -206,6 +207,8 @@ func (s *session) refuse(err error) {
 		body = "Expectation Failed"
 	case 426:
 		body = "Upgrade Required"
+	case 414:
+		body = "URI Too Long"
 	case 431:
 		body = "Request Header Fields Too Large"
 	case 501:
@@ -216,6 +219,9 @@ func (s *session) refuse(err error) {
 	s.x.Request.Body = nil
 	s.x.Flags = "DPE"
 	s.x.Reply(e.Status, body, e.Detail)
+	if e.Status == http.StatusUpgradeRequired { // to what (RFC 9110, 15.5.22)
+		s.x.Response.Header.Add("upgrade", "HTTP/1.1")
+	}
 	s.respondLocal(nil)
 	s.finish()
 	s.linger()

@@ -5,7 +5,7 @@ import "errors"
 // Error is a message that cannot be taken. The connection it came by is closed
 // after the answer, since nobody knows where the next message would begin.
 type Error struct {
-	Status int    // what a client is told: 400, 426, 431, 501
+	Status int    // what a client is told: 400, 414, 417, 426, 431, 501
 	Detail string // Envoy's response code detail
 	Reason string // for the log; holds no text of the peer
 }
@@ -34,6 +34,7 @@ var (
 	errCoding        = &Error{501, "http1.invalid_transfer_encoding", "Transfer-Encoding other than chunked"}
 	errCodingBody    = &Error{400, "http1.invalid_transfer_encoding", "Transfer-Encoding where none is allowed"}
 	errConnectBody   = &Error{400, "http1.connect_body_not_allowed", "CONNECT with a body"}
+	errTargetSize    = &Error{414, "request_headers_too_large", "request target too long"}
 	errHeadSize      = &Error{431, "request_headers_too_large", "head too large"}
 	errFieldCount    = &Error{431, "request_headers_too_large", "too many fields"}
 	errChunkSize     = bad("malformed chunk size")

@@ -138,7 +138,7 @@ func (r *Reader) Complete() (bool, error) {
 	from := max(r.scanned-3, 0)
 	if i := bytes.Index(b[from:], headEnd); i >= 0 {
 		if from+i+len(headEnd) > r.Limits.head() {
-			return false, errHeadSize
+			return false, r.tooLarge()
 		}
 		r.scanned = from + i
 		return true, nil
@@ -154,9 +154,18 @@ func (r *Reader) Complete() (bool, error) {
 	}
 	r.scanned = len(b)
 	if len(b) >= r.Limits.head() {
-		return false, errHeadSize
+		return false, r.tooLarge()
 	}
 	return false, nil
+}
+
+// tooLarge tells a head that is too large from one whose first line is (RFC 9112, 3).
+func (r *Reader) tooLarge() error {
+	b := r.buf[r.start:r.end]
+	if bytes.IndexByte(b[:min(len(b), r.Limits.head())], '\n') < 0 {
+		return errTargetSize
+	}
+	return errHeadSize
 }
 
 // Fill reads once from the connection, before or within a head. io.EOF means

@@ -141,9 +141,12 @@ func (r *Reader) authority(target []byte, rq *exchange.Request, f *framing) erro
 	r.Absolute = true
 	rest := t[i+3:]
 	end := strings.IndexAny(rest, "/?")
-	if end < 0 {
+	switch {
+	case end < 0 && rq.Method == "OPTIONS": // of the server as a whole (RFC 9112, 3.2.4)
+		rq.Authority, rq.Path = rest, "*"
+	case end < 0:
 		rq.Authority, rq.Path = rest, "/"
-	} else {
+	default:
 		rq.Authority, rq.Path = rest[:end], rest[end:]
 	}
 	if !ValidAuthority(rq.Authority) {

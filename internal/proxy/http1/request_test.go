@@ -126,7 +126,7 @@ func TestRequests(t *testing.T) {
 		{"too many fields", get + strings.Repeat("A: b\r\n", 100) + "\r\n", 431, ""},
 		{"large head", get + "A: " + strings.Repeat("b", 59<<10) + "\r\n\r\n", 0, ""},
 		{"too large head", get + "A: " + strings.Repeat("b", 61<<10) + "\r\n\r\n", 431, ""},
-		{"too large target", "GET /" + strings.Repeat("b", 61<<10) + " HTTP/1.1\r\n\r\n", 431, ""},
+		{"too large target", "GET /" + strings.Repeat("b", 61<<10) + " HTTP/1.1\r\n\r\n", 414, ""},
 		// 6.1: Transfer-Encoding
 		{"chunked", get + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 0, "abc"},
 		{"Chunked", get + "Transfer-Encoding: Chunked\r\n\r\n0\r\n\r\n", 0, ""},

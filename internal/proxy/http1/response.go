@@ -31,6 +31,9 @@ func (r *Reader) Response(rs *exchange.Response, method string) error {
 	}
 	r.KeepAlive = !f.close && (minor == 1 || f.keepAlive)
 	rs.Body = nil
+	if f.proto != "" && (rs.Status == 101 || rs.Status == 426) { // in others it means nothing to this client
+		rs.Header.Add("upgrade", f.proto)
+	}
 	switch {
 	case rs.Status < 200 || rs.Status == 204:
 		if f.codings > 0 || f.length > 0 && rs.Status != 204 {
@@ -38,9 +41,6 @@ func (r *Reader) Response(rs *exchange.Response, method string) error {
 		}
 		rs.ContentLength = 0
 		rs.Header.Del("content-length")
-		if rs.Status == 101 && f.proto != "" {
-			rs.Header.Add("upgrade", f.proto)
-		}
 	case method == "HEAD" || rs.Status == 304:
 		rs.ContentLength = f.length
 	case method == "CONNECT" && rs.Status < 300:

@@ -172,9 +172,14 @@ func (w *Writer) Response(rs *exchange.Response, f Framing) (chunked bool, err e
 		chunked = true
 		w.text("transfer-encoding: chunked\r\n")
 	}
+	_, upgrade := rs.Header.Lookup("upgrade")
 	switch {
+	case f.Close && upgrade:
+		w.text("connection: close, upgrade\r\n")
 	case f.Close:
 		w.text("connection: close\r\n")
+	case upgrade:
+		w.text("connection: upgrade\r\n")
 	case f.HTTP10:
 		w.text("connection: keep-alive\r\n")
 	}
@@ -182,12 +187,12 @@ func (w *Writer) Response(rs *exchange.Response, f Framing) (chunked bool, err e
 	return chunked, nil
 }
 
-// Continue sends 100 (Continue) at once.
-func (w *Writer) Continue() error {
-	if err := w.room(32); err != nil {
+// Interim sends an answer of 1xx at once; the final one follows.
+func (w *Writer) Interim(rs *exchange.Response) error {
+	if _, err := w.Response(rs, Framing{}); err != nil {
+		w.Discard()
 		return err
 	}
-	w.text("HTTP/1.1 100 Continue\r\n\r\n")
 	return w.Flush()
 }
 

@@ -66,13 +66,13 @@ func (st *Stream) Release() {
 	c.store(st)
 }
 
-// ReadResponse waits for the answer's head and fills rs, whose Header and Trailer
-// must be empty. Its strings hold for ever.
+// ReadResponse waits for a head of the answer, which may be an interim one, and fills
+// rs, whose Header and Trailer must be empty. Its strings hold for ever.
 func (st *Stream) ReadResponse(rs *exchange.Response) error {
 	c := st.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for !st.ready {
+	for !st.ready && len(st.early) == 0 {
 		switch {
 		case st.err != nil:
 			return st.err
@@ -80,6 +80,11 @@ func (st *Stream) ReadResponse(rs *exchange.Response) error {
 			return os.ErrDeadlineExceeded
 		}
 		st.rcond.Wait()
+	}
+	if len(st.early) > 0 {
+		rs.Status, rs.Header = st.early[0].Status, st.early[0].Header
+		st.early = st.early[1:]
+		return nil
 	}
 	h := &st.head
 	rs.Status = h.status

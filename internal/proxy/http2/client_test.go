@@ -1,6 +1,7 @@
 package http2
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -59,10 +60,18 @@ func TestAnswer(t *testing.T) {
 	if got := p.message(1); got != ":method: GET\n:scheme: http\n:authority: a\n:path: /\n" {
 		t.Errorf("%q", got)
 	}
-	p.headers(1, false, ":status: 103", "link: x")
+	p.headers(1, false, ":status: 100")
+	p.headers(1, false, ":status: 103", "link: x", "content-length: 0")
+	p.headers(1, false, ":status: 102")
 	p.headers(1, false, ":status: 200", "a: b")
 	p.fr.WriteData(1, false, []byte("content"))
 	p.headers(1, true, "grpc-status: 5")
+	for _, want := range []string{"103 [{link x}]", "102 []"} {
+		var rs exchange.Response
+		if err := st.ReadResponse(&rs); err != nil || fmt.Sprint(rs.Status, rs.Header.Fields()) != want || rs.Body != nil {
+			t.Errorf("%d %v %v, want %s", rs.Status, rs.Header.Fields(), err, want)
+		}
+	}
 	var rs exchange.Response
 	if err := st.ReadResponse(&rs); err != nil {
 		t.Fatal(err)
@@ -72,6 +81,27 @@ func TestAnswer(t *testing.T) {
 		t.Errorf("%+v, %q, %v", rs, b, err)
 	}
 	st.Release()
+}
+
+// TestInterimFlood holds that answers of 1xx are bounded in number and size.
+func TestInterimFlood(t *testing.T) {
+	for name, value := range map[string]string{"many": "x", "large": strings.Repeat("x", 10<<10)} {
+		c, p := dial(t, Defaults())
+		st := ask(t, c)
+		go func() {
+			for range maxInterim + 1 {
+				p.headers(1, false, ":status: 103", "link: "+value)
+			}
+		}()
+		var err error
+		for n := 0; err == nil && n <= maxInterim; n++ {
+			err = st.ReadResponse(new(exchange.Response))
+		}
+		if err != ErrMalformed {
+			t.Errorf("%s: %v", name, err)
+		}
+		st.Release()
+	}
 }
 
 // TestBadAnswers holds that each ends its stream, and the next request is served.

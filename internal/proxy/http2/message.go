@@ -66,8 +66,11 @@ func (st *Stream) Flush() error {
 	return st.send(b, true)
 }
 
-// Continue sends 100 (Continue) at once.
-func (st *Stream) Continue() error {
+// Interim sends an answer of 1xx at once; the final one follows.
+func (st *Stream) Interim(rs *exchange.Response) error {
+	if !sendable(&rs.Header) {
+		return http1.ErrUnsent
+	}
 	c := st.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -75,7 +78,7 @@ func (st *Stream) Continue() error {
 		return err
 	}
 	at := c.openBlock(st.id)
-	c.field(":status", "100", false)
+	c.responseFields(rs, true)
 	c.closeBlock(at, st.id, false)
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	xh2 "golang.org/x/net/http2"
+
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
 )
 
 // data takes content (RFC 9113, 6.1 and 6.9).
@@ -169,11 +171,7 @@ func (c *Conn) received() error {
 		return nil
 	}
 	if c.cur.status < 200 {
-		if st.interim++; st.interim > maxInterim {
-			c.cur.bad("too many interim answers")
-			return c.invalid(st)
-		}
-		return nil
+		return c.receivedInterim(st)
 	}
 	st.head, c.cur = c.cur, st.head
 	st.length = st.head.length
@@ -185,8 +183,29 @@ func (c *Conn) received() error {
 	return nil
 }
 
-// maxInterim bounds the 1xx answers before the final one.
+// maxInterim bounds the 1xx answers before the final one; together they are no larger
+// than one head.
 const maxInterim = 16
+
+func (c *Conn) receivedInterim(st *Stream) error {
+	st.interim++
+	if st.earlySize += c.cur.size; st.interim > maxInterim || st.earlySize > c.o.HeadBytes {
+		c.cur.bad("too many interim answers")
+		return c.invalid(st)
+	}
+	if c.cur.status == 100 {
+		return nil
+	}
+	rs := exchange.Response{Status: c.cur.status}
+	for _, f := range c.cur.header.Fields() {
+		if f.Name != "content-length" {
+			rs.Header.Add(f.Name, f.Value)
+		}
+	}
+	st.early = append(st.early, rs)
+	st.rcond.Broadcast()
+	return nil
+}
 
 // invalid ends what brought a malformed head: the stream alone or the connection.
 func (c *Conn) invalid(st *Stream) error {

@@ -36,7 +36,9 @@ type Stream struct {
 	head         head  // received
 	trailers     head
 	hasTrailers  bool
-	interim      int
+	interim      int                 // answers of 1xx that were received
+	early        []exchange.Response // those of them that nobody has read, less 100
+	earlySize    int
 	length       int64 // of the content that must come; exchange.UnknownLength: any
 	got          int64
 	buf          []byte // received and not read: buf[start:]

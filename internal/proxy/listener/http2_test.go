@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
+	"net/textproto"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -54,8 +56,11 @@ func client2(t testing.TB) *http.Client {
 	return c
 }
 
-// told answers with what came, and trailers.
+// told answers with what came, and trailers; before that by 103.
 func told(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Link", "early")
+	w.WriteHeader(http.StatusEarlyHints)
+	w.Header().Del("Link")
 	w.Header().Set("Trailer", "X-Sum")
 	w.Header().Set("X-Proto", r.Proto)
 	w.Header().Set("X-Te", r.Header.Get("Te"))
@@ -125,9 +130,18 @@ func TestHTTP2(t *testing.T) {
 					}
 				}
 			}
-			rs, err := c.Head("http://" + p.addr + "/")
-			if err != nil || rs.StatusCode != 200 {
+			var early []string
+			rq, _ := http.NewRequest("HEAD", "http://"+p.addr+"/", nil)
+			rq = rq.WithContext(httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
+				early = append(early, fmt.Sprint(code, h))
+				return nil
+			}}))
+			rs, err := c.Do(rq)
+			if err != nil || rs.StatusCode != 200 || rs.Header.Get("Link") != "" {
 				t.Errorf("HEAD: %v %v", rs, err)
+			}
+			if got := strings.Join(early, " "); got != "103 map[Link:[early]]" {
+				t.Errorf("before the answer: %q", got)
 			}
 		})
 	}

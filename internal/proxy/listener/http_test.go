@@ -171,7 +171,6 @@ func TestUpstreamFailures(t *testing.T) {
 		{"fold", answer("HTTP/1.1 200 OK\r\nA: b\r\n c\r\nContent-Length: 0\r\n\r\n"), 502, before + "protocol error"},
 		{"101 unasked", answer("HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"), 502, before + "protocol error"},
 		{"until close", answer("HTTP/1.1 200 OK\r\n\r\nall of it"), 200, "all of it"},
-		{"interim", answer("HTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), 200, "ok"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newProxy(t, nil)
