@@ -324,8 +324,12 @@ func (s *session) send(conn *upstream.Conn, l *limits) error {
 	if whole {
 		x.Request.ContentLength = int64(len(all))
 	}
+	s.offerWebsocket(conn)
 	if err := conn.W.Request(&x.Request, false); err != nil {
-		return errProtocol
+		if errors.Is(err, http1.ErrUnsent) {
+			return errProtocol
+		}
+		return sent(err)
 	}
 	if x.Request.Body == nil {
 		return sent(conn.W.Flush())
@@ -398,7 +402,7 @@ func (s *session) head(conn *upstream.Conn, f *route.Forward, l *limits) error {
 			return nil
 		}
 		if x.Response.Status == 101 {
-			if x.Request.Upgrade == "" {
+			if x.Request.Upgrade == "" || !s.websocketTaken(conn) {
 				s.forget()
 				return errProtocol
 			}

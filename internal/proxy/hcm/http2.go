@@ -145,6 +145,9 @@ func (h *streams) Serve(st *http2.Stream) {
 	s.start()
 	st.ReadRequest(&s.x.Request)
 	s.keep, s.expect = false, st.Expect
+	if s.x.Request.Upgrade != "" {
+		s.asked = s.x.Request.Clone()
+	}
 	st.OnReset(s.gone)
 	s.bound()
 	s.entry.OriginalPath = s.x.Request.Path

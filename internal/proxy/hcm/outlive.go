@@ -22,7 +22,11 @@ func (s *session) outlive(up net.Conn, idle time.Duration) {
 		}
 		return until, ok
 	}, s.x.Until, func() { tunnel.Reset(s.nc); tunnel.Reset(up) })
-	s.entry.Received, s.entry.Sent = tunnel.Run(s.nc, up, s.r.Take(), idle)
+	var first []byte
+	if s.r != nil {
+		first = s.r.Take()
+	}
+	s.entry.Received, s.entry.Sent = tunnel.Run(s.nc, up, first, idle)
 	stop()
 	if revoked != "" {
 		s.x.Details = revoked

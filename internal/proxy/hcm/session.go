@@ -68,11 +68,13 @@ type session struct {
 	held      *upstream.Conn // goes back to its pool when the request is over
 	heldReuse bool
 	asked     *exchange.Request // the request as it came, if the connection may outlive it
-	id        [36]byte
-	xfccOf    *Manager
-	xfcc      string
-	dateAt    int64
-	date      string
+	// websocketKey is what the server must show to have understood.
+	websocketKey string
+	id           [36]byte
+	xfccOf       *Manager
+	xfcc         string
+	dateAt       int64
+	date         string
 }
 
 // Serve serves requests until the connection ends, and closes it. It returns when
@@ -235,7 +237,7 @@ func (s *session) start() {
 	s.entry = accesslog.Entry{X: &s.x, Upstream: -1}
 	s.snap = s.m.o.Snapshot()
 	s.table = s.m.routes(s.snap)
-	s.pump, s.truncated, s.taken, s.asked = nil, false, false, nil
+	s.pump, s.truncated, s.taken, s.asked, s.websocketKey = nil, false, false, nil, ""
 	s.count++
 }
 

@@ -95,6 +95,12 @@ func (st *Stream) ReadResponse(rs *exchange.Response) error {
 	if st.bodiless(h.status) {
 		rs.ContentLength = h.length
 	}
+	if st.switched() {
+		rs.Status, rs.ContentLength, rs.Body = 101, 0, nil
+		rs.Header.Del("content-length")
+		rs.Header.Add("upgrade", st.out.rq.Upgrade)
+		return nil
+	}
 	if st.ended && len(st.buf) == st.start && !st.hasTrailers {
 		rs.Body = nil
 		if !st.bodiless(h.status) {

@@ -24,7 +24,7 @@ func Compile(p *corev3.Http2ProtocolOptions) (Options, error) {
 		"max_outbound_frames", "max_outbound_control_frames", "max_consecutive_inbound_frames_with_empty_payload",
 		"max_inbound_priority_frames_per_stream", "max_inbound_window_update_frames_per_data_frame_sent",
 		"stream_error_on_invalid_http_messaging", "override_stream_error_on_invalid_http_message", "connection_keepalive",
-		"stream_reset_burst", "stream_reset_rate"); err != nil {
+		"stream_reset_burst", "stream_reset_rate", "allow_connect"); err != nil {
 		return o, err
 	}
 	for _, f := range []struct {
@@ -51,6 +51,7 @@ func Compile(p *corev3.Http2ProtocolOptions) (Options, error) {
 		}
 		f.set(f.value.GetValue())
 	}
+	o.Connect = p.GetAllowConnect()
 	o.StreamErrors = p.GetStreamErrorOnInvalidHttpMessaging()
 	if v := p.GetOverrideStreamErrorOnInvalidHttpMessage(); v != nil {
 		o.StreamErrors = v.GetValue()

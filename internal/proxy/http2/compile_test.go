@@ -16,7 +16,6 @@ func TestCompile(t *testing.T) {
 		`{"maxConcurrentStreams": 0}`:                                  "max_concurrent_streams: 0 is not between 1 and 2147483647",
 		`{"initialStreamWindowSize": 65534}`:                           "initial_stream_window_size: 65534 is not between 65535 and 2147483647",
 		`{"initialConnectionWindowSize": 1}`:                           "initial_connection_window_size: 1 is not between 65535 and 2147483647",
-		`{"allowConnect": true}`:                                       "allow_connect: not supported",
 		`{"allowMetadata": true}`:                                      "allow_metadata: not supported",
 		`{"customSettingsParameters": [{}]}`:                           "custom_settings_parameters: not supported",
 		`{"enableHuffmanEncoding": false}`:                             "enable_huffman_encoding: not supported",

@@ -66,6 +66,7 @@ type Conn struct {
 	peerWindow  int32 // of new streams
 	peerFrame   int
 	peerStreams uint32
+	peerConnect bool        // it takes requests for other protocols
 	abandoned   [128]uint32 // streams that ended here while the peer may have sent on
 	nextAbandon int
 	out         []byte
@@ -121,6 +122,9 @@ func (c *Conn) begin() {
 	}
 	if c.server {
 		s = append(s, xh2.Setting{ID: xh2.SettingMaxConcurrentStreams, Val: c.o.MaxStreams})
+		if c.o.Connect {
+			s = append(s, xh2.Setting{ID: xh2.SettingEnableConnectProtocol, Val: 1})
+		}
 	} else {
 		s = append(s, xh2.Setting{ID: xh2.SettingEnablePush, Val: 0})
 	}
@@ -155,6 +159,7 @@ func (c *Conn) die(err error) {
 		st.fail(ErrClosed)
 		c.notify(st)
 	}
+	c.unblock()
 	if c.timer != nil {
 		c.timer.Stop()
 	}

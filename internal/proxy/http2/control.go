@@ -14,6 +14,7 @@ func (c *Conn) settings(f *xh2.SettingsFrame) error {
 	}
 	if !c.greeted {
 		c.greeted, c.peerStreams = true, 1<<31-1
+		defer c.unblock()
 	}
 	window := c.peerWindow
 	err := f.ForeachSetting(func(s xh2.Setting) error {
@@ -29,6 +30,8 @@ func (c *Conn) settings(f *xh2.SettingsFrame) error {
 			c.peerFrame = min(int(s.Val), 16<<10)
 		case xh2.SettingMaxConcurrentStreams:
 			c.peerStreams = s.Val
+		case xh2.SettingEnableConnectProtocol:
+			c.peerConnect = s.Val == 1
 		}
 		return nil
 	})

@@ -54,7 +54,12 @@ func (c *Conn) field(name, value string, once bool) {
 }
 
 func (c *Conn) requestFields(rq *exchange.Request) {
-	c.field(":method", rq.Method, false)
+	if rq.Upgrade != "" { // RFC 8441, 4
+		c.field(":method", "CONNECT", false)
+		c.field(":protocol", rq.Upgrade, false)
+	} else {
+		c.field(":method", rq.Method, false)
+	}
 	if rq.Method != "CONNECT" {
 		scheme := rq.Scheme
 		if scheme == "" {
@@ -70,7 +75,11 @@ func (c *Conn) requestFields(rq *exchange.Request) {
 }
 
 func (c *Conn) responseFields(rs *exchange.Response, none bool) {
-	c.field(":status", statusText(rs.Status), false)
+	status := rs.Status
+	if status == 101 {
+		status = 200 // RFC 8441, 5
+	}
+	c.field(":status", statusText(status), false)
 	c.fields(&rs.Header)
 	if rs.Body == nil && rs.ContentLength > 0 && !none {
 		if _, ok := rs.Header.Lookup("content-length"); !ok { // an answer of our own

@@ -22,6 +22,7 @@ const (
 type head struct {
 	kind                            headKind
 	method, scheme, authority, path string
+	protocol                        string // that the stream shall carry (RFC 8441)
 	status                          int
 	header                          exchange.Header
 	length                          int64 // declared, or exchange.UnknownLength
@@ -42,6 +43,7 @@ const (
 	sawAuthority
 	sawPath
 	sawStatus
+	sawProtocol
 )
 
 func (h *head) reset(kind headKind) {
@@ -72,7 +74,7 @@ func (h *head) add(f hpack.HeaderField, o *Options) {
 		return
 	}
 	if f.Name != "" && f.Name[0] == ':' {
-		h.addPseudo(f.Name, f.Value)
+		h.addPseudo(f.Name, f.Value, o)
 		return
 	}
 	h.regular = true
@@ -95,7 +97,7 @@ func (h *head) add(f hpack.HeaderField, o *Options) {
 
 func space(c byte) bool { return c == ' ' || c == '\t' }
 
-func (h *head) addPseudo(name, value string) {
+func (h *head) addPseudo(name, value string, o *Options) {
 	var bit uint8
 	var to *string
 	switch name {
@@ -109,6 +111,10 @@ func (h *head) addPseudo(name, value string) {
 		bit, to = sawPath, &h.path
 	case ":status":
 		bit = sawStatus
+	case ":protocol":
+		if o.Connect {
+			bit, to = sawProtocol, &h.protocol
+		}
 	}
 	switch {
 	case bit == 0, h.regular, h.pseudo&bit != 0, h.kind == trailerHead, (bit == sawStatus) != (h.kind == responseHead):
@@ -200,6 +206,9 @@ func (h *head) target(o *Options) {
 			h.bad("Host other than :authority")
 			return
 		}
+	}
+	if h.pseudo&sawProtocol != 0 {
+		h.checkProtocol()
 	}
 	if !http1.ValidMethod(h.method, o.CustomMethods) {
 		h.bad("method")

@@ -17,17 +17,22 @@ type message struct {
 	rs     *exchange.Response
 	head   bool // the head is not sent yet
 	none   bool // no content may follow
+	open   bool // another protocol follows: Flush does not end the stream
 	body   []byte
 	n      int64 // bytes of content sent
 }
 
 // Request holds back the head of rq, ready for its content.
 func (st *Stream) Request(rq *exchange.Request, _ bool) error {
-	if !sendable(&rq.Header) || !http1.ValidTarget(rq.Path) && rq.Method != "CONNECT" || !http1.ValidAuthority(rq.Authority) || !http1.ValidMethod(rq.Method, true) ||
-		rq.Upgrade != "" {
+	if !sendable(&rq.Header) || !http1.ValidTarget(rq.Path) && rq.Method != "CONNECT" || !http1.ValidAuthority(rq.Authority) || !http1.ValidMethod(rq.Method, true) {
 		return http1.ErrUnsent
 	}
-	st.out = message{method: rq.Method, rq: rq, head: true}
+	if rq.Upgrade != "" {
+		if err := st.takesProtocols(); err != nil {
+			return err
+		}
+	}
+	st.out = message{method: rq.Method, rq: rq, head: true, open: rq.Upgrade != ""}
 	return nil
 }
 
@@ -37,7 +42,7 @@ func (st *Stream) Response(rs *exchange.Response, f http1.Framing) (bool, error)
 		return false, http1.ErrUnsent
 	}
 	none := f.Method == "HEAD" || rs.Status == 204 || rs.Status == 304
-	st.out = message{method: f.Method, rs: rs, head: true, none: none}
+	st.out = message{method: f.Method, rs: rs, head: true, none: none, open: rs.Status == 101}
 	return false, nil
 }
 
@@ -63,8 +68,11 @@ func (st *Stream) Flush() error {
 	if st.out.none {
 		b = nil
 	}
-	return st.send(b, true)
+	return st.send(b, !st.out.open)
 }
+
+// CloseWrite ends what is sent after Flush has left the stream open.
+func (st *Stream) CloseWrite() error { return st.send(nil, true) }
 
 // Interim sends an answer of 1xx at once; the final one follows.
 func (st *Stream) Interim(rs *exchange.Response) error {
@@ -138,11 +146,7 @@ func (st *Stream) room() error {
 		case len(c.out) < full:
 			return nil
 		}
-		if !st.blocked {
-			st.blocked = true
-			c.blocked = append(c.blocked, st)
-		}
-		st.wcond.Wait()
+		c.block(st)
 	}
 }
 

@@ -23,6 +23,8 @@ type Options struct {
 	StreamErrors bool
 	// CustomMethods takes any token for a method, and not registered ones alone.
 	CustomMethods bool
+	// Connect lets requests ask for another protocol on their stream (RFC 8441).
+	Connect bool
 
 	PingInterval, PingTimeout time.Duration // 0: no keepalive
 	Idle                      time.Duration // without a stream; 0: no limit

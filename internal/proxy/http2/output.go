@@ -141,14 +141,28 @@ func (c *Conn) write() {
 			return
 		}
 		c.spare = b[:0]
-		for i, st := range c.blocked {
-			c.blocked[i] = nil
-			st.blocked = false
-			st.wcond.Signal()
-		}
-		c.blocked = c.blocked[:0]
+		c.unblock()
 		c.schedule()
 	}
+}
+
+// block has the stream wait until unblock, or one of its deadlines. The lock is held.
+func (c *Conn) block(st *Stream) {
+	if !st.blocked {
+		st.blocked = true
+		c.blocked = append(c.blocked, st)
+	}
+	st.wcond.Wait()
+}
+
+// unblock has all blocked streams look again. The lock is held.
+func (c *Conn) unblock() {
+	for i, st := range c.blocked {
+		c.blocked[i] = nil
+		st.blocked = false
+		st.wcond.Signal()
+	}
+	c.blocked = c.blocked[:0]
 }
 
 // release gives the buffers of a connection that has nothing to say back.

@@ -157,7 +157,7 @@ func (c *Conn) received() error {
 		}
 	case c.curEnd && c.cur.status < 200:
 		c.cur.bad("an interim answer that ends")
-	case c.curEnd && c.cur.length > 0 && !st.bodiless(c.cur.status):
+	case c.curEnd && c.cur.length > 0 && !st.bodiless(c.cur.status) && !st.out.open:
 		c.cur.bad("less content than declared")
 	}
 	if c.cur.malformed != "" {
@@ -175,7 +175,10 @@ func (c *Conn) received() error {
 	}
 	st.head, c.cur = c.cur, st.head
 	st.length = st.head.length
-	if st.bodiless(st.head.status) {
+	switch {
+	case st.switched():
+		st.length = exchange.UnknownLength
+	case st.bodiless(st.head.status):
 		st.length = 0
 	}
 	st.ready, st.ended = true, c.curEnd

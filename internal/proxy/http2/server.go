@@ -148,4 +148,7 @@ func (st *Stream) ReadRequest(rq *exchange.Request) {
 	if st.ended && len(st.buf) == st.start && !st.hasTrailers {
 		rq.ContentLength, rq.Body = 0, nil
 	}
+	if h.protocol != "" {
+		h.askedFor(rq)
+	}
 }

@@ -1,6 +1,7 @@
 package http2
 
 import (
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -123,6 +124,52 @@ func TestMalformed(t *testing.T) {
 				t.Error("not counted")
 			}
 		})
+	}
+}
+
+// TestProtocol holds what a request for another protocol must be (RFC 8441, 4), and
+// that it is the upgrade of HTTP/1.1 for who serves it.
+func TestProtocol(t *testing.T) {
+	o := Defaults()
+	o.Connect, o.StreamErrors = true, true
+	good := []string{":method: CONNECT", ":protocol: websocket", ":scheme: http", ":authority: a", ":path: /"}
+	for name, fields := range map[string][]string{
+		"GET":                      with(get, ":protocol: websocket"),
+		"no path":                  {":method: CONNECT", ":protocol: websocket", ":scheme: http", ":authority: a:1"},
+		"no scheme":                {":method: CONNECT", ":protocol: websocket", ":authority: a:1", ":path: /"},
+		"no authority":             {":method: CONNECT", ":protocol: websocket", ":scheme: http", ":path: /"},
+		"asterisk":                 {":method: CONNECT", ":protocol: websocket", ":scheme: http", ":authority: a", ":path: *"},
+		"empty":                    {":method: CONNECT", ":protocol: ", ":scheme: http", ":authority: a", ":path: /"},
+		"upper case":               {":method: CONNECT", ":protocol: WebSocket", ":scheme: http", ":authority: a", ":path: /"},
+		"no token":                 {":method: CONNECT", ":protocol: a b", ":scheme: http", ":authority: a", ":path: /"},
+		"long":                     {":method: CONNECT", ":protocol: " + strings.Repeat("a", 65), ":scheme: http", ":authority: a", ":path: /"},
+		"twice":                    with(good, ":protocol: websocket"),
+		"content-length":           with(good, "content-length: 0"),
+		"connection":               with(good, "connection: upgrade"),
+		"plain CONNECT has a path": {":method: CONNECT", ":authority: a:1", ":path: /"},
+	} {
+		p := serve(t, o, true, &handler{serve: echo})
+		p.headers(1, false, fields...)
+		if got := p.message(1); got != "RST PROTOCOL_ERROR" {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	p := serve(t, o, true, &handler{serve: func(st *Stream) {
+		rq := new(exchange.Request)
+		st.ReadRequest(rq)
+		if rq.Method != "GET" || rq.Upgrade != "websocket" || rq.Header.Get("upgrade") != "websocket" || rq.Body != nil || rq.ContentLength != 0 || rq.Path != "/" {
+			t.Errorf("%+v", rq)
+		}
+		st.Response(&exchange.Response{Status: 101}, http1.Framing{Method: rq.Method})
+		st.Flush()
+		io.Copy(st, struct{ io.Reader }{st})
+		st.CloseWrite()
+	}})
+	p.headers(1, false, good...)
+	p.fr.WriteData(1, false, []byte("to "))
+	p.fr.WriteData(1, true, []byte("and fro"))
+	if got := p.message(1); !strings.HasPrefix(got, ":status: 200\n") || !strings.Contains(got, "to and fro") {
+		t.Errorf("%q", got)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	ctls "crypto/tls"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,17 +24,18 @@ type conn struct {
 	// foreign is exchange.Conn.Foreign, as of the handshake.
 	foreign bool
 
-	// What the chain was when the spec was looked at last; touched by the
-	// connection's goroutine alone.
-	spec  *Spec
-	chain *chain
+	// What the chain was when the spec was looked at last. Once requests are served,
+	// standing alone touches them, under its lock: streams of HTTP/2 that last ask too.
+	judging sync.Mutex
+	spec    *Spec
+	chain   *chain
 
 	stale  atomic.Bool // something that the chain's choice rests on has changed since
 	expiry *time.Timer // when the peer's certificates end; nil: never
 
 	mu      sync.Mutex
 	idle    bool
-	lasting *lasting // nil: requests follow, and each asks by itself
+	lasting []*lasting // what goes on without further requests; others ask by themselves
 }
 
 // wake has the connection judged again: now if it is idle or lasting, else before
@@ -45,8 +47,8 @@ func (c *conn) wake() {
 	if c.idle {
 		c.raw.SetReadDeadline(time.Unix(1, 0))
 	}
-	if c.lasting != nil {
-		c.lasting.ask()
+	for _, l := range c.lasting {
+		l.ask()
 	}
 }
 
@@ -57,9 +59,9 @@ func (c *conn) last(judge func() (time.Time, bool), until time.Time, end func())
 			return time.Time{}, true
 		}
 		return judge()
-	}, end, c.spec.log)
+	}, end, c.l.spec.Load().log)
 	c.mu.Lock()
-	c.lasting = l
+	c.lasting = append(c.lasting, l)
 	changed := c.stale.Load()
 	c.mu.Unlock()
 	if changed {
@@ -71,7 +73,7 @@ func (c *conn) last(judge func() (time.Time, bool), until time.Time, end func())
 	}
 	return func() {
 		c.mu.Lock()
-		c.lasting = nil
+		c.lasting = slices.DeleteFunc(c.lasting, func(x *lasting) bool { return x == l })
 		c.mu.Unlock()
 		l.stop()
 	}
@@ -163,6 +165,8 @@ func (c *conn) current() *hcm.Manager {
 // standing gives the chain in force, nil if there is none for the connection any
 // more, or one whose TLS context would not let this peer in now.
 func (c *conn) standing() *chain {
+	c.judging.Lock()
+	defer c.judging.Unlock()
 	stale := c.stale.Load() && c.stale.Swap(false)
 	if stale || c.l.spec.Load() != c.spec {
 		c.spec.release()

@@ -91,6 +91,9 @@ func (c *Conn) Interim() {
 	}
 }
 
+// HTTP2 tells whether it is a stream of HTTP/2.
+func (c *Conn) HTTP2() bool { return c.stream != nil }
+
 // KeepAlive tells whether the answer allows another request.
 func (c *Conn) KeepAlive() bool { return c.stream != nil || c.r.KeepAlive }
 
