@@ -39,7 +39,7 @@ func (h *head) checkProtocol() {
 	switch {
 	case h.method != "CONNECT" || h.pseudo&(sawScheme|sawPath) != sawScheme|sawPath:
 		h.bad("protocol")
-	case len(h.protocol) > most || !http1.ValidName(h.protocol): // a token in lower case
+	case len(h.protocol) > most || !http1.ValidName(h.protocol) || h.protocol == "h2c": // a token in lower case, and no HTTP
 		h.bad("protocol")
 	case h.lengths > 0: // it has no content (RFC 9110, 9.3.6)
 		h.bad("content-length")

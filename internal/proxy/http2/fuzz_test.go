@@ -65,11 +65,15 @@ func FuzzServer(f *testing.F) {
 		p.fr.WriteContinuation(7, true, b[3:])
 		p.fr.WriteGoAway(0, xh2.ErrCodeNo, []byte("bye"))
 	}))
+	f.Add(frames(func(p *peer) {
+		p.headers(1, false, ":method: CONNECT", ":protocol: websocket", ":scheme: http", ":authority: a", ":path: /")
+		p.fr.WriteData(1, true, []byte("hi"))
+	}))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		s := &script{in: bytes.NewReader(append([]byte(xh2.ClientPreface), in...))}
 		o := Defaults()
 		o.StreamErrors = len(in)%2 == 0
-		o.MaxStreams = 4
+		o.MaxStreams, o.Connect = 4, true
 		Serve(s, nil, &handler{serve: func(st *Stream) {
 			st.SetDeadline(time.Now().Add(time.Second))
 			var rq exchange.Request
@@ -121,7 +125,7 @@ func oneRequest(t *testing.T, rq *exchange.Request) {
 	if err := r.Request(&got); err != nil {
 		t.Fatalf("%v in %+v", err, rq)
 	}
-	if got.Method != rq.Method || got.Authority != rq.Authority || got.Path != rq.Path || got.Body != nil || r.Buffered() > 0 || b.Len() > 0 {
+	if got.Method != rq.Method || got.Authority != rq.Authority || got.Path != rq.Path || got.Upgrade != rq.Upgrade || got.Body != nil || r.Buffered() > 0 || b.Len() > 0 {
 		t.Fatalf("%+v became %+v", rq, got)
 	}
 	count := 0

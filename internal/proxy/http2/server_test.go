@@ -143,6 +143,7 @@ func TestProtocol(t *testing.T) {
 		"upper case":               {":method: CONNECT", ":protocol: WebSocket", ":scheme: http", ":authority: a", ":path: /"},
 		"no token":                 {":method: CONNECT", ":protocol: a b", ":scheme: http", ":authority: a", ":path: /"},
 		"long":                     {":method: CONNECT", ":protocol: " + strings.Repeat("a", 65), ":scheme: http", ":authority: a", ":path: /"},
+		"HTTP/2":                   {":method: CONNECT", ":protocol: h2c", ":scheme: http", ":authority: a", ":path: /"},
 		"twice":                    with(good, ":protocol: websocket"),
 		"content-length":           with(good, "content-length: 0"),
 		"connection":               with(good, "connection: upgrade"),
