@@ -45,7 +45,9 @@ type Response struct {
 // Conn is what is known of the connection that a request came by. It is shared
 // by the connection's exchanges and never changed after the handshake.
 type Conn struct {
-	Remote, Local netip.AddrPort
+	// Remote is who connects, or whom the PROXY protocol tells; Direct always the other
+	// end of the connection.
+	Remote, Direct, Local netip.AddrPort
 	// Original is the destination before a redirect, Local if there was none.
 	Original netip.AddrPort
 	TLS      bool

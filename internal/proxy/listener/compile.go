@@ -9,6 +9,8 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	ppv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/proxy_protocol/v3"
+	inspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -20,7 +22,6 @@ import (
 )
 
 const (
-	inspectorType  = "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"
 	defaultInspect = 10 * time.Second
 	defaultShake   = 10 * time.Second
 )
@@ -55,8 +56,8 @@ func Compile(m *listenerv3.Listener, o Options) (*Spec, error) {
 		return nil, strict.Errorf("bind_to_port", "false: %w", strict.ErrUnsupported)
 	}
 	for i, f := range m.GetListenerFilters() {
-		if f.GetTypedConfig().GetTypeUrl() != inspectorType && f.GetName() != "envoy.filters.listener.tls_inspector" {
-			return nil, strict.AtIndex("listener_filters", i, strict.Errorf("typed_config", "%s: %w", f.GetTypedConfig().GetTypeUrl(), strict.ErrUnsupported))
+		if err := s.compileListenerFilter(f, i); err != nil {
+			return nil, strict.AtIndex("listener_filters", i, err)
 		}
 	}
 	if err := s.compileChains(m, o); err != nil {
@@ -64,6 +65,36 @@ func Compile(m *listenerv3.Listener, o Options) (*Spec, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// compileListenerFilter takes what looks at a connection before its chain is chosen.
+// TLS is inspected where a chain asks for it, whether a filter says so or not.
+func (s *Spec) compileListenerFilter(f *listenerv3.ListenerFilter, at int) error {
+	if err := strict.Only(f, "name", "typed_config"); err != nil {
+		return err
+	}
+	any := f.GetTypedConfig()
+	switch {
+	case any == nil && f.GetName() == "envoy.filters.listener.tls_inspector":
+		return nil
+	case any.MessageIs((*inspectorv3.TlsInspector)(nil)):
+		m := new(inspectorv3.TlsInspector)
+		if err := strict.Unpack(any, m); err != nil {
+			return strict.At("typed_config", err)
+		}
+		return strict.At("typed_config", strict.Only(m, "initial_read_buffer_size"))
+	case any.MessageIs((*ppv3.ProxyProtocol)(nil)):
+		if at > 0 {
+			return strict.Errorf("typed_config", "proxy_protocol must be the first filter")
+		}
+		m := new(ppv3.ProxyProtocol)
+		err := strict.Unpack(any, m)
+		if err == nil {
+			s.told, err = compileProxyProtocol(m)
+		}
+		return strict.At("typed_config", err)
+	}
+	return strict.Errorf("typed_config", "%s: %w", any.GetTypeUrl(), strict.ErrUnsupported)
 }
 
 // Address gives the address that a listener is to be bound to.
@@ -95,8 +126,13 @@ func (s *Spec) compileChains(m *listenerv3.Listener, o Options) error {
 		if err != nil {
 			return strict.AtIndex("filter_chains", i, err)
 		}
-		s.chains = append(s.chains, compiled)
 		x := &compiled.match
+		for j, other := range s.chains {
+			if x.overlaps(&other.match) {
+				return strict.AtIndex("filter_chains", i, strict.Errorf("filter_chain_match", "a connection could be filter_chains[%d]'s as well", j))
+			}
+		}
+		s.chains = append(s.chains, compiled)
 		s.hello = s.hello || len(x.names) > 0 || len(x.alpn) > 0
 		s.inspect = s.inspect || s.hello || x.transport != ""
 	}
@@ -208,7 +244,8 @@ func (c *chain) compileMatch(m *listenerv3.FilterChainMatch) error {
 	if m == nil {
 		return nil
 	}
-	if err := strict.Only(m, "destination_port", "prefix_ranges", "server_names", "transport_protocol", "application_protocols"); err != nil {
+	if err := strict.Only(m, "destination_port", "prefix_ranges", "server_names", "transport_protocol", "application_protocols",
+		"direct_source_prefix_ranges", "source_type", "source_prefix_ranges", "source_ports"); err != nil {
 		return err
 	}
 	x := &c.match
@@ -218,16 +255,27 @@ func (c *chain) compileMatch(m *listenerv3.FilterChainMatch) error {
 		}
 		x.port = uint16(p.GetValue())
 	}
-	for i, r := range m.GetPrefixRanges() {
-		ip, err := netip.ParseAddr(r.GetAddressPrefix())
-		if err != nil {
-			return strict.AtIndex("prefix_ranges", i, strict.Errorf("address_prefix", "not an IP address"))
+	for _, l := range []struct {
+		name string
+		from []*corev3.CidrRange
+		to   *[]netip.Prefix
+	}{
+		{"prefix_ranges", m.GetPrefixRanges(), &x.prefixes},
+		{"direct_source_prefix_ranges", m.GetDirectSourcePrefixRanges(), &x.direct},
+		{"source_prefix_ranges", m.GetSourcePrefixRanges(), &x.sources},
+	} {
+		if err := prefixes(l.name, l.from, l.to); err != nil {
+			return err
 		}
-		p, err := ip.Prefix(int(r.GetPrefixLen().GetValue()))
-		if err != nil {
-			return strict.AtIndex("prefix_ranges", i, strict.Errorf("prefix_len", "too long"))
+	}
+	if x.sourceType = m.GetSourceType(); x.sourceType.Descriptor().Values().ByNumber(x.sourceType.Number()) == nil {
+		return strict.Errorf("source_type", "%d: %w", x.sourceType, strict.ErrUnsupported)
+	}
+	for i, p := range m.GetSourcePorts() {
+		if p == 0 || p > 65535 {
+			return strict.AtIndex("source_ports", i, strict.Errorf("", "not a port"))
 		}
-		x.prefixes = append(x.prefixes, p)
+		x.sourcePorts = append(x.sourcePorts, uint16(p))
 	}
 	for i, n := range m.GetServerNames() {
 		n = strings.ToLower(n)
@@ -245,5 +293,20 @@ func (c *chain) compileMatch(m *listenerv3.FilterChainMatch) error {
 		return strict.Errorf("transport_protocol", "%q: %w", x.transport, strict.ErrUnsupported)
 	}
 	x.alpn = m.GetApplicationProtocols()
+	return nil
+}
+
+func prefixes(name string, from []*corev3.CidrRange, to *[]netip.Prefix) error {
+	for i, r := range from {
+		ip, err := netip.ParseAddr(r.GetAddressPrefix())
+		if err != nil {
+			return strict.AtIndex(name, i, strict.Errorf("address_prefix", "not an IP address"))
+		}
+		p, err := ip.Unmap().Prefix(int(r.GetPrefixLen().GetValue()))
+		if err != nil {
+			return strict.AtIndex(name, i, strict.Errorf("prefix_len", "too long"))
+		}
+		*to = append(*to, p)
+	}
 	return nil
 }

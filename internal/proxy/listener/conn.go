@@ -94,10 +94,21 @@ func (c *conn) serve() {
 			c.expiry.Stop()
 		}
 	}()
-	c.facts.local = addrPort(c.raw.LocalAddr())
+	c.facts.local, c.facts.remote = addrPort(c.raw.LocalAddr()), addrPort(c.raw.RemoteAddr())
+	c.facts.direct = c.facts.remote
 	var first []byte
+	if s.told != nil {
+		t, err := s.told.read(c.raw, s.timeout)
+		if err != nil {
+			s.log.Debug("no PROXY protocol", "listener", s.Name, "peer", c.facts.direct, "error", err)
+			return
+		}
+		if first = t.first; t.remote.IsValid() {
+			c.facts.remote, c.facts.local = t.remote, t.local
+		}
+	}
 	if s.inspect {
-		in, err := inspect(c.raw, s.hello, s.timeout)
+		in, err := inspect(&prefixed{Conn: c.raw, first: first}, s.hello, s.timeout)
 		if err != nil {
 			return
 		}
@@ -108,7 +119,7 @@ func (c *conn) serve() {
 		s.log.Debug("no filter chain for the connection", "listener", s.Name, "transport", c.facts.transport)
 		return
 	}
-	info := &exchange.Conn{Remote: addrPort(c.raw.RemoteAddr()), Local: c.facts.local, Original: c.facts.local, SNI: c.facts.sni}
+	info := &exchange.Conn{Remote: c.facts.remote, Direct: c.facts.direct, Local: c.facts.local, Original: c.facts.local, SNI: c.facts.sni}
 	nc := c.raw
 	if c.chain.tls != nil {
 		t, err := c.handshake(first, info)

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+
 	"github.com/usher-mesh/usher/internal/proxy/accesslog"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
 	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
@@ -44,9 +46,10 @@ type Spec struct {
 	Routes []string
 
 	chains   []*chain
-	fallback *chain // default_filter_chain
-	inspect  bool   // TLS is told from plaintext by the first bytes
-	hello    bool   // the ClientHello's names matter for the choice
+	fallback *chain         // default_filter_chain
+	told     *proxyProtocol // nil: the connection's addresses hold
+	inspect  bool           // TLS is told from plaintext by the first bytes
+	hello    bool           // the ClientHello's names matter for the choice
 	timeout  time.Duration
 	max      int
 	log      *slog.Logger
@@ -101,6 +104,10 @@ type match struct {
 	names     []string // server names, lower case; "*.x" as ".x"
 	transport string   // "tls" or "raw_buffer"
 	alpn      []string
+	// Of who connects: the other end of the connection, and who that tells it stands for.
+	direct, sources []netip.Prefix
+	sourceType      listenerv3.FilterChainMatch_ConnectionSourceType
+	sourcePorts     []uint16
 }
 
 // Deny is a listener at that address that closes every connection: what stands in

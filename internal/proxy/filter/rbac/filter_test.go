@@ -47,7 +47,7 @@ func newFilter(t testing.TB, text string) (*Filter, error) {
 // sample is one request that every matcher below is asked about.
 func sample() *exchange.Exchange {
 	x := &exchange.Exchange{Conn: &exchange.Conn{
-		Remote: netip.MustParseAddrPort("127.1.2.3:4444"), Local: netip.MustParseAddrPort("127.9.9.9:8080"),
+		Remote: netip.MustParseAddrPort("127.1.2.3:4444"), Direct: netip.MustParseAddrPort("127.5.5.5:4444"), Local: netip.MustParseAddrPort("127.9.9.9:8080"),
 		TLS: true, SNI: "outbound.example", PeerURI: "spiffe://cluster.local/ns/a/sa/b", Peer: &x509.Certificate{},
 	}}
 	x.Request.Method, x.Request.Scheme, x.Request.Authority, x.Request.Path = "GET", "http", "Shop.example:80", "/a/b/c?q=1"
@@ -81,7 +81,9 @@ func TestPrincipals(t *testing.T) {
 		`{authenticated: {principal_name: {safe_regex: {regex: "/ns/a/"}}}}`:                                           false,
 		`{authenticated: {principal_name: {exact: ""}}}`:                                                               false,
 		`{source_ip: {address_prefix: 127.1.0.0, prefix_len: 16}}`:                                                     true,
-		`{direct_remote_ip: {address_prefix: 127.1.2.3, prefix_len: 32}}`:                                              true,
+		`{direct_remote_ip: {address_prefix: 127.5.5.5, prefix_len: 32}}`:                                              true,
+		`{direct_remote_ip: {address_prefix: 127.1.2.3, prefix_len: 32}}`:                                              false,
+		`{source_ip: {address_prefix: 127.1.2.3, prefix_len: 32}}`:                                                     true,
 		`{remote_ip: {address_prefix: 10.0.0.0, prefix_len: 8}}`:                                                       false,
 		`{remote_ip: {address_prefix: 0.0.0.0}}`:                                                                       true,
 		`{remote_ip: {address_prefix: "::", prefix_len: 0}}`:                                                           false,

@@ -44,11 +44,17 @@ func sourcedMetadata(m *rbacv3.SourcedMetadata) (matcher, error) {
 	return metadata("sourced_metadata.metadata_matcher", m.GetMetadataMatcher())
 }
 
-// remote compares the address of the connection's other end. Addresses that
-// headers tell are not believed, so all of Envoy's three kinds are this one.
+// remote compares the address of who connects. Addresses that headers tell are not
+// believed, so two of Envoy's three kinds are this one.
 func remote(path string, m *corev3.CidrRange) (matcher, error) {
 	p, err := compilePrefix(m)
 	return func(x *exchange.Exchange) bool { return p.Contains(x.Conn.Remote.Addr().Unmap().WithZone("")) }, strict.At(path, err)
+}
+
+// direct compares the address of the connection's other end, whomever that tells.
+func direct(path string, m *corev3.CidrRange) (matcher, error) {
+	p, err := compilePrefix(m)
+	return func(x *exchange.Exchange) bool { return p.Contains(x.Conn.Direct.Addr().Unmap().WithZone("")) }, strict.At(path, err)
 }
 
 func compilePrefix(m *corev3.CidrRange) (netip.Prefix, error) {

@@ -34,7 +34,7 @@ func compilePrincipal(m *rbacv3.Principal, depth int) (matcher, error) {
 	case *rbacv3.Principal_SourceIp:
 		return remote("source_ip", i.SourceIp)
 	case *rbacv3.Principal_DirectRemoteIp:
-		return remote("direct_remote_ip", i.DirectRemoteIp)
+		return direct("direct_remote_ip", i.DirectRemoteIp)
 	case *rbacv3.Principal_RemoteIp:
 		return remote("remote_ip", i.RemoteIp)
 	case *rbacv3.Principal_Header:

@@ -1,0 +1,81 @@
+package listener
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	ppv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/proxy_protocol/v3"
+	"github.com/pires/go-proxyproto"
+
+	"github.com/usher-mesh/usher/internal/proxy/strict"
+)
+
+// proxyProtocol is the compiled listener filter: who connects says, in front of all
+// else, for whom (HAProxy's PROXY protocol, versions 1 and 2). Whoever can connect to
+// such a listener is believed.
+type proxyProtocol struct {
+	optional bool    // connections without it are served too
+	refused  [3]bool // by version
+}
+
+func compileProxyProtocol(m *ppv3.ProxyProtocol) (*proxyProtocol, error) {
+	if err := strict.Only(m, "allow_requests_without_proxy_protocol", "disallowed_versions", "stat_prefix"); err != nil {
+		return nil, err
+	}
+	p := &proxyProtocol{optional: m.GetAllowRequestsWithoutProxyProtocol()}
+	for i, v := range m.GetDisallowedVersions() {
+		switch v {
+		case corev3.ProxyProtocolConfig_V1:
+			p.refused[1] = true
+		case corev3.ProxyProtocolConfig_V2:
+			p.refused[2] = true
+		default:
+			return nil, strict.AtIndex("disallowed_versions", i, strict.Errorf("", "%d: %w", v, strict.ErrUnsupported))
+		}
+	}
+	return p, nil
+}
+
+// told is what a header says. Addresses are not valid where it names none: then those
+// of the connection hold.
+type told struct {
+	remote, local netip.AddrPort
+	first         []byte // what was read behind it
+}
+
+// headerBuffer is enough for what is read at once in front of it; the library bounds
+// the header itself.
+const headerBuffer = 512
+
+// read takes the header off the connection.
+func (p *proxyProtocol) read(c net.Conn, timeout time.Duration) (t told, err error) {
+	c.SetReadDeadline(time.Now().Add(timeout))
+	defer c.SetReadDeadline(time.Time{})
+	r := bufio.NewReaderSize(c, headerBuffer)
+	h, err := proxyproto.Read(r)
+	switch {
+	case errors.Is(err, proxyproto.ErrNoProxyProtocol) && p.optional && r.Buffered() > 0:
+	case err != nil:
+		return t, err
+	case p.refused[h.Version]:
+		return t, fmt.Errorf("version %d is not allowed", h.Version)
+	case h.Command.IsLocal() || h.TransportProtocol.IsUnspec(): // by itself, such as to ask for health
+	default:
+		from, to, ok := h.TCPAddrs()
+		if !ok {
+			return t, errors.New("not about TCP")
+		}
+		t.remote, t.local = addrPort(from), addrPort(to)
+	}
+	if n := r.Buffered(); n > 0 {
+		t.first = make([]byte, n)
+		_, err = r.Read(t.first)
+		return t, err
+	}
+	return t, nil
+}
