@@ -1,5 +1,7 @@
 package listener_test
 
+//lint:file-ignore SA1019 What is to be used instead of x/net's transport refuses ":protocol".
+
 import (
 	"bufio"
 	"bytes"
