@@ -29,8 +29,11 @@ func lookup(m jsondoc.Value, path []string, dotted bool) jsondoc.Value {
 		if n == len(path) {
 			return v
 		}
-		if v = lookup(v, path[n:], dotted); v != nil {
-			return v
+		// Only what the token has is followed: each further way doubles with a dot.
+		if v.Kind() == jsondoc.Object {
+			if v = lookup(v, path[n:], dotted); v != nil {
+				return v
+			}
 		}
 		if !dotted {
 			break
