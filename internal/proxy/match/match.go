@@ -47,18 +47,18 @@ func CompileString(m *matcherv3.StringMatcher) (String, error) {
 func compileFold(m *matcherv3.StringMatcher) (String, error) {
 	switch p := m.GetMatchPattern().(type) {
 	case *matcherv3.StringMatcher_Exact:
-		return func(s string) bool { return equalFold(s, p.Exact) }, nil
+		return func(s string) bool { return EqualFold(s, p.Exact) }, nil
 	case *matcherv3.StringMatcher_Prefix:
 		n := len(p.Prefix)
-		return func(s string) bool { return len(s) >= n && equalFold(s[:n], p.Prefix) }, nil
+		return func(s string) bool { return len(s) >= n && EqualFold(s[:n], p.Prefix) }, nil
 	case *matcherv3.StringMatcher_Suffix:
 		n := len(p.Suffix)
-		return func(s string) bool { return len(s) >= n && equalFold(s[len(s)-n:], p.Suffix) }, nil
+		return func(s string) bool { return len(s) >= n && EqualFold(s[len(s)-n:], p.Suffix) }, nil
 	case *matcherv3.StringMatcher_Contains:
 		n := len(p.Contains)
 		return func(s string) bool {
 			for i := 0; i+n <= len(s); i++ {
-				if equalFold(s[i:i+n], p.Contains) {
+				if EqualFold(s[i:i+n], p.Contains) {
 					return true
 				}
 			}
@@ -68,7 +68,8 @@ func compileFold(m *matcherv3.StringMatcher) (String, error) {
 	return nil, strict.Errorf("match_pattern", "missing")
 }
 
-func equalFold(a, b string) bool {
+// EqualFold compares without regard to the case of ASCII letters.
+func EqualFold(a, b string) bool {
 	if len(a) != len(b) {
 		return false
 	}
@@ -78,6 +79,21 @@ func equalFold(a, b string) bool {
 		}
 	}
 	return true
+}
+
+// Lower gives a text with its ASCII capitals in lower case; it copies only what has
+// some.
+func Lower(s string) string {
+	for i := range len(s) {
+		if s[i] >= 'A' && s[i] <= 'Z' {
+			b := []byte(s)
+			for ; i < len(b); i++ {
+				b[i] = lower(b[i])
+			}
+			return string(b)
+		}
+	}
+	return s
 }
 
 func lower(c byte) byte {

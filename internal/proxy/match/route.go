@@ -75,7 +75,7 @@ func (r *Route) Match(x *exchange.Exchange) bool {
 func compileRoutePath(m *routev3.RouteMatch) (String, error) {
 	same := func(a, b string) bool { return a == b }
 	if c := m.GetCaseSensitive(); c != nil && !c.GetValue() {
-		same = equalFold
+		same = EqualFold
 	}
 	switch p := m.GetPathSpecifier().(type) {
 	case *routev3.RouteMatch_Prefix:

@@ -8,10 +8,10 @@ import (
 	"strings"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
+	"github.com/usher-mesh/usher/internal/proxy/match"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
 
@@ -27,9 +27,9 @@ const (
 
 type pathMatcher struct {
 	kind pathKind
-	text string
-	fold bool // case_sensitive: false
-	re   *regexp.Regexp
+	text string // of a regular expression: what all its matches begin with
+	fold bool   // case_sensitive: false
+	re   match.String
 }
 
 func (p *pathMatcher) match(x *exchange.Exchange, path string) bool {
@@ -40,12 +40,12 @@ func (p *pathMatcher) match(x *exchange.Exchange, path string) bool {
 	case connectPath:
 		return x.Request.Method == "CONNECT"
 	case regexPath:
-		return p.re.MatchString(path)
+		return p.re(path)
 	case exactPath:
-		return path == p.text || p.fold && strings.EqualFold(path, p.text)
+		return path == p.text || p.fold && match.EqualFold(path, p.text)
 	}
 	n := len(p.text)
-	if len(path) < n || path[:n] != p.text && !(p.fold && strings.EqualFold(path[:n], p.text)) {
+	if len(path) < n || path[:n] != p.text && !(p.fold && match.EqualFold(path[:n], p.text)) {
 		return false
 	}
 	return p.kind == prefixPath || len(path) == n || path[n] == '/'
@@ -81,25 +81,17 @@ func compilePath(m *routev3.RouteMatch) (p pathMatcher, err error) {
 			return p, strict.Errorf("path_separated_prefix", "must begin with / and not end with it")
 		}
 	case *routev3.RouteMatch_SafeRegex:
-		p.kind = regexPath
-		if p.re, err = compileRegex(s.SafeRegex, p.fold); err != nil {
+		p.kind, p.fold = regexPath, false // case_sensitive says nothing of expressions
+		if p.re, err = match.CompileRegex(s.SafeRegex); err != nil {
 			return p, strict.At("safe_regex", err)
 		}
+		p.text, _ = regexp.MustCompile(s.SafeRegex.GetRegex()).LiteralPrefix()
 	case *routev3.RouteMatch_ConnectMatcher_:
-		p.kind = connectPath
+		p.kind, p.fold = connectPath, false
 	default:
 		return p, strict.Errorf("path_specifier", "missing")
 	}
 	return p, nil
-}
-
-// compileRegex compiles an expression that must match all of a text.
-func compileRegex(m *matcherv3.RegexMatcher, fold bool) (*regexp.Regexp, error) {
-	flags := "(?s"
-	if fold {
-		flags += "i"
-	}
-	return regexp.Compile("^" + flags + ":" + m.GetRegex() + ")$")
 }
 
 // fraction is the share of requests that a route takes.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
+	"github.com/usher-mesh/usher/internal/proxy/match"
 )
 
 // Table is one compiled RouteConfiguration.
@@ -51,7 +52,7 @@ func (t *Table) Host(authority string) *VirtualHost {
 	if t.exact == nil && t.suffixLens == nil && t.prefixLens == nil {
 		return t.any
 	}
-	name := lower(authority)
+	name := match.Lower(authority)
 	if t.ignorePort {
 		if i := strings.LastIndexByte(name, ':'); i >= 0 && i > strings.LastIndexByte(name, ']') {
 			name = name[:i]
@@ -77,19 +78,9 @@ func (t *Table) Host(authority string) *VirtualHost {
 	return t.any
 }
 
-// lower copies only what has capitals.
-func lower(s string) string {
-	for i := range len(s) {
-		if s[i] >= 'A' && s[i] <= 'Z' {
-			return strings.ToLower(s)
-		}
-	}
-	return s
-}
-
 // addDomain puts a domain into the table; false if it is there already.
 func (t *Table) addDomain(d string, v *VirtualHost) bool {
-	d = strings.ToLower(d)
+	d = match.Lower(d)
 	put := func(m *map[string]*VirtualHost, key string) bool {
 		if *m == nil {
 			*m = make(map[string]*VirtualHost)

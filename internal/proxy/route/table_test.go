@@ -100,17 +100,18 @@ virtual_hosts:
 func TestIndex(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("virtual_hosts:\n- name: v\n  domains: ['*']\n  routes:\n")
+	kinds := [...]string{"prefix: /%d", "path: /%d", "safe_regex: {regex: '/%d.'}", "path_separated_prefix: /%d", "safe_regex: {regex: '/1|/%d'}",
+		"safe_regex: {regex: '^/%d+$'}", "prefix: /A%d, case_sensitive: false", "path: /a%d, case_sensitive: false", "safe_regex: {regex: '(?i)/a%d'}"}
 	for i := range 300 {
-		kind := [...]string{"prefix: /%d", "path: /%d", "safe_regex: {regex: '/%d.'}", "path_separated_prefix: /%d"}[i%4]
-		fmt.Fprintf(&b, "  - {name: r%d, match: {"+kind+"}, direct_response: {status: 200}}\n", i, i%37)
+		fmt.Fprintf(&b, "  - {name: r%d, match: {"+kinds[i%len(kinds)]+"}, direct_response: {status: 200}}\n", i, i%37)
 	}
 	table, err := compile(t, b.String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	v := table.any
-	for i := range 400 {
-		path := fmt.Sprintf("/%d", i)
+	for i := range 1600 {
+		path := fmt.Sprintf([...]string{"/%d", "/%d/x", "/a%d", "/A%d/"}[i%4], i/4)
 		x := request("GET", "a", path)
 		var want *Route
 		for _, r := range v.routes {
@@ -136,7 +137,7 @@ func TestRefused(t *testing.T) {
 		{"virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}}]}]", "virtual_hosts[0].routes[0].action: missing"},
 		{"virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /, grpc: {}}, route: {cluster: a}}]}]", "virtual_hosts[0].routes[0].match.grpc: not supported"},
 		{"virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {safe_regex: {regex: '('}}, route: {cluster: a}}]}]",
-			"virtual_hosts[0].routes[0].match.safe_regex: error parsing regexp: missing closing ): `^(?s:()$`"},
+			"virtual_hosts[0].routes[0].match.safe_regex: error parsing regexp: missing closing ): `(`"},
 		{"request_headers_to_add: [{header: {key: a, value: '%REQ(x)%'}}]", "request_headers_to_add[0].header.value: formatters: not supported"},
 		{"request_headers_to_add: [{header: {key: a, value: \"x\\r\\ny\"}}]", "request_headers_to_add[0].header.value: holds a control character"},
 		{"virtual_hosts: [{name: v, domains: ['*'], typed_per_filter_config: {f: {'@type': type.googleapis.com/google.protobuf.Empty}}}]",
@@ -187,28 +188,5 @@ func TestRedirect(t *testing.T) {
 		if got := r.Redirect.Location(x, r); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.action, got, tt.want)
 		}
-	}
-}
-
-func BenchmarkLookup(b *testing.B) {
-	for _, n := range []int{10, 3000} {
-		var text strings.Builder
-		text.WriteString("virtual_hosts:\n")
-		for i := range n {
-			fmt.Fprintf(&text, "- {name: v%d, domains: [h%d.ns.svc], routes: [{match: {prefix: /}, route: {cluster: c}}]}\n", i, i)
-		}
-		table, err := compile(b, text.String())
-		if err != nil {
-			b.Fatal(err)
-		}
-		x := request("GET", fmt.Sprintf("h%d.ns.svc", n-1), "/a/b?c")
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if table.Lookup(x, "") == nil {
-					b.Fatal("no route")
-				}
-			}
-		})
 	}
 }
