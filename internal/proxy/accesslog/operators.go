@@ -56,7 +56,7 @@ var simple = map[string]operator{
 	},
 	"RESPONSE_CODE":         func(e *Entry) value { return number(int64(e.X.Response.Status)) },
 	"RESPONSE_CODE_DETAILS": func(e *Entry) value { return text(e.X.Details) },
-	"RESPONSE_FLAGS":        func(e *Entry) value { return value{text: cmp.Or(e.X.Flags, "-")} },
+	"RESPONSE_FLAGS":        func(e *Entry) value { return value{text: cmp.Or(e.X.ResponseFlags(), "-")} },
 	"BYTES_RECEIVED":        func(e *Entry) value { return number(e.Received) },
 	"BYTES_SENT":            func(e *Entry) value { return number(e.Sent) },
 	"DURATION":              func(e *Entry) value { return millis(int64(e.End.Sub(e.X.Start))) },

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"github.com/usher-mesh/usher/internal/proxy/counters"
 	"github.com/usher-mesh/usher/internal/proxy/filter/jwtauthn"
 	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
 	"github.com/usher-mesh/usher/internal/proxy/http2"
@@ -8,25 +9,24 @@ import (
 )
 
 // jwtCounters shows what the JWT filters count, under Envoy's names.
-func jwtCounters(c *jwtauthn.Counters, k *keySets) func() []metrics.HTTPCounter {
-	return func() []metrics.HTTPCounter {
-		var out []metrics.HTTPCounter
+func jwtCounters(c *jwtauthn.Counters, k *keySets) func() []counters.Value {
+	return func() (out []counters.Value) {
 		for _, n := range c.List(k.fetches) {
 			name := "jwt_authn."
 			if n.Of.Filter != "" {
 				name += n.Of.Filter + "."
 			}
-			out = append(out, metrics.HTTPCounter{Manager: n.Of.Manager, Name: name + n.Name, Value: n.Value})
+			out = append(out, counters.Value{Name: counters.Name{Scope: counters.HTTP, Of: n.Of.Manager, Name: name + n.Name}, Value: n.Value})
 		}
 		return out
 	}
 }
 
 // rbacCounters shows what the filters for connections count, under Envoy's names.
-func rbacCounters(c *rbac.Counters) func() []metrics.RBACCounter {
-	return func() (out []metrics.RBACCounter) {
+func rbacCounters(c *rbac.Counters) func() []counters.Value {
+	return func() (out []counters.Value) {
 		for _, n := range c.List() {
-			out = append(out, metrics.RBACCounter(n))
+			out = append(out, counters.Value{Name: counters.Name{Scope: counters.Network, Of: n.Prefix, Name: n.Name}, Value: n.Value})
 		}
 		return out
 	}

@@ -20,8 +20,10 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/bootstrap"
 	"github.com/usher-mesh/usher/internal/proxy/bootstrap/sidecar"
 	"github.com/usher-mesh/usher/internal/proxy/config"
+	"github.com/usher-mesh/usher/internal/proxy/counters"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
 	"github.com/usher-mesh/usher/internal/proxy/filter/cors"
+	"github.com/usher-mesh/usher/internal/proxy/filter/fault"
 	"github.com/usher-mesh/usher/internal/proxy/filter/filterstate"
 	"github.com/usher-mesh/usher/internal/proxy/filter/jwtauthn"
 	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
@@ -143,16 +145,19 @@ func build(o Options) (*proxy, error) {
 	}
 	p.metrics = metrics.New(p.self())
 	p.keys = newKeySets(p.snapshot, p.local.CacheDir, p.rejudge, p.metrics, p.log)
-	counters := &jwtauthn.Counters{}
-	p.metrics.AddHTTP(jwtCounters(counters, p.keys))
+	tokens := &jwtauthn.Counters{}
+	p.metrics.AddCounters(jwtCounters(tokens, p.keys))
+	counts := &counters.Set{}
+	p.metrics.AddCounters(counts.List)
 	filters := []filter.Factory{
 		cors.Factory(),
+		fault.Factory(counts),
 		filterstate.Factory(),
-		jwtauthn.Factory(jwtauthn.Options{Fetch: p.keys, Counters: counters, Log: p.log, Now: time.Now}),
+		jwtauthn.Factory(jwtauthn.Options{Fetch: p.keys, Counters: tokens, Log: p.log, Now: time.Now}),
 		rbac.Factory(),
 	}
 	guards := &rbac.Counters{}
-	p.metrics.AddRBAC(rbacCounters(guards))
+	p.metrics.AddCounters(rbacCounters(guards))
 	p.listeners = newListeners(listener.Options{
 		RBAC:    guards,
 		Filters: filters, Secrets: secrets{p}, Snapshot: p.snapshot, AccessLogs: p.access,

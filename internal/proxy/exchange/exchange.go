@@ -7,6 +7,7 @@ package exchange
 import (
 	"crypto/x509"
 	"io"
+	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"time"
@@ -96,6 +97,17 @@ type Exchange struct {
 	Details string
 	Flags   string
 
+	// Delayed: a filter has held the request up (Envoy's flag DI). See ResponseFlags.
+	Delayed bool
+
+	// Again: the request of a lasting connection is judged once more. A filter judges it
+	// as ever, and leaves out what it does besides, such as spending of a rate limit.
+	Again bool
+
+	// Sleep holds the request up. False: it has ended meanwhile, and whatever there is
+	// to answer has been: the filter's Decode returns false.
+	Sleep func(time.Duration) bool
+
 	// Until is when what let the request in runs out, such as a token; zero: never.
 	// It matters to what outlives the request: see HoldsUntil.
 	Until time.Time
@@ -110,6 +122,9 @@ type Exchange struct {
 	routeCleared bool
 	local        bool
 	localBody    string
+	localGRPC    int // grpc-status of a local reply, plus one; 0: by its HTTP status
+	random       uint64
+	atEnd        []func()
 }
 
 // SecretKind tells where a redacted value stands.
@@ -200,7 +215,49 @@ func (x *Exchange) Reply(status int, body, details string) {
 	x.Response.Body = nil
 	x.localBody = body
 	x.local = true
+	x.localGRPC = 0
 	x.Details = details
+}
+
+// ReplyGRPC is Reply with the grpc-status that a gRPC request gets.
+func (x *Exchange) ReplyGRPC(status, grpc int, body, details string) {
+	x.Reply(status, body, details)
+	x.localGRPC = grpc + 1
+}
+
+// LocalGRPC gives the grpc-status of a reply that ReplyGRPC made.
+func (x *Exchange) LocalGRPC() (grpc int, ok bool) { return x.localGRPC - 1, x.localGRPC > 0 }
+
+// ResponseFlags gives all flags in the order in which they came up, "" for none.
+func (x *Exchange) ResponseFlags() string {
+	switch {
+	case !x.Delayed:
+		return x.Flags
+	case x.Flags == "":
+		return "DI"
+	}
+	return "DI," + x.Flags
+}
+
+// Random is a number that stays the same for the request: what depends on chance is
+// decided once, whoever asks.
+func (x *Exchange) Random() uint64 {
+	for x.random == 0 {
+		x.random = rand.Uint64()
+	}
+	return x.random
+}
+
+// AtEnd has f called when the request is over, answered or not.
+func (x *Exchange) AtEnd(f func()) { x.atEnd = append(x.atEnd, f) }
+
+// End calls what AtEnd was given, once.
+func (x *Exchange) End() {
+	for _, f := range x.atEnd {
+		f()
+	}
+	clear(x.atEnd)
+	x.atEnd = x.atEnd[:0]
 }
 
 // Local gives the body of a reply that Reply made.
@@ -220,7 +277,7 @@ func (x *Exchange) Reset() {
 	rs.Reset()
 	rqt.Reset()
 	rst.Reset()
-	*x = Exchange{Conn: x.Conn, Listener: x.Listener, Metadata: x.Metadata, secrets: x.secrets[:0], spare: x.spare}
+	*x = Exchange{Conn: x.Conn, Listener: x.Listener, Metadata: x.Metadata, Sleep: x.Sleep, secrets: x.secrets[:0], spare: x.spare, atEnd: x.atEnd}
 	x.Request.Header, x.Request.Trailer = rq, rqt
 	x.Response.Header, x.Response.Trailer = rs, rst
 }

@@ -117,7 +117,7 @@ func (h *streams) Begin(st *http2.Stream) bool {
 	s, ok := st.User.(*session)
 	if !ok {
 		s = &session{ctx: h.ctx, c: h.c, nc: st, w: st}
-		s.x.Conn = h.c.Info
+		s.x.Conn, s.x.Sleep = h.c.Info, s.sleep
 		s.gone = s.clientGone
 		st.User = s
 	}
@@ -133,6 +133,7 @@ func (h *streams) Serve(st *http2.Stream) {
 			s.m.o.Log.Error("serving a request failed", "listener", s.m.o.Listener, "panic", p, "stack", string(debug.Stack()))
 			st.OnReset(nil)
 			st.User = nil
+			s.x.End()
 			if conn := s.way.conn; conn != nil {
 				if s.pump != nil {
 					s.pump.stop(s, conn)
@@ -176,6 +177,7 @@ type way struct {
 	gone func()      // clientGone; nil on HTTP/1.1
 	mu   sync.Mutex
 	conn *upstream.Conn
+	wake chan struct{} // of a request that is held up: see sleep
 }
 
 // clientGone ends the wait for the upstream.
@@ -185,6 +187,10 @@ func (s *session) clientGone() {
 	defer s.way.mu.Unlock()
 	if s.way.conn != nil {
 		s.way.conn.SetDeadline(past)
+	}
+	if s.way.wake != nil {
+		close(s.way.wake)
+		s.way.wake = nil
 	}
 }
 

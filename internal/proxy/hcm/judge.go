@@ -16,6 +16,8 @@ func (s *session) judge() {
 	admitted := s.admit()
 	r, _ := x.Route.(*route.Route)
 	switch {
+	case !admitted && s.lost.Load() && x.Response.Status == 0:
+		// It went while a filter held it up: nobody to answer.
 	case !admitted:
 		s.respondLocal(r)
 	case r == nil:
@@ -140,7 +142,8 @@ func (s *session) respondLocal(r *route.Route) {
 		x.Reply(500, "", "filter_without_answer")
 	}
 	body, _ := x.Local()
-	if grpcRequest(x) && x.Response.Status != 200 && x.Request.Method != "CONNECT" {
+	_, grpc := x.LocalGRPC()
+	if grpcRequest(x) && (grpc || x.Response.Status != 200) && x.Request.Method != "CONNECT" {
 		grpcReply(x, body)
 		body = ""
 	} else if body != "" {

@@ -54,7 +54,11 @@ func grpcStatus(status int) int {
 func grpcReply(x *exchange.Exchange, message string) {
 	h := &x.Response.Header
 	h.Set("content-type", "application/grpc")
-	h.Set("grpc-status", strconv.Itoa(grpcStatus(x.Response.Status)))
+	code, ok := x.LocalGRPC()
+	if !ok {
+		code = grpcStatus(x.Response.Status)
+	}
+	h.Set("grpc-status", strconv.Itoa(code))
 	if message != "" {
 		h.Set("grpc-message", grpcEscape(message))
 	}

@@ -86,8 +86,9 @@ func Serve(ctx context.Context, c *Connection) {
 	}
 	w := http1.NewWriter(c.Conn)
 	s := &session{ctx: ctx, c: c, nc: c.Conn, r: http1.NewReader(c.Conn, c.Prefix), w: w, began: time.Now()}
-	s.x.Conn = c.Info
+	s.x.Conn, s.x.Sleep = c.Info, s.sleep
 	defer func() {
+		s.x.End()
 		if !s.taken {
 			s.nc.Close()
 		}
@@ -289,6 +290,7 @@ func (s *session) bodyDeadline(idle time.Duration) time.Time {
 // finish settles the connection's state and writes the request's one record.
 func (s *session) finish() {
 	defer func() {
+		s.x.End()
 		if s.held != nil {
 			s.put(s.held, s.heldReuse)
 			s.held = nil

@@ -7,17 +7,18 @@ package metrics
 import (
 	"io"
 	"sync"
+
+	"github.com/usher-mesh/usher/internal/proxy/counters"
 )
 
 // Registry holds everything that is shown.
 type Registry struct {
 	Requests *Requests
 
-	mu      sync.Mutex
-	values  []value
-	keySets *KeySets // nil: none are shown
-	http    []func() []HTTPCounter
-	rbac    func() []RBACCounter // nil: none are shown
+	mu       sync.Mutex
+	values   []value
+	keySets  *KeySets // nil: none are shown
+	counters []func() []counters.Value
 }
 
 // Kind is a Prometheus type.
@@ -49,15 +50,14 @@ func (r *Registry) Add(name string, kind Kind, help string, read func() float64)
 func (r *Registry) WritePrometheus(w io.Writer) error {
 	t := &textWriter{}
 	r.mu.Lock()
-	values, keySets, http, rbac := r.values, r.keySets, r.http, r.rbac
+	values, keySets, counters := r.values, r.keySets, r.counters
 	r.mu.Unlock()
 	for _, v := range values {
 		t.head(v.name, v.kind, v.help)
 		t.sample(v.name, nil, v.read())
 	}
 	keySets.write(t)
-	writeHTTP(t, http)
-	writeRBAC(t, rbac)
+	writeCounters(t, counters)
 	r.Requests.write(t)
 	_, err := w.Write(t.b)
 	return err
@@ -67,14 +67,13 @@ func (r *Registry) WritePrometheus(w io.Writer) error {
 func (r *Registry) WritePlain(w io.Writer) error {
 	t := &textWriter{plain: true}
 	r.mu.Lock()
-	values, keySets, http, rbac := r.values, r.keySets, r.http, r.rbac
+	values, keySets, counters := r.values, r.keySets, r.counters
 	r.mu.Unlock()
 	for _, v := range values {
 		t.sample(v.name, nil, v.read())
 	}
 	keySets.write(t)
-	writeHTTP(t, http)
-	writeRBAC(t, rbac)
+	writeCounters(t, counters)
 	r.Requests.write(t)
 	_, err := w.Write(t.b)
 	return err

@@ -58,7 +58,7 @@ func (r *Requests) Observe(e *accesslog.Entry) {
 	x := e.X
 	k := key{
 		inbound: strings.HasPrefix(x.Listener, "inbound"), code: x.Response.Status,
-		cluster: x.Cluster, flags: x.Flags,
+		cluster: x.Cluster, flags: x.ResponseFlags(),
 		grpc: strings.HasPrefix(x.Request.Header.Get("content-type"), "application/grpc"),
 	}
 	if x.Conn != nil {

@@ -1,7 +1,6 @@
 package route
 
 import (
-	"math/rand/v2"
 	"regexp"
 	"strings"
 	"time"
@@ -35,6 +34,14 @@ var _ filter.Route = (*Route)(nil)
 
 // FilterConfig implements filter.Route.
 func (r *Route) FilterConfig(name string) any { return r.filters[name] }
+
+// Cluster names the cluster that the request will go to, "" if to none.
+func (r *Route) Cluster(x *exchange.Exchange) string {
+	if r.Forward == nil {
+		return ""
+	}
+	return r.Forward.Choose(x).Cluster
+}
 
 // Disabled tells whether the route switches a filter off.
 func (r *Route) Disabled(name string) bool { return r.disabled[name] }
@@ -104,7 +111,7 @@ func (f *Forward) Choose(x *exchange.Exchange) Choice {
 	case f.header != "":
 		return Choice{Cluster: x.Request.Header.Get(f.header)}
 	case f.weighted != nil:
-		n := rand.Uint32N(f.total)
+		n := uint32(x.Random() % uint64(f.total))
 		for i := range f.weighted {
 			w := &f.weighted[i]
 			if n < w.weight {

@@ -1,0 +1,74 @@
+// Package counters holds what filters count, under Envoy's names. Counting is one
+// atomic; names come from configuration alone, so their number is bounded by it. It
+// knows no filter and no format.
+package counters
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// Scope is what a name begins with: in Envoy's text it is <Prefix><Of>.<Name>, in
+// Prometheus' envoy_<Prefix>_<Name>, with Of as the value of Label.
+type Scope struct{ Prefix, Label string }
+
+// The scopes that filters count in.
+var (
+	HTTP    = Scope{"http.", "envoy_http_conn_manager_prefix"}
+	Network = Scope{"", "envoy_rbac_prefix"}
+)
+
+// Name names a counter, or a gauge.
+type Name struct {
+	Scope Scope
+	Of    string // whose it is, such as a connection manager's stat_prefix
+	Name  string // such as "fault.aborts_injected"
+	Gauge bool   // it goes down, too
+}
+
+// Value is a counter as it stands.
+type Value struct {
+	Name
+	Value uint64
+}
+
+// Set holds counters. They go on counting when a configuration is replaced by one
+// that counts under the same names.
+type Set struct {
+	mu  sync.Mutex
+	all map[Name]*atomic.Int64
+}
+
+// Of gives the counter of that name; a nil Set's are nobody's.
+func (s *Set) Of(n Name) *atomic.Int64 {
+	if s == nil {
+		return new(atomic.Int64)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.all[n]
+	if c == nil {
+		if s.all == nil {
+			s.all = map[Name]*atomic.Int64{}
+		}
+		c = new(atomic.Int64)
+		s.all[n] = c
+	}
+	return c
+}
+
+// List gives all counters, in the order of their names.
+func (s *Set) List() []Value {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]Value, 0, len(s.all))
+	for n, c := range s.all {
+		out = append(out, Value{n, uint64(max(c.Load(), 0))})
+	}
+	slices.SortFunc(out, func(a, b Value) int {
+		return cmp.Or(cmp.Compare(a.Scope.Prefix, b.Scope.Prefix), cmp.Compare(a.Of, b.Of), cmp.Compare(a.Name.Name, b.Name.Name))
+	})
+	return out
+}

@@ -1,0 +1,143 @@
+package fault
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	faultv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/anypb"
+	"sigs.k8s.io/yaml"
+
+	"github.com/usher-mesh/usher/internal/proxy/counters"
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
+	"github.com/usher-mesh/usher/internal/proxy/filter"
+)
+
+func newFilter(t *testing.T, text string, set *counters.Set) (filter.Filter, error) {
+	t.Helper()
+	j, err := yaml.YAMLToJSON([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &faultv3.HTTPFault{}
+	if err := protojson.Unmarshal(j, m); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	a, err := anypb.New(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Factory(set).New(filter.Config{Name: "fault", Typed: a, StatPrefix: "p"})
+}
+
+// What a header may ask for, and what it may not.
+func TestByHeader(t *testing.T) {
+	f, err := newFilter(t, `{abort: {header_abort: {}, percentage: {numerator: 100}}, delay: {header_delay: {}, percentage: {numerator: 100}}}`, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const status, grpc, share = "x-envoy-fault-abort-request: ", "x-envoy-fault-abort-grpc-request: ", "x-envoy-fault-abort-request-percentage: "
+	const delay, delayShare = "x-envoy-fault-delay-request: ", "x-envoy-fault-delay-request-percentage: "
+	for _, c := range []struct {
+		headers string
+		status  int // 0: passes
+		grpc    int
+		slept   time.Duration
+	}{
+		{"", 0, -1, 0},
+		{status + "200", 200, -1, 0},
+		{status + "599", 599, -1, 0},
+		{status + "+503", 503, -1, 0},
+		{status + "600", 0, -1, 0},
+		{status + "199", 0, -1, 0},
+		{status + "x", 0, -1, 0},
+		{status + "-1", 0, -1, 0},
+		{status + "99999999999999999999999", 0, -1, 0},
+		{status + "503\n" + status + "504", 503, -1, 0},
+		{status + "503\n" + share + "0", 0, -1, 0},
+		{status + "503\n" + share + "1000", 503, -1, 0},
+		{status + "503\n" + share + "x", 503, -1, 0},
+		{grpc + "7", 200, 7, 0},
+		{grpc + "-7", 0, -1, 0},
+		{grpc + "4294967296", 0, -1, 0},
+		{status + "503\n" + grpc + "7", 503, -1, 0},
+		{delay + "10", 0, -1, 10 * time.Millisecond},
+		{delay + "0", 0, -1, 0},
+		{delay + "x", 0, -1, 0},
+		{delay + "18446744073709551615", 0, -1, maxDelay},
+		{delay + "10\n" + delayShare + "0", 0, -1, 0},
+		{delay + "10\n" + status + "503", 503, -1, 10 * time.Millisecond},
+	} {
+		x := &exchange.Exchange{}
+		var slept time.Duration
+		x.Sleep = func(d time.Duration) bool { slept = d; return true }
+		for h := range strings.Lines(c.headers) {
+			name, value, _ := strings.Cut(strings.TrimSpace(h), ": ")
+			x.Request.Header.Add(name, value)
+		}
+		passes := f.Decode(x)
+		code, ok := x.LocalGRPC()
+		if passes != (c.status == 0) || x.Response.Status != c.status || slept != c.slept || ok != (c.grpc >= 0) || ok && code != c.grpc || x.Delayed != (slept > 0) {
+			t.Errorf("%q: %v %d, gRPC %d, after %v", c.headers, passes, x.Response.Status, code, slept)
+		}
+	}
+}
+
+// A request is one active fault until its end, and what is above the limit passes.
+func TestActiveFaults(t *testing.T) {
+	set := &counters.Set{}
+	f, err := newFilter(t, `{max_active_faults: 1, delay: {fixed_delay: 1s, percentage: {numerator: 100}}, abort: {http_status: 503, percentage: {numerator: 100}}}`, set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := func(name string) int64 {
+		return set.Of(counters.Name{Scope: counters.HTTP, Of: "p", Name: "fault." + name, Gauge: name == "active_faults"}).Load()
+	}
+	held := &exchange.Exchange{Sleep: func(time.Duration) bool { return true }}
+	if f.Decode(held) || count("active_faults") != 1 || held.ResponseFlags() != "DI,FI" {
+		t.Errorf("%d active, %q", count("active_faults"), held.ResponseFlags())
+	}
+	if !f.Decode(&exchange.Exchange{}) || count("faults_overflow") != 1 {
+		t.Error("a second fault is injected")
+	}
+	held.End()
+	held.End()
+	if count("active_faults") != 0 || count("aborts_injected") != 1 || count("delays_injected") != 1 {
+		t.Errorf("%d active, %d aborts, %d delays", count("active_faults"), count("aborts_injected"), count("delays_injected"))
+	}
+	gone := &exchange.Exchange{Sleep: func(time.Duration) bool { return false }}
+	if f.Decode(gone) || count("aborts_injected") != 1 || gone.Response.Status != 0 {
+		t.Error("a client that is gone is answered")
+	}
+}
+
+// A lasting connection is not ended by a fault.
+func TestJudgedAgain(t *testing.T) {
+	f, err := newFilter(t, `{abort: {http_status: 503, percentage: {numerator: 100}}}`, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !f.Decode(&exchange.Exchange{Again: true}) {
+		t.Error("answered")
+	}
+}
+
+func TestRefusedConfigurations(t *testing.T) {
+	for text, path := range map[string]string{
+		`{response_rate_limit: {fixed_limit: {limit_kbps: 1}}}`:     "response_rate_limit",
+		`{abort: {percentage: {numerator: 1}}}`:                     "abort.error_type",
+		`{abort: {http_status: 199}}`:                               "abort.http_status",
+		`{abort: {http_status: 600}}`:                               "abort.http_status",
+		`{abort: {http_status: 500, percentage: {denominator: 3}}}`: "abort.percentage.denominator",
+		`{delay: {}}`:                 "delay.fault_delay_secifier",
+		`{delay: {fixed_delay: 0s}}`:  "delay.fixed_delay",
+		`{delay: {fixed_delay: -1s}}`: "delay.fixed_delay",
+		`{headers: [{name: ""}]}`:     "headers[0].name",
+	} {
+		if _, err := newFilter(t, text, nil); err == nil || !strings.HasPrefix(err.Error(), path+":") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
