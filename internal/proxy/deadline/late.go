@@ -14,10 +14,12 @@ type Buffers interface {
 	Put([]byte)
 }
 
-// late is a read that takes its buffer when there is something to read.
+// late is a read that takes its buffer when there is something to read, or one that
+// does not wait.
 type late struct {
 	raw  syscall.RawConn
 	try  func(fd uintptr) bool // (*late).read, made once
+	now  func(fd uintptr) bool // (*late).readNow
 	from Buffers
 	buf  []byte
 	n    int
@@ -27,7 +29,7 @@ type late struct {
 func (l *late) init(c net.Conn) {
 	if s, ok := c.(syscall.Conn); ok {
 		if raw, err := s.SyscallConn(); err == nil {
-			l.raw, l.try = raw, l.read
+			l.raw, l.try, l.now = raw, l.read, l.readNow
 		}
 	}
 }
@@ -57,6 +59,27 @@ func (c *Conn) ReadLate(b Buffers) (buf []byte, n int, err error) {
 	}
 	buf, n, l.buf = l.buf, l.n, nil
 	return buf, n, err
+}
+
+// ReadNow reads what is there without waiting; 0 if there is nothing, or nothing that
+// can be read so. How the connection fares a later Read tells.
+func (c *Conn) ReadNow(b []byte) int {
+	l := &c.late
+	if l.raw == nil || len(b) == 0 {
+		return 0
+	}
+	l.buf, l.n = b, 0
+	_ = l.raw.Read(l.now)
+	l.buf = nil
+	return l.n
+}
+
+func (l *late) readNow(fd uintptr) bool {
+	n, err := syscall.Read(int(fd), l.buf)
+	if err == nil {
+		l.n = n
+	}
+	return true
 }
 
 // read reads once; false if there is nothing.

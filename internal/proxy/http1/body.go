@@ -28,13 +28,14 @@ const (
 // gives io.EOF at the declared end, ErrTruncated if the connection ends before,
 // an *Error if the chunks are malformed.
 type Body struct {
-	r       *Reader
-	kind    bodyKind
-	started bool  // a chunk has been read before
-	left    int64 // of the content, or of the current chunk
-	ext     int
-	trailer *exchange.Header
-	err     error
+	r        *Reader
+	kind     bodyKind
+	started  bool  // a chunk has been read before
+	left     int64 // of the content, or of the current chunk
+	ext      int
+	gathered bool // Whole has looked at the connection
+	trailer  *exchange.Header
+	err      error
 }
 
 // Done tells whether the body was read to its end.
@@ -55,11 +56,20 @@ func (b *Body) Buffered() int {
 	return int(min(int64(n), b.left))
 }
 
-// Whole gives all of the content if it is buffered already, without using it up:
-// what may be sent again if a connection turns out to be dead.
+// Whole gives all of the content if it has come already, without using it up: what may
+// be sent again if a connection turns out to be dead. It looks at the connection once.
 func (b *Body) Whole() ([]byte, bool) {
-	if b.kind != lengthBody || b.err != nil || int64(b.r.Buffered()) < b.left {
+	if b.kind != lengthBody || b.err != nil {
 		return nil, false
+	}
+	if int64(b.r.Buffered()) < b.left {
+		if b.gathered || b.left > buffer.Large {
+			return nil, false
+		}
+		b.gathered = true
+		if b.r.gather(int(b.left)); int64(b.r.Buffered()) < b.left {
+			return nil, false
+		}
 	}
 	return b.r.buf[b.r.start : b.r.start+int(b.left)], true
 }

@@ -238,17 +238,33 @@ func line(b []byte) (l, rest []byte, err error) {
 // pin makes room for lines that are read while the head's strings are in use
 // (chunk sizes, trailers), in a buffer of their own if this one is nearly full.
 func (r *Reader) pin() {
-	if len(r.buf)-r.base >= buffer.Small/2 {
+	if len(r.buf)-r.base < buffer.Small/2 {
+		r.move(max(buffer.Small, r.end-r.start+buffer.Small/2))
+	}
+}
+
+// gather reads, without waiting, what has come of the next n bytes.
+func (r *Reader) gather(n int) {
+	if r.late == nil || n > buffer.Large {
 		return
 	}
-	b := buffer.Get(max(buffer.Small, r.end-r.start+buffer.Small/2))
-	n := copy(b, r.buf[r.start:r.end])
+	if len(r.buf)-r.start < n {
+		r.move(n)
+	}
+	r.end += r.late.ReadNow(r.buf[r.end:])
+}
+
+// move puts the unread bytes into another buffer with room for n. The current head's
+// strings hold.
+func (r *Reader) move(n int) {
+	b := buffer.Get(n)
+	k := copy(b, r.buf[r.start:r.end])
 	if r.pinned == nil {
 		r.pinned = r.buf
 	} else {
 		buffer.Put(r.buf)
 	}
-	r.buf, r.base, r.start, r.end = b, 0, 0, n
+	r.buf, r.base, r.start, r.end = b, 0, 0, k
 }
 
 // More reads once from the connection behind a head whose strings are in use.

@@ -1,0 +1,78 @@
+package http1
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/usher-mesh/usher/internal/proxy/deadline"
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
+)
+
+// TestGather: content that has come is whole, though it is larger than what is read
+// with the head; what has not come is not waited for, and nothing is lost either way.
+func TestGather(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	for _, tt := range []struct {
+		declared, sent int
+		whole          bool
+	}{{10, 10, true}, {4000, 4000, true}, {16 << 10, 16 << 10, true}, {64 << 10, 64 << 10, true}, {16 << 10, 9000, false}, {5000, 0, false}, {70_000, 70_000, false}} {
+		c, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		nc, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		nc.SetDeadline(time.Now().Add(10 * time.Second))
+		content := strings.Repeat("0123456789", 7000)[:tt.declared]
+		head := fmt.Sprintf("POST /path HTTP/1.1\r\nHost: a\r\nX-Long: %s\r\nContent-Length: %d\r\n\r\n", strings.Repeat("v", 500), tt.declared)
+		io.WriteString(c, head+content[:tt.sent])
+		const more = "GET /next HTTP/1.1\r\nHost: b\r\n\r\n"
+		r := NewReader(deadline.New(nc), nil)
+		var rq exchange.Request
+		for {
+			ok, err := r.Complete()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ok {
+				break
+			}
+			if err := r.Fill(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := r.Request(&rq); err != nil {
+			t.Fatal(err)
+		}
+		b := rq.Body.(*Body)
+		got, whole := b.Whole()
+		if whole != tt.whole || whole && string(got) != content {
+			t.Errorf("%d of %d bytes: whole %v", tt.sent, tt.declared, whole)
+		}
+		io.WriteString(c, content[tt.sent:]+more)
+		if all, err := io.ReadAll(b); err != nil || string(all) != content {
+			t.Errorf("%d of %d bytes: read %d, %v", tt.sent, tt.declared, len(all), err)
+		}
+		if rq.Path != "/path" || rq.Authority != "a" || rq.Header.Get("x-long") != strings.Repeat("v", 500) {
+			t.Errorf("%d of %d bytes: the head has changed: %+v", tt.sent, tt.declared, rq)
+		}
+		r.Next()
+		rq = exchange.Request{}
+		if _, err := readRequest(r, &rq); err != nil || rq.Path != "/next" {
+			t.Errorf("%d of %d bytes: the next request: %v %+v", tt.sent, tt.declared, err, rq)
+		}
+		r.Close()
+		nc.Close()
+		c.Close()
+	}
+}
