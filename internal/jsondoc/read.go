@@ -24,7 +24,7 @@ func Parse(s string) (Value, error) {
 	}
 	// Every value but the outermost comes after one of these.
 	n := 1 + strings.Count(s, ",") + strings.Count(s, "{") + strings.Count(s, "[")
-	d := &reader{s: s, nodes: make([]node, 0, min(n, usual))}
+	d := &reader{s: s, most: n, nodes: make([]node, 0, min(n, usual))}
 	d.space()
 	if d.i >= len(d.s) || d.s[d.i] != '{' {
 		return nil, d.errorf("not an object")
@@ -42,6 +42,7 @@ func Parse(s string) (Value, error) {
 type reader struct {
 	s     string
 	i     int
+	most  int // nodes that there can be
 	nodes []node
 }
 
@@ -67,6 +68,9 @@ func (d *reader) value(name string, depth int) error {
 		return d.errorf("ends early")
 	}
 	at := len(d.nodes)
+	if at == cap(d.nodes) { // append would grow by a quarter, again and again
+		d.nodes = append(make([]node, 0, min(2*at, d.most)), d.nodes...)
+	}
 	d.nodes = append(d.nodes, node{name: name, size: 1})
 	n := &d.nodes[at]
 	var err error

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -116,8 +117,32 @@ func TestValue(t *testing.T) {
 	}
 }
 
-// A document of a usual token takes one allocation.
+// Objects with many members do not take the square of their number.
+func TestManyNames(t *testing.T) {
+	var n names
+	for i := range few + 1 {
+		if n.many != nil {
+			t.Fatalf("a map for %d names", i)
+		}
+		n.add(nil, fmt.Sprint(i))
+	}
+	if n.many == nil {
+		t.Error("no map for many names")
+	}
+}
+
+// A document of a usual token takes one allocation, and a large one little more than
+// its nodes.
 func TestAllocations(t *testing.T) {
+	large := `{"a":[` + strings.Repeat("0,", 5000) + `0]}`
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	Parse(large)
+	runtime.ReadMemStats(&after)
+	got := after.TotalAlloc - before.TotalAlloc
+	if most := uint64(3 * 5100 * nodeSize); got > most {
+		t.Errorf("%d bytes, more than %d", got, most)
+	}
 	doc := `{"iss":"i","aud":["a","b"],"exp":1,"realm_access":{"roles":["x","y"]}}`
 	if n := testing.AllocsPerRun(100, func() { Parse(doc) }); n != 1 {
 		t.Errorf("%v allocations", n)
