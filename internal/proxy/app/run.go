@@ -26,6 +26,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/filter/fault"
 	"github.com/usher-mesh/usher/internal/proxy/filter/filterstate"
 	"github.com/usher-mesh/usher/internal/proxy/filter/jwtauthn"
+	"github.com/usher-mesh/usher/internal/proxy/filter/localratelimit"
 	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
 	"github.com/usher-mesh/usher/internal/proxy/http2"
 	"github.com/usher-mesh/usher/internal/proxy/listener"
@@ -153,6 +154,7 @@ func build(o Options) (*proxy, error) {
 		cors.Factory(),
 		fault.Factory(counts),
 		filterstate.Factory(),
+		localratelimit.Factory(counts),
 		jwtauthn.Factory(jwtauthn.Options{Fetch: p.keys, Counters: tokens, Log: p.log, Now: time.Now}),
 		rbac.Factory(),
 	}

@@ -16,8 +16,9 @@ type Scope struct{ Prefix, Label string }
 
 // The scopes that filters count in.
 var (
-	HTTP    = Scope{"http.", "envoy_http_conn_manager_prefix"}
-	Network = Scope{"", "envoy_rbac_prefix"}
+	HTTP           = Scope{"http.", "envoy_http_conn_manager_prefix"}
+	Network        = Scope{"", "envoy_rbac_prefix"}
+	LocalRateLimit = Scope{"", "envoy_local_http_ratelimit_prefix"}
 )
 
 // Name names a counter, or a gauge.

@@ -125,6 +125,7 @@ type Exchange struct {
 	localGRPC    int // grpc-status of a local reply, plus one; 0: by its HTTP status
 	random       uint64
 	atEnd        []func()
+	kept         []kept
 }
 
 // SecretKind tells where a redacted value stands.
@@ -248,6 +249,22 @@ func (x *Exchange) Random() uint64 {
 	return x.random
 }
 
+// kept is what a filter left for its later half.
+type kept struct{ of, value any }
+
+// Keep leaves a value for the same filter, which sees the answer later (Kept).
+func (x *Exchange) Keep(of, value any) { x.kept = append(x.kept, kept{of, value}) }
+
+// Kept gives what a filter kept last, nil for nothing.
+func (x *Exchange) Kept(of any) any {
+	for i := len(x.kept) - 1; i >= 0; i-- {
+		if x.kept[i].of == of {
+			return x.kept[i].value
+		}
+	}
+	return nil
+}
+
 // AtEnd has f called when the request is over, answered or not.
 func (x *Exchange) AtEnd(f func()) { x.atEnd = append(x.atEnd, f) }
 
@@ -277,7 +294,8 @@ func (x *Exchange) Reset() {
 	rs.Reset()
 	rqt.Reset()
 	rst.Reset()
-	*x = Exchange{Conn: x.Conn, Listener: x.Listener, Metadata: x.Metadata, Sleep: x.Sleep, secrets: x.secrets[:0], spare: x.spare, atEnd: x.atEnd}
+	clear(x.kept)
+	*x = Exchange{Conn: x.Conn, Listener: x.Listener, Metadata: x.Metadata, Sleep: x.Sleep, secrets: x.secrets[:0], spare: x.spare, atEnd: x.atEnd, kept: x.kept[:0]}
 	x.Request.Header, x.Request.Trailer = rq, rqt
 	x.Response.Header, x.Response.Trailer = rs, rst
 }

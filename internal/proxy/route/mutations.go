@@ -52,6 +52,21 @@ func compileMutations(c carrier) (*mutations, error) {
 	return m, nil
 }
 
+// Additions are fields that a configuration adds.
+type Additions []addition
+
+// CompileAdditions compiles a list of HeaderValueOption for a filter.
+func CompileAdditions(list []*corev3.HeaderValueOption) (Additions, error) {
+	return compileAdditions(list)
+}
+
+// Apply adds them.
+func (l Additions) Apply(h *exchange.Header) {
+	for i := range l {
+		l[i].apply(h)
+	}
+}
+
 func compileRemovals(names []string) (out []string, err error) {
 	for i, n := range names {
 		if n == "" || n[0] == ':' || strings.EqualFold(n, "host") {
