@@ -7,6 +7,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
 	"github.com/usher-mesh/usher/internal/proxy/http1"
+	"github.com/usher-mesh/usher/internal/proxy/match"
 	"github.com/usher-mesh/usher/internal/proxy/route"
 )
 
@@ -143,7 +144,7 @@ func (s *session) respondLocal(r *route.Route) {
 	}
 	body, _ := x.Local()
 	_, grpc := x.LocalGRPC()
-	if grpcRequest(x) && (grpc || x.Response.Status != 200) && x.Request.Method != "CONNECT" {
+	if match.GRPC(x) && (grpc || x.Response.Status != 200) && x.Request.Method != "CONNECT" {
 		grpcReply(x, body)
 		body = ""
 	} else if body != "" {
@@ -197,11 +198,4 @@ func (s *session) complete() {
 	if m.idInResponse && s.entry.RequestID != "" {
 		h.Set("x-request-id", s.entry.RequestID)
 	}
-}
-
-// grpcRequest: "application/grpc", also with a "+" and the messages' form (gRPC's
-// PROTOCOL-HTTP2.md); with parameters it is none, as in Envoy.
-func grpcRequest(x *exchange.Exchange) bool {
-	ct := x.Request.Header.Get("content-type")
-	return strings.HasPrefix(ct, "application/grpc") && (len(ct) == 16 || ct[16] == '+')
 }

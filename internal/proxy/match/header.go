@@ -69,7 +69,7 @@ func CompileHeader(m *routev3.HeaderMatcher) (*Header, error) {
 // field never matches a value, nor an inverted one (Envoy's rules).
 func (h *Header) Match(x *exchange.Exchange) bool {
 	var there, fits bool
-	if v, ok := pseudo(x, h.name); ok {
+	if v, ok := Pseudo(x, h.name); ok {
 		there, fits = true, !h.present && h.value(v)
 	} else {
 		for _, f := range x.Request.Header.Fields() {
@@ -91,8 +91,8 @@ func (h *Header) Match(x *exchange.Exchange) bool {
 	return fits != h.invert
 }
 
-// pseudo gives a pseudo-header.
-func pseudo(x *exchange.Exchange, name string) (string, bool) {
+// Pseudo gives a pseudo-header.
+func Pseudo(x *exchange.Exchange, name string) (string, bool) {
 	switch name {
 	case ":method":
 		return x.Request.Method, true

@@ -43,17 +43,23 @@ func CompileQuery(m *routev3.QueryParameterMatcher) (*Query, error) {
 // Names and values are compared as they stand, percent escapes and all (Envoy's
 // rule).
 func (q *Query) Match(query string) bool {
+	value, ok := Parameter(query, q.name)
+	if q.value == nil {
+		return ok == q.present
+	}
+	return ok && q.value(value)
+}
+
+// Parameter gives the first parameter of the name in a query, as it stands.
+func Parameter(query, name string) (value string, ok bool) {
 	for query != "" {
 		var pair string
 		pair, query, _ = strings.Cut(query, "&")
-		if name, value, _ := strings.Cut(pair, "="); name == q.name {
-			if q.value != nil {
-				return q.value(value)
-			}
-			return q.present
+		if n, value, _ := strings.Cut(pair, "="); n == name {
+			return value, true
 		}
 	}
-	return q.value == nil && !q.present
+	return "", false
 }
 
 // Params gives the query parameters of a path, decoded, in their order.

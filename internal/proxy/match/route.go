@@ -95,8 +95,11 @@ func compileRoutePath(m *routev3.RouteMatch) (String, error) {
 		s, err := CompileRegex(p.SafeRegex)
 		return s, strict.At("safe_regex", err)
 	case *routev3.RouteMatch_PathMatchPolicy:
-		s, err := CompileTemplate(p.PathMatchPolicy)
-		return s, strict.At("path_match_policy", err)
+		t, err := CompileTemplate(p.PathMatchPolicy)
+		if err != nil {
+			return nil, strict.At("path_match_policy", err)
+		}
+		return t.Match, nil
 	case *routev3.RouteMatch_ConnectMatcher_:
 		return func(string) bool { return true }, nil
 	}

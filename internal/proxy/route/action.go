@@ -8,6 +8,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
+	"github.com/usher-mesh/usher/internal/proxy/match"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 	"github.com/usher-mesh/usher/internal/proxy/tls"
 )
@@ -17,11 +18,11 @@ const (
 	maxDirectBody  = 64 << 10
 )
 
-func compileForward(m *routev3.RouteAction, retry *Retry, attempts bool) (*Forward, error) {
+func compileForward(m *routev3.RouteAction, p *pathMatcher, retry *Retry, attempts bool) (*Forward, error) {
 	if err := strict.Only(m, "cluster", "cluster_header", "weighted_clusters", "cluster_not_found_response_code", "prefix_rewrite",
 		"regex_rewrite", "path_rewrite", "host_rewrite_literal", "auto_host_rewrite", "host_rewrite_header", "host_rewrite_path_regex",
 		"append_x_forwarded_host", "timeout", "idle_timeout", "retry_policy", "upgrade_configs", "max_stream_duration",
-		"priority", "max_grpc_timeout"); err != nil {
+		"priority", "max_grpc_timeout", "path_rewrite_policy", "hash_policy"); err != nil {
 		return nil, err
 	}
 	f := &Forward{NotFound: 503, Timeout: defaultTimeout, Idle: -1, Retry: retry, prefixRewrite: m.GetPrefixRewrite(),
@@ -63,6 +64,21 @@ func compileForward(m *routev3.RouteAction, retry *Retry, attempts bool) (*Forwa
 	var err error
 	if f.regexRewrite, f.regexSubst, err = compileSubstitution(m.GetRegexRewrite()); err != nil {
 		return nil, strict.At("regex_rewrite", err)
+	}
+	if m.GetPathRewritePolicy() != nil {
+		if p.kind != templatePath {
+			return nil, strict.Errorf("path_rewrite_policy", "needs a path_match_policy")
+		}
+		if f.templateRewrite, err = match.CompileRewrite(m.GetPathRewritePolicy(), p.template); err != nil {
+			return nil, strict.At("path_rewrite_policy", err)
+		}
+	}
+	for i, h := range m.GetHashPolicy() {
+		c, err := compileHash(h)
+		if err != nil {
+			return nil, strict.AtIndex("hash_policy", i, err)
+		}
+		f.hash = append(f.hash, c)
 	}
 	if err := f.host(m); err != nil {
 		return nil, err

@@ -117,7 +117,7 @@ func (c *compiler) route(m *routev3.Route, v *VirtualHost, vm *mutations, vf per
 	r.filters, r.disabled = filters.configs, filters.disabled
 	switch a := m.GetAction().(type) {
 	case *routev3.Route_Route:
-		r.Forward, err = compileForward(a.Route, retry, v.attempts)
+		r.Forward, err = compileForward(a.Route, &r.path, retry, v.attempts)
 		err = strict.At("route", err)
 	case *routev3.Route_Redirect:
 		r.Redirect, err = compileRedirect(a.Redirect)
@@ -146,11 +146,14 @@ func (c *compiler) order(route, host *mutations) (out []*mutations) {
 }
 
 func (r *Route) match(m *routev3.RouteMatch) (err error) {
-	if err = strict.Only(m, "prefix", "path", "safe_regex", "path_separated_prefix", "connect_matcher", "case_sensitive",
-		"headers", "query_parameters", "runtime_fraction"); err != nil {
+	if err = strict.Only(m, "prefix", "path", "safe_regex", "path_separated_prefix", "path_match_policy", "connect_matcher", "case_sensitive",
+		"headers", "query_parameters", "cookies", "grpc", "tls_context", "dynamic_metadata", "filter_state", "runtime_fraction"); err != nil {
 		return err
 	}
 	if r.path, err = compilePath(m); err != nil {
+		return err
+	}
+	if r.conditions, err = compileConditions(m); err != nil {
 		return err
 	}
 	if f := m.GetRuntimeFraction(); f != nil {

@@ -9,6 +9,7 @@ import (
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/match"
@@ -23,13 +24,16 @@ const (
 	separatedPath // path_separated_prefix: whole segments
 	regexPath
 	connectPath
+	templatePath // uri_template
 )
 
 type pathMatcher struct {
 	kind pathKind
-	text string // of a regular expression: what all its matches begin with
+	text string // of an expression or a template: what all its matches begin with
 	fold bool   // case_sensitive: false
 	re   match.String
+
+	template *match.Template
 }
 
 func (p *pathMatcher) match(x *exchange.Exchange, path string) bool {
@@ -41,6 +45,8 @@ func (p *pathMatcher) match(x *exchange.Exchange, path string) bool {
 		return x.Request.Method == "CONNECT"
 	case regexPath:
 		return p.re(path)
+	case templatePath:
+		return p.template.Match(path)
 	case exactPath:
 		return path == p.text || p.fold && match.EqualFold(path, p.text)
 	}
@@ -49,6 +55,14 @@ func (p *pathMatcher) match(x *exchange.Exchange, path string) bool {
 		return false
 	}
 	return p.kind == prefixPath || len(path) == n || path[n] == '/'
+}
+
+// matched is the length of what the matcher has matched: all of the path, or a prefix.
+func (p *pathMatcher) matched(path string) int {
+	if p.kind == prefixPath || p.kind == separatedPath {
+		return min(len(p.text), len(path))
+	}
+	return len(path)
 }
 
 func (r *Route) matches(x *exchange.Exchange, path, query string) bool {
@@ -62,6 +76,11 @@ func (r *Route) matches(x *exchange.Exchange, path, query string) bool {
 	}
 	for i := range r.query {
 		if !r.query[i].Match(query) {
+			return false
+		}
+	}
+	for _, fits := range r.conditions {
+		if !fits(x) {
 			return false
 		}
 	}
@@ -88,6 +107,12 @@ func compilePath(m *routev3.RouteMatch) (p pathMatcher, err error) {
 		p.text, _ = regexp.MustCompile(s.SafeRegex.GetRegex()).LiteralPrefix()
 	case *routev3.RouteMatch_ConnectMatcher_:
 		p.kind, p.fold = connectPath, false
+	case *routev3.RouteMatch_PathMatchPolicy:
+		p.kind, p.fold = templatePath, false
+		if p.template, err = match.CompileTemplate(s.PathMatchPolicy); err != nil {
+			return p, strict.At("path_match_policy", err)
+		}
+		p.text = p.template.Prefix
 	default:
 		return p, strict.Errorf("path_specifier", "missing")
 	}
@@ -107,4 +132,49 @@ func compileFraction(f *typev3.FractionalPercent) (*fraction, error) {
 		return &fraction{f.GetNumerator(), 1_000_000}, nil
 	}
 	return nil, strict.Errorf("denominator", "%w", strict.ErrUnsupported)
+}
+
+// condition is what a route asks of a request besides path, headers and query.
+type condition func(*exchange.Exchange) bool
+
+func compileConditions(m *routev3.RouteMatch) (out []condition, err error) {
+	if m.GetGrpc() != nil {
+		if err := strict.Only(m.GetGrpc()); err != nil {
+			return nil, strict.At("grpc", err)
+		}
+		out = append(out, match.GRPC)
+	}
+	if t := m.GetTlsContext(); t != nil {
+		if err := strict.Only(t, "presented", "validated"); err != nil {
+			return nil, strict.At("tls_context", err)
+		}
+		// A handshake with a certificate that is not valid fails, so both are the same.
+		for _, want := range []*wrapperspb.BoolValue{t.GetPresented(), t.GetValidated()} {
+			if want != nil {
+				out = append(out, func(x *exchange.Exchange) bool { return x.Conn.MTLS() == want.GetValue() })
+			}
+		}
+	}
+	for i, c := range m.GetCookies() {
+		c, err := match.CompileCookie(c)
+		if err != nil {
+			return nil, strict.AtIndex("cookies", i, err)
+		}
+		out = append(out, c.Match)
+	}
+	for i, d := range m.GetDynamicMetadata() {
+		c, err := match.CompileMetadata(d)
+		if err != nil {
+			return nil, strict.AtIndex("dynamic_metadata", i, err)
+		}
+		out = append(out, c.Match)
+	}
+	for i, f := range m.GetFilterState() {
+		c, err := match.CompileState(f)
+		if err != nil {
+			return nil, strict.AtIndex("filter_state", i, err)
+		}
+		out = append(out, c.Match)
+	}
+	return out, nil
 }

@@ -42,9 +42,7 @@ func (d *Redirect) target(x *exchange.Exchange, r *Route) string {
 		}
 		path = d.path
 	case d.prefix != "":
-		if n := len(r.path.text); r.path.kind != regexPath && n <= len(path) {
-			path = d.prefix + path[n:]
-		}
+		path = d.prefix + path[r.path.matched(path):]
 	case d.regex != nil:
 		path = d.regex.ReplaceAllString(path, d.substitute)
 	}

@@ -20,6 +20,8 @@ type Route struct {
 	query    []*match.Query
 	fraction *fraction
 
+	conditions []condition
+
 	// One of these says what is done with the request.
 	Direct   *Direct
 	Redirect *Redirect
@@ -86,7 +88,11 @@ type Forward struct {
 	pathRewrite   string
 	regexRewrite  *regexp.Regexp
 	regexSubst    string
+
+	templateRewrite *match.Rewrite
+
 	forwardedHost bool
+	hash          []hashPolicy
 	Upgrades      map[string]bool // kind -> enabled; overrides the connection manager's
 	Attempts      bool            // x-envoy-attempt-count is sent
 }
@@ -103,10 +109,19 @@ type Choice struct {
 	Cluster   string
 	mutations *mutations
 	host      string
+	cookies   []string // that hash policies give to the client
 }
 
-// Choose selects the cluster of a request.
+// Choose selects the cluster of a request, and sets its hash.
 func (f *Forward) Choose(x *exchange.Exchange) Choice {
+	c := f.choose(x)
+	if f.hash != nil {
+		x.Hash, c.cookies = hash(f.hash, x)
+	}
+	return c
+}
+
+func (f *Forward) choose(x *exchange.Exchange) Choice {
 	switch {
 	case f.header != "":
 		return Choice{Cluster: x.Request.Header.Get(f.header)}
@@ -115,7 +130,7 @@ func (f *Forward) Choose(x *exchange.Exchange) Choice {
 		for i := range f.weighted {
 			w := &f.weighted[i]
 			if n < w.weight {
-				return Choice{w.name, w.mutations, w.host}
+				return Choice{Cluster: w.name, mutations: w.mutations, host: w.host}
 			}
 			n -= w.weight
 		}
@@ -167,11 +182,11 @@ func (r *Route) rewritePath(x *exchange.Exchange) {
 	case f.pathRewrite != "":
 		x.Request.Path = f.pathRewrite + query
 	case f.prefixRewrite != "":
-		n := len(r.path.text)
-		if r.path.kind == regexPath || n > len(path) {
-			return
+		x.Request.Path = f.prefixRewrite + path[r.path.matched(path):] + query
+	case f.templateRewrite != nil:
+		if p, ok := f.templateRewrite.Apply(path); ok {
+			x.Request.Path = p + query
 		}
-		x.Request.Path = f.prefixRewrite + path[n:] + query
 	case f.regexRewrite != nil:
 		x.Request.Path = f.regexRewrite.ReplaceAllString(path, f.regexSubst) + query
 	}
@@ -182,6 +197,9 @@ func (r *Route) rewritePath(x *exchange.Exchange) {
 
 // Respond changes the response as the route says.
 func (r *Route) Respond(x *exchange.Exchange, c Choice) {
+	for _, cookie := range c.cookies {
+		x.Response.Header.Add("set-cookie", cookie)
+	}
 	if c.mutations != nil {
 		c.mutations.response(x)
 	}

@@ -133,11 +133,17 @@ func TestRefused(t *testing.T) {
 		{"virtual_hosts: [{name: v, domains: [a, A]}]", `virtual_hosts[0].domains[1]: "A" is there already`},
 		{"virtual_hosts: [{name: v, domains: ['*'], require_tls: ALL}]", "virtual_hosts[0].require_tls: not supported"},
 		{"virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, route: {cluster: a, hash_policy: [{terminal: true}]}}]}]",
-			"virtual_hosts[0].routes[0].route.hash_policy: not supported"},
+			"virtual_hosts[0].routes[0].route.hash_policy[0].policy_specifier: missing"},
 		{"virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}}]}]", "virtual_hosts[0].routes[0].action: missing"},
-		{"virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /, grpc: {}}, route: {cluster: a}}]}]", "virtual_hosts[0].routes[0].match.grpc: not supported"},
+		{"virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /, filter_state: [{key: a, address_match: {}}]}, route: {cluster: a}}]}]", "virtual_hosts[0].routes[0].match.filter_state[0].address_match: not supported"},
 		{"virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {safe_regex: {regex: '('}}, route: {cluster: a}}]}]",
 			"virtual_hosts[0].routes[0].match.safe_regex: error parsing regexp: missing closing ): `(`"},
+		{"virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {" + template("/{x}") + "}, route: {cluster: a, " + rewrite("/{y}") + "}}]}]",
+			"virtual_hosts[0].routes[0].route.path_rewrite_policy.typed_config.path_template_rewrite: \"y\" is no variable of the match"},
+		{"virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, route: {cluster: a, " + rewrite("/x") + "}}]}]",
+			"virtual_hosts[0].routes[0].route.path_rewrite_policy: needs a path_match_policy"},
+		{"virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, route: {cluster: a, hash_policy: [{cookie: {name: a, path: '/;x'}}]}}]}]",
+			"virtual_hosts[0].routes[0].route.hash_policy[0].cookie.path: holds ';'"},
 		{"request_headers_to_add: [{header: {key: a, value: '%REQ(x)%'}}]", "request_headers_to_add[0].header.value: formatters: not supported"},
 		{"request_headers_to_add: [{header: {key: a, value: \"x\\r\\ny\"}}]", "request_headers_to_add[0].header.value: holds a control character"},
 		{"virtual_hosts: [{name: v, domains: ['*'], typed_per_filter_config: {f: {'@type': type.googleapis.com/google.protobuf.Empty}}}]",
@@ -149,11 +155,20 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+func template(t string) string {
+	return "path_match_policy: {name: t, typed_config: {'@type': type.googleapis.com/envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig, path_template: '" + t + "'}}"
+}
+
+func rewrite(t string) string {
+	return "path_rewrite_policy: {name: t, typed_config: {'@type': type.googleapis.com/envoy.extensions.path.rewrite.uri_template.v3.UriTemplateRewriteConfig, path_template_rewrite: '" + t + "'}}"
+}
+
 func TestRewrite(t *testing.T) {
 	for _, tt := range []struct{ match, action, path, wantPath, wantHost, wantOriginal string }{
 		{"prefix: /a", "prefix_rewrite: /b", "/a/c?q", "/b/c?q", "h", "/a/c?q"},
 		{"prefix: /a", "path_rewrite: /b", "/a/c?q", "/b?q", "h", "/a/c?q"},
 		{"prefix: /", "regex_rewrite: {pattern: {regex: '^/(.*)/x'}, substitution: '/y/\\1$'}", "/v/x?q", "/y/v$?q", "h", "/v/x?q"},
+		{template("/a/{x}/{rest=**}"), rewrite("/{rest}/of/{x}"), "/a/b/c/d?q", "/c/d/of/b?q", "h", "/a/b/c/d?q"},
 		{"prefix: /", "host_rewrite_literal: other", "/a", "/a", "other", ""},
 		{"prefix: /", "host_rewrite_header: x-h", "/a", "/a", "named", ""},
 		{"prefix: /a", "prefix_rewrite: /b", "/a?access_token=s3cret&%61ccess_token=t0o", "/b?access_token=s3cret&%61ccess_token=t0o", "h", "/a?access_token=[redacted]&%61ccess_token=[redacted]"},

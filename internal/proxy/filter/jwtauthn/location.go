@@ -86,7 +86,7 @@ func (l location) find(x *exchange.Exchange, to []found) []found {
 			}
 		}
 	case exchange.SecretCookie:
-		for name, value := range cookies(x) {
+		for name, value := range match.Cookies(x) {
 			if name == l.name {
 				to = append(to, found{l, value})
 			}

@@ -55,8 +55,8 @@ func compilePermission(m *rbacv3.Permission, depth int) (matcher, error) {
 		s, err := match.CompileString(r.RequestedServerName)
 		return func(x *exchange.Exchange) bool { return s(x.Conn.SNI) }, strict.At("requested_server_name", err)
 	case *rbacv3.Permission_UriTemplate:
-		s, err := match.CompileTemplate(r.UriTemplate)
-		return func(x *exchange.Exchange) bool { return s(match.CutPath(x.Request.Path)) }, strict.At("uri_template", err)
+		t, err := match.CompileTemplate(r.UriTemplate)
+		return func(x *exchange.Exchange) bool { return t.Match(match.CutPath(x.Request.Path)) }, strict.At("uri_template", err)
 	}
 	return nil, strict.Errorf("rule", "missing")
 }

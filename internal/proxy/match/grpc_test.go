@@ -1,4 +1,4 @@
-package hcm
+package match
 
 import (
 	"testing"
@@ -12,7 +12,7 @@ func TestGRPCRequest(t *testing.T) {
 	} {
 		x := &exchange.Exchange{}
 		x.Request.Header.Add("content-type", kind)
-		if got := grpcRequest(x); got != want {
+		if got := GRPC(x); got != want {
 			t.Errorf("%s: %v", kind, got)
 		}
 	}

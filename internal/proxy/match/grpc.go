@@ -1,0 +1,15 @@
+package match
+
+import (
+	"strings"
+
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
+)
+
+// GRPC tells whether a request is one of gRPC: "application/grpc", also with a "+"
+// and the messages' form (gRPC's PROTOCOL-HTTP2.md); with parameters it is none, as
+// in Envoy.
+func GRPC(x *exchange.Exchange) bool {
+	ct := x.Request.Header.Get("content-type")
+	return strings.HasPrefix(ct, "application/grpc") && (len(ct) == 16 || ct[16] == '+')
+}
