@@ -23,6 +23,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/counters"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
 	"github.com/usher-mesh/usher/internal/proxy/filter/cors"
+	"github.com/usher-mesh/usher/internal/proxy/filter/extauthz"
 	"github.com/usher-mesh/usher/internal/proxy/filter/fault"
 	"github.com/usher-mesh/usher/internal/proxy/filter/filterstate"
 	"github.com/usher-mesh/usher/internal/proxy/filter/jwtauthn"
@@ -152,6 +153,7 @@ func build(o Options) (*proxy, error) {
 	p.metrics.AddCounters(counts.List)
 	filters := []filter.Factory{
 		cors.Factory(),
+		extauthz.Factory(extauthz.Options{Clusters: func(name string) *upstream.Cluster { return p.snapshot().Clusters[name] }, Counters: counts, Log: p.log}),
 		fault.Factory(counts),
 		filterstate.Factory(),
 		localratelimit.Factory(counts),

@@ -30,6 +30,12 @@ type Closer interface {
 	Close()
 }
 
+// Merger is what PerRoute made if it adds to what the level above says, of the same
+// name; by default the most specific level counts alone.
+type Merger interface {
+	Over(less any) any
+}
+
 // Config is what a filter is made from.
 type Config struct {
 	Name  string     // the name in the list of HTTP filters
@@ -37,6 +43,9 @@ type Config struct {
 	// StatPrefix is the connection manager's stat_prefix, which counters are
 	// named after.
 	StatPrefix string
+	// LocalURI gives the URI SAN of the certificate that this side shows, "" if it has
+	// none; nil without TLS.
+	LocalURI func() string
 	// Usher is metadata.filter_metadata["usher"] of the listener, or nil: what
 	// only usher-proxy does (DESIGN 5.9).
 	Usher *structpb.Struct

@@ -197,7 +197,7 @@ func (m *Manager) httpFilter(f *hcmv3.HttpFilter) error {
 		if x.TypeURL != f.GetTypedConfig().GetTypeUrl() {
 			continue
 		}
-		made, err := x.New(filter.Config{Name: f.GetName(), Typed: f.GetTypedConfig(), StatPrefix: m.statPrefix, Usher: m.o.Usher})
+		made, err := x.New(filter.Config{Name: f.GetName(), Typed: f.GetTypedConfig(), StatPrefix: m.statPrefix, LocalURI: m.o.LocalURI, Usher: m.o.Usher})
 		if err != nil {
 			return strict.At("typed_config", err)
 		}

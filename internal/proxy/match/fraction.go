@@ -12,6 +12,9 @@ import (
 // Fraction is a compiled FractionalPercent: a share of all requests.
 type Fraction struct{ share, of uint32 }
 
+// Everything is a share that every request belongs to.
+var Everything = Fraction{1, 1}
+
 // CompileFraction compiles a FractionalPercent; nil is no request at all.
 func CompileFraction(m *typev3.FractionalPercent) (Fraction, error) {
 	if err := strict.Only(m, "numerator", "denominator"); err != nil {

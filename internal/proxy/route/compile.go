@@ -228,6 +228,9 @@ func (c *compiler) oneFilter(out *perFilter, name string, any *anypb.Any) error 
 			if err != nil {
 				return err
 			}
+			if m, ok := v.(filter.Merger); ok {
+				v = m.Over(out.configs[name])
+			}
 			out.configs[name] = v
 			return nil
 		}

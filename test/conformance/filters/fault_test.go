@@ -2,13 +2,14 @@ package filters
 
 import "testing"
 
+const outside = "what clients without mTLS say of themselves in x-envoy-* is dropped"
+
 const faultType = "{name: m, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault, "
 
 func TestFault(t *testing.T) {
 	always := "percentage: {numerator: 100}"
 	grpc := []string{"content-type: application/grpc"}
 	plain := []ask{{}, {header: grpc, method: "POST"}, {method: "HEAD"}, {method: "POST", body: "x"}}
-	const outside = "what clients without mTLS say of themselves in x-envoy-* is dropped"
 	compare(t, []*world{
 		{name: "http", filters: "[" + faultType + "abort: {http_status: 555, " + always + "}}}]", asks: plain, counters: []string{"envoy_http_fault_"}},
 		{name: "body", filters: "[" + faultType + "abort: {http_status: 429, response_body: stop, " + always + "}, filter_metadata: {a: b, c: 1}}}]", asks: plain},

@@ -1,0 +1,155 @@
+package extauthz
+
+//lint:file-ignore SA1019 Envoy still reads the fields that it has deprecated, and servers send them.
+
+import (
+	"errors"
+	"strings"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
+	"github.com/usher-mesh/usher/internal/proxy/http1"
+)
+
+// mutation is one header that the server wants added or changed.
+type mutation struct {
+	name, value string
+	action      corev3.HeaderValueOption_HeaderAppendAction
+	appends     bool // the older field append is true
+}
+
+// errInvalid is a change that no server may ask for.
+var errInvalid = errors.New("the authorization server's answer holds an invalid change")
+
+// framing are fields that say where a message ends or to whom it goes. A server that
+// could set them could smuggle requests.
+var framing = map[string]bool{
+	"content-length": true, "transfer-encoding": true, "connection": true, "keep-alive": true, "proxy-connection": true, "te": true,
+	"trailer": true, "upgrade": true, "host": true, "http2-settings": true,
+}
+
+func settable(name string) bool { return http1.ValidName(name) && !framing[name] }
+
+// mutations reads a list of the server's. Pseudo-headers and what frames a message are
+// invalid: path, host and method are what was judged until here.
+func mutations(list []*corev3.HeaderValueOption) ([]mutation, error) {
+	var out []mutation
+	for _, o := range list {
+		m := mutation{name: strings.ToLower(o.GetHeader().GetKey()), value: o.GetHeader().GetValue(), action: o.GetAppendAction()}
+		if raw := o.GetHeader().GetRawValue(); len(raw) > 0 {
+			m.value = string(raw)
+		}
+		if a := o.GetAppend(); a != nil {
+			m.appends, m.action = a.GetValue(), corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD
+			if !m.appends {
+				m.action = corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD
+			}
+		}
+		if _, known := corev3.HeaderValueOption_HeaderAppendAction_name[int32(m.action)]; !known || !settable(m.name) || !http1.ValidValue(m.value) {
+			return nil, errInvalid
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
+
+// applyRequest changes a request's headers. Envoy reads no append_action there: a field
+// replaces those of its name, or, with append, is joined to one that is there.
+func applyRequest(l []mutation, h *exchange.Header) {
+	for _, m := range l {
+		if !m.appends {
+			h.Set(m.name, m.value)
+		}
+	}
+	for _, m := range l {
+		if old, there := h.Lookup(m.name); m.appends && there {
+			h.Set(m.name, old+","+m.value)
+		}
+	}
+}
+
+// apply changes an answer's headers.
+func (m *mutation) apply(h *exchange.Header) {
+	_, there := h.Lookup(m.name)
+	switch {
+	case m.action == corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD, m.action == corev3.HeaderValueOption_ADD_IF_ABSENT && !there:
+		h.Add(m.name, m.value)
+	case m.action == corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD, m.action == corev3.HeaderValueOption_OVERWRITE_IF_EXISTS && there:
+		h.Set(m.name, m.value)
+	}
+}
+
+// permit is what a consent changes.
+type permit struct {
+	request, response []mutation
+	remove            []string
+	path              string // "": as it is
+}
+
+// consent reads a consent. All of it is valid, or nothing is changed.
+func consent(x *exchange.Exchange, ok *authv3.OkHttpResponse) (p permit, err error) {
+	if p.request, err = mutations(ok.GetHeaders()); err != nil {
+		return p, err
+	}
+	if p.response, err = mutations(ok.GetResponseHeadersToAdd()); err != nil {
+		return p, err
+	}
+	for _, n := range ok.GetHeadersToRemove() {
+		n = strings.ToLower(n)
+		if !strings.HasPrefix(n, ":") && n != "host" { // Envoy, too, leaves those alone
+			if !settable(n) {
+				return p, errInvalid
+			}
+			p.remove = append(p.remove, n)
+		}
+	}
+	p.path, err = query(x.Request.Path, ok)
+	return p, err
+}
+
+// query changes the parameters of a path; "" for no change.
+func query(path string, ok *authv3.OkHttpResponse) (string, error) {
+	if len(ok.GetQueryParametersToSet()) == 0 && len(ok.GetQueryParametersToRemove()) == 0 {
+		return "", nil
+	}
+	drop := map[string]bool{}
+	for _, n := range ok.GetQueryParametersToRemove() {
+		drop[n] = true
+	}
+	var added []string
+	for _, q := range ok.GetQueryParametersToSet() {
+		pair := q.GetKey() + "=" + q.GetValue()
+		if q.GetKey() == "" || !http1.ValidTarget(pair) || strings.ContainsAny(q.GetKey(), "&#?=") || strings.ContainsAny(q.GetValue(), "&#") {
+			return "", errInvalid
+		}
+		if !drop[q.GetKey()] {
+			added = append(added, pair)
+		}
+		drop[q.GetKey()] = true
+	}
+	before, old, _ := strings.Cut(path, "?")
+	var kept []string
+	for _, pair := range strings.Split(old, "&") {
+		if name, _, _ := strings.Cut(pair, "="); pair != "" && !drop[name] {
+			kept = append(kept, pair)
+		}
+	}
+	if kept = append(kept, added...); len(kept) == 0 {
+		return before, nil
+	}
+	return before + "?" + strings.Join(kept, "&"), nil
+}
+
+// apply changes the request. It tells whether the route may be another now.
+func (p *permit) apply(x *exchange.Exchange) (changed bool) {
+	applyRequest(p.request, &x.Request.Header)
+	for _, n := range p.remove {
+		x.Request.Header.Del(n)
+	}
+	if p.path != "" {
+		x.Request.Path = p.path
+	}
+	return len(p.request) > 0 || len(p.remove) > 0 || p.path != ""
+}
