@@ -26,6 +26,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/filter/extauthz"
 	"github.com/usher-mesh/usher/internal/proxy/filter/fault"
 	"github.com/usher-mesh/usher/internal/proxy/filter/filterstate"
+	"github.com/usher-mesh/usher/internal/proxy/filter/healthcheck"
 	"github.com/usher-mesh/usher/internal/proxy/filter/jwtauthn"
 	"github.com/usher-mesh/usher/internal/proxy/filter/localratelimit"
 	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
@@ -156,6 +157,7 @@ func build(o Options) (*proxy, error) {
 		extauthz.Factory(extauthz.Options{Clusters: func(name string) *upstream.Cluster { return p.snapshot().Clusters[name] }, Counters: counts, Log: p.log}),
 		fault.Factory(counts),
 		filterstate.Factory(),
+		healthcheck.Factory(o.Bootstrap.GetNode().GetCluster()),
 		localratelimit.Factory(counts),
 		jwtauthn.Factory(jwtauthn.Options{Fetch: p.keys, Counters: tokens, Log: p.log, Now: time.Now}),
 		rbac.Factory(),
