@@ -27,7 +27,9 @@ func version2(command, family byte, from, to string, more int) string {
 // TestProxyProtocol: the addresses that a header tells choose the chain and go into
 // x-forwarded-for; who tells nothing, or nonsense, gets nothing.
 func TestProxyProtocol(t *testing.T) {
-	up := backend(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "for "+r.Header.Get("X-Forwarded-For")) })
+	up := backend(t, func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "for "+r.Header.Get("X-Forwarded-For"))
+	})
 	start := func(filter string) string {
 		p := newProxy(t, nil)
 		p.cluster(staticCluster("up", up, ""))
