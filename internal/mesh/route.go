@@ -45,6 +45,16 @@ type HTTPRoute struct {
 	Timeout                  time.Duration // 0: none
 	Retries                  *Retries
 	Headers                  HeaderChanges
+	Fault                    *Fault
+}
+
+// Fault makes requests slow or fail on purpose.
+type Fault struct {
+	Delay      time.Duration // 0: none
+	DelayShare float64       // percent of requests
+	// One of these is the answer to a share of requests; both nil: none is aborted.
+	AbortHTTP, AbortGRPC *uint32
+	AbortShare           float64
 }
 
 // HTTPMatch holds if all its parts do.

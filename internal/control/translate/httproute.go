@@ -5,7 +5,9 @@ import (
 	"regexp"
 	"sort"
 	"strings"
+	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/code"
 	networkingapi "istio.io/api/networking/v1alpha3"
 
 	"github.com/usher-mesh/usher/internal/mesh"
@@ -14,7 +16,7 @@ import (
 func (v *virtualService) route(in *networkingapi.HTTPRoute, n *names, path string) mesh.HTTPRoute {
 	r := mesh.HTTPRoute{
 		Name: in.Name, RewritePath: in.GetRewrite().GetUri(), RewriteHost: in.GetRewrite().GetAuthority(),
-		Timeout: in.GetTimeout().AsDuration(), Headers: headerChanges(in.Headers),
+		Timeout: in.GetTimeout().AsDuration(), Headers: headerChanges(in.Headers), Fault: v.fault(in.GetFault(), path+".fault"),
 	}
 	for i, m := range in.Match {
 		r.Matches = append(r.Matches, v.match(m, fmt.Sprintf("%s.match[%d]", path, i)))
@@ -43,6 +45,46 @@ func (v *virtualService) route(in *networkingapi.HTTPRoute, n *names, path strin
 		v.verdict.refuse(reasonInvalid, "%s: one of route, redirect, directResponse must be given", path)
 	}
 	return r
+}
+
+// fault: without a percentage nothing is hit.
+func (v *virtualService) fault(in *networkingapi.HTTPFaultInjection, path string) *mesh.Fault {
+	if in == nil {
+		return nil
+	}
+	f := &mesh.Fault{Delay: in.GetDelay().GetFixedDelay().AsDuration(), DelayShare: in.GetDelay().GetPercentage().GetValue(), AbortShare: in.GetAbort().GetPercentage().GetValue()}
+	if in.GetDelay().GetPercentage() == nil {
+		//lint:ignore SA1019 Istio still reads the field that it has deprecated.
+		f.DelayShare = float64(in.GetDelay().GetPercent())
+	}
+	if in.GetDelay() != nil && f.Delay < time.Millisecond {
+		v.verdict.refuse(reasonInvalid, "%s.delay.fixedDelay: must be 1ms at least", path)
+	}
+	switch t := in.GetAbort().GetErrorType().(type) {
+	case *networkingapi.HTTPFaultInjection_Abort_HttpStatus:
+		if t.HttpStatus < 200 || t.HttpStatus > 599 {
+			v.verdict.refuse(reasonInvalid, "%s.abort.httpStatus: %d is not from 200 to 599", path, t.HttpStatus)
+		}
+		n := uint32(t.HttpStatus)
+		f.AbortHTTP = &n
+	case *networkingapi.HTTPFaultInjection_Abort_GrpcStatus:
+		n, ok := code.Code_value[t.GrpcStatus]
+		if !ok {
+			v.verdict.refuse(reasonInvalid, "%s.abort.grpcStatus: %q is no gRPC status", path, t.GrpcStatus)
+		}
+		c := uint32(n)
+		f.AbortGRPC = &c
+	default:
+		if in.GetAbort() != nil {
+			v.verdict.refuse(reasonUnsupported, "%s.abort: httpStatus or grpcStatus must be given", path)
+		}
+	}
+	for _, share := range []float64{f.DelayShare, f.AbortShare} {
+		if !(share >= 0 && share <= 100) {
+			v.verdict.refuse(reasonInvalid, "%s: a percentage must be from 0 to 100", path)
+		}
+	}
+	return f
 }
 
 func (v *virtualService) destination(in *networkingapi.HTTPRouteDestination, n *names, path string) mesh.Destination {

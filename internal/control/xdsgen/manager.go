@@ -6,6 +6,7 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	filelogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
+	faultv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
@@ -74,6 +75,15 @@ func httpFilter(name string, m proto.Message) *hcmv3.HttpFilter {
 	return &hcmv3.HttpFilter{Name: name, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: pack(m)}}
 }
 
+// filters are the guards, what routes to other workloads may configure, and the router.
+func (m *manager) filters() []*hcmv3.HttpFilter {
+	out := append([]*hcmv3.HttpFilter(nil), m.guards...)
+	if !m.inbound {
+		out = append(out, httpFilter(faultName, &faultv3.HTTPFault{DisableDownstreamClusterStats: true}))
+	}
+	return append(out, httpFilter("envoy.filters.http.router", &routerv3.Router{}))
+}
+
 func (m *manager) filter() *listenerv3.Filter {
 	h := &hcmv3.HttpConnectionManager{
 		StatPrefix: m.stat, NormalizePath: wrapperspb.Bool(true), AccessLog: accessLog(),
@@ -83,7 +93,7 @@ func (m *manager) filter() *listenerv3.Filter {
 		ServerName:                "usher",
 		UpgradeConfigs:            []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
 		ForwardClientCertDetails:  hcmv3.HttpConnectionManager_SANITIZE,
-		HttpFilters:               append(append([]*hcmv3.HttpFilter(nil), m.guards...), httpFilter("envoy.filters.http.router", &routerv3.Router{})),
+		HttpFilters:               m.filters(),
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{IdleTimeout: durationpb.New(idleTimeout)},
 	}
 	if len(m.guards) > 0 {

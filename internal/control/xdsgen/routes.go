@@ -6,6 +6,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -63,6 +64,9 @@ func (w *where) concerns(m *mesh.HTTPMatch) bool {
 
 func (w *where) route(r *mesh.HTTPRoute, m *mesh.HTTPMatch) *routev3.Route {
 	out := &routev3.Route{Name: r.Name, Match: routeMatch(m)}
+	if r.Fault != nil {
+		out.TypedPerFilterConfig = map[string]*anypb.Any{faultName: pack(fault(r.Fault))}
+	}
 	out.RequestHeadersToAdd, out.RequestHeadersToRemove = additions(r.Headers.RequestSet, r.Headers.RequestAdd), r.Headers.RequestRemove
 	out.ResponseHeadersToAdd, out.ResponseHeadersToRemove = additions(r.Headers.ResponseSet, r.Headers.ResponseAdd), r.Headers.ResponseRemove
 	switch {

@@ -20,6 +20,7 @@ import (
 	"github.com/usher-mesh/usher/internal/jose"
 	"github.com/usher-mesh/usher/internal/proxy/accesslog"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
+	"github.com/usher-mesh/usher/internal/proxy/filter/fault"
 	"github.com/usher-mesh/usher/internal/proxy/filter/jwtauthn"
 	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
 	"github.com/usher-mesh/usher/internal/proxy/listener"
@@ -35,7 +36,7 @@ func TestUsherProxy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	factories := []filter.Factory{jwtauthn.Factory(jwtauthn.Options{Fetch: noKeys{}}), rbac.Factory()}
+	factories := []filter.Factory{fault.Factory(nil), jwtauthn.Factory(jwtauthn.Options{Fetch: noKeys{}}), rbac.Factory()}
 	for _, f := range files {
 		t.Run(filepath.Base(f), func(t *testing.T) {
 			a, err := txtar.ParseFile(f)
