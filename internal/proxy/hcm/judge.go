@@ -19,6 +19,8 @@ func (s *session) judge() {
 	switch {
 	case !admitted && s.lost.Load() && x.Response.Status == 0:
 		// It went while a filter held it up: nobody to answer.
+	case !admitted && r != nil && r.Forward == nil:
+		s.respondLocal(nil) // what the route says is of its own answer alone, as in Envoy
 	case !admitted:
 		s.respondLocal(r)
 	case r == nil:

@@ -81,7 +81,7 @@ func (h *Header) Match(x *exchange.Exchange) bool {
 	}
 	switch {
 	case h.present:
-		return (there == h.want) != h.invert
+		return ((there || h.empty) == h.want) != h.invert
 	case there:
 	case !h.empty:
 		return false

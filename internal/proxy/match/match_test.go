@@ -32,6 +32,8 @@ func TestHeader(t *testing.T) {
 		{`{"present_match": false}`, nil, true},
 		{`{"present_match": false, "invert_match": true}`, nil, false},
 		{`{}`, nil, false},
+		{`{"treat_missing_header_as_empty": true}`, nil, true},
+		{`{"present_match": false, "treat_missing_header_as_empty": true}`, nil, false},
 	} {
 		var m routev3.HeaderMatcher
 		if err := protojson.Unmarshal([]byte(c.matcher), &m); err != nil {

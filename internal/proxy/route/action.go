@@ -155,6 +155,11 @@ func compileSubstitution(m *matcherv3.RegexMatchAndSubstitute) (*regexp.Regexp, 
 	if err != nil {
 		return nil, "", strict.At("pattern.regex", err)
 	}
+	for _, g := range group.FindAllStringSubmatch(m.GetSubstitution(), -1) {
+		if n := int(g[1][0] - '0'); n > re.NumSubexp() {
+			return nil, "", strict.Errorf("substitution", "%s is no group of the pattern", g[0])
+		}
+	}
 	subst := strings.ReplaceAll(m.GetSubstitution(), "$", "$$")
 	return re, group.ReplaceAllString(subst, "$${$1}"), nil
 }

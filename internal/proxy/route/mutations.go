@@ -61,11 +61,7 @@ func CompileAdditions(list []*corev3.HeaderValueOption) (Additions, error) {
 }
 
 // Apply adds them.
-func (l Additions) Apply(h *exchange.Header) {
-	for i := range l {
-		l[i].apply(h)
-	}
-}
+func (l Additions) Apply(h *exchange.Header) { mutate(h, nil, l) }
 
 func compileRemovals(names []string) (out []string, err error) {
 	for i, n := range names {
@@ -83,7 +79,9 @@ func compileAdditions(list []*corev3.HeaderValueOption) (out []addition, err err
 		if err != nil {
 			return nil, strict.AtIndex("", i, err)
 		}
-		out = append(out, a)
+		if a.value != "" || o.GetKeepEmptyValue() {
+			out = append(out, a)
+		}
 	}
 	return out, nil
 }
@@ -114,38 +112,48 @@ func compileAddition(o *corev3.HeaderValueOption) (a addition, err error) {
 	return a, nil
 }
 
-func (a *addition) apply(h *exchange.Header) {
-	_, there := h.Lookup(a.name)
-	switch a.action {
-	case corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD:
-		h.Add(a.name, a.value)
-	case corev3.HeaderValueOption_ADD_IF_ABSENT:
-		if !there {
-			h.Add(a.name, a.value)
-		}
-	case corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD:
-		h.Set(a.name, a.value)
-	case corev3.HeaderValueOption_OVERWRITE_IF_EXISTS:
-		if there {
+// mutate removes, then replaces, then adds. Which additions apply is decided by the
+// fields as they are once the removals are done (Envoy's order).
+func mutate(h *exchange.Header, remove []string, add []addition) {
+	for _, n := range remove {
+		h.Del(n)
+	}
+	var few [16]bool
+	applies := few[:0]
+	for i := range add {
+		applies = append(applies, add[i].applies(h))
+	}
+	for i := range add {
+		if a := &add[i]; applies[i] && a.replaces() {
 			h.Set(a.name, a.value)
 		}
 	}
+	for i := range add {
+		if a := &add[i]; applies[i] && !a.replaces() {
+			h.Add(a.name, a.value)
+		}
+	}
+}
+
+func (a *addition) replaces() bool {
+	return a.action == corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD || a.action == corev3.HeaderValueOption_OVERWRITE_IF_EXISTS
+}
+
+func (a *addition) applies(h *exchange.Header) bool {
+	_, there := h.Lookup(a.name)
+	switch a.action {
+	case corev3.HeaderValueOption_ADD_IF_ABSENT:
+		return !there
+	case corev3.HeaderValueOption_OVERWRITE_IF_EXISTS:
+		return there
+	}
+	return true
 }
 
 func (m *mutations) request(x *exchange.Exchange) {
-	for _, n := range m.removeRequest {
-		x.Request.Header.Del(n)
-	}
-	for i := range m.addRequest {
-		m.addRequest[i].apply(&x.Request.Header)
-	}
+	mutate(&x.Request.Header, m.removeRequest, m.addRequest)
 }
 
 func (m *mutations) response(x *exchange.Exchange) {
-	for _, n := range m.removeResponse {
-		x.Response.Header.Del(n)
-	}
-	for i := range m.addResponse {
-		m.addResponse[i].apply(&x.Response.Header)
-	}
+	mutate(&x.Response.Header, m.removeResponse, m.addResponse)
 }

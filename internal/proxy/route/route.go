@@ -140,21 +140,27 @@ func (f *Forward) choose(x *exchange.Exchange) Choice {
 
 // Rewrite changes the request as the route says, after its filters have seen it.
 func (r *Route) Rewrite(x *exchange.Exchange, c Choice) {
-	for _, m := range r.mutations {
-		m.request(x)
-	}
 	if c.mutations != nil {
 		c.mutations.request(x)
+	}
+	for _, m := range r.mutations {
+		m.request(x)
 	}
 	f := r.Forward
 	if f == nil {
 		return
 	}
+	r.rewriteHost(x, c) // by the path as it came
 	r.rewritePath(x)
+}
+
+func (r *Route) rewriteHost(x *exchange.Exchange, c Choice) {
+	f := r.Forward
+	if c.host != "" {
+		x.Request.Authority = c.host // which the route itself may rewrite again
+	}
 	host := f.HostRewrite
 	switch {
-	case c.host != "":
-		host = c.host
 	case f.hostHeader != "":
 		if h := x.Request.Header.Get(f.hostHeader); h != "" {
 			host = h
@@ -163,7 +169,8 @@ func (r *Route) Rewrite(x *exchange.Exchange, c Choice) {
 		path, _, _ := strings.Cut(x.Request.Path, "?")
 		host = f.hostRegex.ReplaceAllString(path, f.hostSubst)
 	}
-	if host != "" && host != x.Request.Authority {
+	if host != "" {
+		x.Request.Header.Set("x-envoy-original-host", x.Request.Authority)
 		if f.forwardedHost {
 			x.Request.Header.Add("x-forwarded-host", x.Request.Authority)
 		}
@@ -184,15 +191,17 @@ func (r *Route) rewritePath(x *exchange.Exchange) {
 	case f.prefixRewrite != "":
 		x.Request.Path = f.prefixRewrite + path[r.path.matched(path):] + query
 	case f.templateRewrite != nil:
-		if p, ok := f.templateRewrite.Apply(path); ok {
-			x.Request.Path = p + query
+		p, ok := f.templateRewrite.Apply(path)
+		if !ok {
+			return
 		}
+		x.Request.Path = p + query
 	case f.regexRewrite != nil:
 		x.Request.Path = f.regexRewrite.ReplaceAllString(path, f.regexSubst) + query
+	default:
+		return
 	}
-	if x.Request.Path != was {
-		x.Request.Header.Set("x-envoy-original-path", redact(x, was))
-	}
+	x.Request.Header.Set("x-envoy-original-path", redact(x, was))
 }
 
 // Respond changes the response as the route says.

@@ -142,6 +142,8 @@ func TestRefused(t *testing.T) {
 			"virtual_hosts[0].routes[0].route.path_rewrite_policy.typed_config.path_template_rewrite: \"y\" is no variable of the match"},
 		{"virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, route: {cluster: a, " + rewrite("/x") + "}}]}]",
 			"virtual_hosts[0].routes[0].route.path_rewrite_policy: needs a path_match_policy"},
+		{"virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, route: {cluster: a, regex_rewrite: {pattern: {regex: a}, substitution: '\\1'}}}]}]",
+			`virtual_hosts[0].routes[0].route.regex_rewrite.substitution: \1 is no group of the pattern`},
 		{"virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, route: {cluster: a, hash_policy: [{cookie: {name: a, path: '/;x'}}]}}]}]",
 			"virtual_hosts[0].routes[0].route.hash_policy[0].cookie.path: holds ';'"},
 		{"request_headers_to_add: [{header: {key: a, value: '%REQ(x)%'}}]", "request_headers_to_add[0].header.value: formatters: not supported"},
@@ -170,6 +172,8 @@ func TestRewrite(t *testing.T) {
 		{"prefix: /", "regex_rewrite: {pattern: {regex: '^/(.*)/x'}, substitution: '/y/\\1$'}", "/v/x?q", "/y/v$?q", "h", "/v/x?q"},
 		{template("/a/{x}/{rest=**}"), rewrite("/{rest}/of/{x}"), "/a/b/c/d?q", "/c/d/of/b?q", "h", "/a/b/c/d?q"},
 		{"prefix: /", "host_rewrite_literal: other", "/a", "/a", "other", ""},
+		{"prefix: /", "prefix_rewrite: /z/, host_rewrite_path_regex: {pattern: {regex: '^/([a-z]+).*$'}, substitution: '\\1.test'}", "/a/b", "/z/a/b", "a.test", "/a/b"},
+		{"prefix: /a", "prefix_rewrite: /a", "/a?q", "/a?q", "h", "/a?q"},
 		{"prefix: /", "host_rewrite_header: x-h", "/a", "/a", "named", ""},
 		{"prefix: /a", "prefix_rewrite: /b", "/a?access_token=s3cret&%61ccess_token=t0o", "/b?access_token=s3cret&%61ccess_token=t0o", "h", "/a?access_token=[redacted]&%61ccess_token=[redacted]"},
 	} {
@@ -184,6 +188,32 @@ func TestRewrite(t *testing.T) {
 		if x.Request.Path != tt.wantPath || x.Request.Authority != tt.wantHost || x.Request.Header.Get("x-envoy-original-path") != tt.wantOriginal {
 			t.Errorf("%s: %q %q %q", tt.action, x.Request.Path, x.Request.Authority, x.Request.Header.Get("x-envoy-original-path"))
 		}
+		if was := x.Request.Header.Get("x-envoy-original-host"); (was == "h") != (tt.wantHost != "h") {
+			t.Errorf("%s: the original host is %q", tt.action, was)
+		}
+	}
+}
+
+// What is there is judged before anything is added, and replacements come first.
+func TestMutations(t *testing.T) {
+	table, err := compile(t, `
+virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, route: {weighted_clusters: {clusters: [
+    {name: c, weight: 1, request_headers_to_add: [{header: {key: order, value: first}}]}]}},
+  request_headers_to_remove: [gone], request_headers_to_add: [
+    {header: {key: a, value: added}}, {header: {key: a, value: set}, append_action: OVERWRITE_IF_EXISTS_OR_ADD},
+    {header: {key: b, value: added}}, {header: {key: b, value: absent}, append_action: ADD_IF_ABSENT},
+    {header: {key: c, value: set}, append_action: OVERWRITE_IF_EXISTS}, {header: {key: there, value: set}, append_action: OVERWRITE_IF_EXISTS},
+    {header: {key: gone, value: again}, append_action: ADD_IF_ABSENT}, {header: {key: order, value: second}},
+    {header: {key: empty, value: ''}}, {header: {key: kept, value: ''}, keep_empty_value: true}]}]}]`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := request("GET", "h", "/", "gone:x", "there:x", "there:y")
+	r := table.Lookup(x, "")
+	r.Rewrite(x, r.Forward.Choose(x))
+	want := "[{there set} {order first} {a set} {a added} {b added} {b absent} {gone again} {order second} {kept }]"
+	if got := fmt.Sprint(x.Request.Header.Fields()); got != want {
+		t.Errorf("%s, want\n%s", got, want)
 	}
 }
 
