@@ -101,21 +101,6 @@ func listener(name string, port int, up string, streamErrors bool) object {
 	return object{"name": name, "address": address(port), "filter_chains": list{object{"filters": list{object{"name": "hcm", "typed_config": hcm}}}}}
 }
 
-// freePorts gives ports that nobody listens on at the moment.
-func freePorts(t *testing.T, n int) []int {
-	t.Helper()
-	var out []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		out = append(out, l.Addr().(*net.TCPAddr).Port)
-	}
-	return out
-}
-
 // run runs a program and gives its answers, one for each request and listener.
 func run(t *testing.T, file string, ports []int, program string, args ...string) (out []string) {
 	t.Helper()
@@ -157,7 +142,7 @@ func TestSameAsEnvoy(t *testing.T) {
 	go server.Serve(ln)
 	t.Cleanup(func() { server.Close() })
 	up := ln.Addr().(*net.TCPAddr).Port
-	ports := freePorts(t, 4)
+	ports := harness.FreePorts(t, 4)
 	b, err := json.Marshal(object{"node": object{"id": "x", "cluster": "x"}, "static_resources": object{
 		"listeners": list{listener("to1", ports[0], "one", false), listener("to2", ports[1], "two", false), listener("to1stream", ports[2], "one", true)},
 		"clusters":  list{cluster("one", up, false), cluster("two", up, true), cluster("nobody", ports[3], true)},

@@ -2,10 +2,11 @@ package jwt
 
 import (
 	"encoding/json"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/usher-mesh/usher/test/harness"
 )
 
 // files are what a run reads and writes.
@@ -19,7 +20,7 @@ type files struct {
 func write(t *testing.T, dir string, worlds []*world, u *upstream, more ...object) files {
 	t.Helper()
 	f := files{bootstrap: filepath.Join(dir, "bootstrap.json"), accessLog: filepath.Join(dir, "access.log")}
-	ports := freePorts(t, len(worlds)+1)
+	ports := harness.FreePorts(t, len(worlds)+1)
 	f.admin = ports[0]
 	listeners := list{}
 	for i, w := range worlds {
@@ -42,19 +43,4 @@ func write(t *testing.T, dir string, worlds []*world, u *upstream, more ...objec
 		t.Fatal(err)
 	}
 	return f
-}
-
-// freePorts gives ports that nobody listens on at the moment.
-func freePorts(t *testing.T, n int) []int {
-	t.Helper()
-	var out []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		out = append(out, l.Addr().(*net.TCPAddr).Port)
-	}
-	return out
 }

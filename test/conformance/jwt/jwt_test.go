@@ -18,7 +18,7 @@ func TestSameAsEnvoy(t *testing.T) {
 	began := time.Now()
 	up := newUpstream(t)
 	s := generate(t)
-	f := write(t, t.TempDir(), s.worlds, up, cluster("keys", keyServer(t)), cluster("nobody", freePorts(t, 1)[0]))
+	f := write(t, t.TempDir(), s.worlds, up, cluster("keys", keyServer(t)), cluster("nobody", harness.FreePorts(t, 1)[0]))
 	asked, at := s.all()
 	run := func(name, program string, args ...string) ([]*answer, map[string]int) {
 		p := start(t, name, program, f, up, args...)
