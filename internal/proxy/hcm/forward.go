@@ -163,7 +163,7 @@ func (s *session) try(r *route.Route, f *route.Forward, cluster *upstream.Cluste
 		conn, err := s.once(f, host, &l, fresh)
 		replay := s.replayable()
 		if err == nil {
-			if f.Retry == nil || !replay || s.entry.Attempts > f.Retry.Times || !f.Retry.Status(x.Response.Status) || !s.pause(f.Retry, &l) {
+			if f.Retry == nil || !replay || s.entry.Attempts > f.Retry.Times || !f.Retry.Answer(&x.Response) || !s.pause(f.Retry, &l) {
 				return conn, nil
 			}
 			s.put(conn, false)

@@ -68,17 +68,26 @@ func CompileHeader(m *routev3.HeaderMatcher) (*Header, error) {
 // has the value is enough; they do not count as one, joined by commas. A missing
 // field never matches a value, nor an inverted one (Envoy's rules).
 func (h *Header) Match(x *exchange.Exchange) bool {
-	var there, fits bool
 	if v, ok := Pseudo(x, h.name); ok {
-		there, fits = true, !h.present && h.value(v)
-	} else {
-		for _, f := range x.Request.Header.Fields() {
-			if f.Name == h.name {
-				there = true
-				fits = fits || !h.present && h.value(f.Value)
-			}
+		return h.verdict(true, !h.present && h.value(v))
+	}
+	return h.MatchFields(&x.Request.Header)
+}
+
+// MatchFields is Match for the fields of a response, or a request's less its
+// pseudo-headers.
+func (h *Header) MatchFields(header *exchange.Header) bool {
+	var there, fits bool
+	for _, f := range header.Fields() {
+		if f.Name == h.name {
+			there = true
+			fits = fits || !h.present && h.value(f.Value)
 		}
 	}
+	return h.verdict(there, fits)
+}
+
+func (h *Header) verdict(there, fits bool) bool {
 	switch {
 	case h.present:
 		return ((there || h.empty) == h.want) != h.invert

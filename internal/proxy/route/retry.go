@@ -7,6 +7,8 @@ import (
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
+	"github.com/usher-mesh/usher/internal/proxy/match"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
 
@@ -23,7 +25,28 @@ type Retry struct {
 	retriable4xx  bool          // 409
 	statusCodes   []uint32
 	onStatusCodes bool
+	rateLimited   bool            // also an answer with x-envoy-ratelimited
+	grpc          []string        // values of grpc-status
+	headers       []*match.Header // of the answer, one of which is enough
 }
+
+// Answer tells whether another try may follow an answer's head.
+func (r *Retry) Answer(a *exchange.Response) bool {
+	if _, limited := a.Header.Lookup("x-envoy-ratelimited"); limited {
+		return r.rateLimited
+	}
+	if r.Status(a.Status) {
+		return true
+	}
+	if status, ok := a.Header.Lookup("grpc-status"); ok && slices.Contains(r.grpc, status) {
+		return true
+	}
+	return slices.ContainsFunc(r.headers, func(h *match.Header) bool { return h.MatchFields(&a.Header) })
+}
+
+// grpcStatus are the conditions that name a status of gRPC, in an answer of headers
+// alone.
+var grpcStatus = map[string]string{"cancelled": "1", "deadline-exceeded": "4", "resource-exhausted": "8", "internal": "13", "unavailable": "14"}
 
 // Connect tells whether a failure to connect is tried again.
 func (r *Retry) Connect() bool { return r.connect || r.anyServer || r.gateway || r.reset }
@@ -48,7 +71,7 @@ func compileRetry(p *routev3.RetryPolicy) (*Retry, error) {
 		return nil, nil
 	}
 	if err := strict.Only(p, "retry_on", "num_retries", "per_try_timeout", "retriable_status_codes", "retry_back_off",
-		"retry_host_predicate", "host_selection_retry_max_attempts"); err != nil {
+		"retriable_headers", "retry_host_predicate", "host_selection_retry_max_attempts"); err != nil {
 		return nil, err
 	}
 	r := &Retry{Times: 1, PerTry: p.GetPerTryTimeout().AsDuration(), Base: 25 * time.Millisecond, statusCodes: p.GetRetriableStatusCodes()}
@@ -61,11 +84,18 @@ func compileRetry(p *routev3.RetryPolicy) (*Retry, error) {
 	if r.Max == 0 {
 		r.Max = 10 * r.Base
 	}
+	var err error
 	for _, on := range strings.Split(p.GetRetryOn(), ",") {
-		switch strings.TrimSpace(on) {
-		case "", "http3-post-connect-failure", "envoy-ratelimited",
-			"cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable":
-			// These happen on HTTP/3, gRPC or with rate limits alone.
+		switch on = strings.TrimSpace(on); on {
+		case "", "http3-post-connect-failure":
+		case "cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable":
+			r.grpc = append(r.grpc, grpcStatus[on])
+		case "envoy-ratelimited":
+			r.rateLimited = true
+		case "retriable-headers":
+			if r.headers, err = compileRetriable(p.GetRetriableHeaders()); err != nil {
+				return nil, err
+			}
 		case "reset-before-request":
 			// A pooled connection that turns out to be dead is replaced anyway; of a
 			// request that was written nobody knows that it was not processed.
@@ -88,4 +118,18 @@ func compileRetry(p *routev3.RetryPolicy) (*Retry, error) {
 		}
 	}
 	return r, nil
+}
+
+func compileRetriable(list []*routev3.HeaderMatcher) (out []*match.Header, err error) {
+	for i, m := range list {
+		h, err := match.CompileHeader(m)
+		if err != nil {
+			return nil, strict.AtIndex("retriable_headers", i, err)
+		}
+		if strings.HasPrefix(m.GetName(), ":") {
+			return nil, strict.AtIndex("retriable_headers", i, strict.Errorf("name", "pseudo-headers: %w", strict.ErrUnsupported))
+		}
+		out = append(out, h)
+	}
+	return out, nil
 }
