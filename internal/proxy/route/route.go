@@ -42,7 +42,7 @@ func (r *Route) Cluster(x *exchange.Exchange) string {
 	if r.Forward == nil {
 		return ""
 	}
-	return r.Forward.Choose(x).Cluster
+	return r.Forward.choose(x).Cluster
 }
 
 // Disabled tells whether the route switches a filter off.
