@@ -152,7 +152,7 @@ func (s *session) try(r *route.Route, f *route.Forward, cluster *upstream.Cluste
 		if f.Attempts {
 			x.Request.Header.Set("x-envoy-attempt-count", strconv.Itoa(s.entry.Attempts))
 		}
-		host, err := cluster.Pick(s.ctx, authority, s.port())
+		host, err := cluster.Pick(s.ctx, upstream.Ask{Authority: authority, Port: s.port(), Hash: x.Hash})
 		if err != nil {
 			return nil, err
 		}

@@ -139,7 +139,7 @@ func (s *session) carry(r *route.Route, answered bool) {
 	var err error = upstream.ErrNoHealthy
 	var host *upstream.Host
 	if cluster != nil {
-		host, err = cluster.Pick(s.ctx, x.Request.Authority, 0)
+		host, err = cluster.Pick(s.ctx, upstream.Ask{Authority: x.Request.Authority, Hash: x.Hash})
 	}
 	if err == nil {
 		x.UpstreamHost = host.Text

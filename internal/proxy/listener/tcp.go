@@ -16,6 +16,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/snapshot"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 	"github.com/usher-mesh/usher/internal/proxy/tunnel"
+	"github.com/usher-mesh/usher/internal/proxy/upstream"
 )
 
 // tcpProxy is a compiled TcpProxy filter.
@@ -140,7 +141,7 @@ func (t *tcpProxy) dial(ctx context.Context, e *accesslog.Entry) net.Conn {
 		return nil
 	}
 	for range t.attempts {
-		h, err := s.Clusters[x.Cluster].Pick(ctx, x.Conn.Local.String(), 0)
+		h, err := s.Clusters[x.Cluster].Pick(ctx, upstream.Ask{Authority: x.Conn.Local.String(), Hash: x.Hash})
 		if err != nil {
 			x.Flags = "UH"
 			return nil

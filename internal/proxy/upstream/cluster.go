@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"sync"
@@ -42,10 +41,12 @@ type Cluster struct {
 	// EDS is the name of the ClusterLoadAssignment that gives its endpoints, ""
 	// if the cluster holds them itself.
 	EDS string
+	// Counts is what happened to it.
+	Counts Counts
 
 	opts           Options
-	dynamic        bool // endpoints are what requests name
-	dns            []dnsTarget
+	dynamic        bool        // endpoints are what requests name
+	dns            *assignment // with names; nil: they are not resolved
 	dnsRefresh     time.Duration
 	connectTimeout time.Duration
 	idleTimeout    time.Duration
@@ -53,7 +54,7 @@ type Cluster struct {
 	trailers       bool // enable_trailers: else those of messages are dropped
 	maxRequests    int64
 	maxConns       int64
-	policy         policy
+	balance        balance
 	speaks         protocol
 	http2          http2.Options
 	socket         *tls.Upstream
@@ -71,53 +72,6 @@ type Cluster struct {
 	resolving chan struct{}
 }
 
-type policy uint8
-
-const (
-	roundRobin policy = iota
-	leastRequest
-	random
-)
-
-// hostSet is an immutable choice of endpoints.
-type hostSet struct {
-	all   []*Host
-	ready []*Host // the priority in use; a host of weight n stands n times
-	next  atomic.Uint64
-}
-
-// Pick chooses the endpoint for a request. Authority (host or host:port) and the
-// default port matter only to a cluster that dials what the client names.
-func (c *Cluster) Pick(ctx context.Context, authority string, port uint16) (*Host, error) {
-	if c.dynamic {
-		return c.pickNamed(authority, port)
-	}
-	if c.dns != nil {
-		if err := c.refresh(ctx); err != nil {
-			return nil, err
-		}
-	}
-	s := c.hosts.Load()
-	if s == nil || len(s.ready) == 0 {
-		return nil, ErrNoHealthy
-	}
-	n := uint64(len(s.ready))
-	if n == 1 {
-		return s.ready[0], nil
-	}
-	switch c.policy {
-	case leastRequest:
-		a, b := s.ready[rand.Uint64N(n)], s.ready[rand.Uint64N(n)]
-		if b.active.Load() < a.active.Load() {
-			return b, nil
-		}
-		return a, nil
-	case random:
-		return s.ready[rand.Uint64N(n)], nil
-	}
-	return s.ready[s.next.Add(1)%n], nil
-}
-
 // Hosts gives the current endpoints.
 func (c *Cluster) Hosts() []*Host {
 	if s := c.hosts.Load(); s != nil {
@@ -127,7 +81,7 @@ func (c *Cluster) Hosts() []*Host {
 }
 
 // setHosts swaps the endpoints and drains those that are gone.
-func (c *Cluster) setHosts(all, ready []*Host) {
+func (c *Cluster) setHosts(a *assignment, all []*Host) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -136,7 +90,7 @@ func (c *Cluster) setHosts(all, ready []*Host) {
 		}
 		return
 	}
-	old := c.hosts.Swap(&hostSet{all: all, ready: ready})
+	old := c.hosts.Swap(c.arrange(a, all))
 	if old == nil {
 		return
 	}
@@ -144,9 +98,17 @@ func (c *Cluster) setHosts(all, ready []*Host) {
 	for _, h := range all {
 		kept[h] = true
 	}
+	changed := len(kept) != len(old.all)
 	for _, h := range old.all {
 		if !kept[h] {
 			h.drain()
+			changed = true
+		}
+	}
+	if changed && c.balance.closeOnSet {
+		c.recycle.Add(1)
+		for h := range kept {
+			h.closeIdle()
 		}
 	}
 }

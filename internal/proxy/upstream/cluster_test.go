@@ -83,19 +83,21 @@ func TestBalance(t *testing.T) {
 		{"round robin", "1 2 3", map[uint16]int{1: 20, 2: 20, 3: 20}},
 		{"weights", "1*30 2*10 3*20", map[uint16]int{1: 30, 2: 10, 3: 20}},
 		{"large weights", "1*400000000 2*200000000", map[uint16]int{1: 40, 2: 20}},
-		{"unhealthy", "1 2!UNHEALTHY 3!DRAINING", map[uint16]int{1: 60}},
-		{"degraded only if need be", "1!DEGRADED 2", map[uint16]int{2: 60}},
-		{"degraded", "1!DEGRADED 2!UNHEALTHY", map[uint16]int{1: 60}},
+		{"unhealthy", "1 2 3!UNHEALTHY 4!DRAINING", map[uint16]int{1: 30, 2: 30}},
+		{"panic", "1 2!UNHEALTHY 3!DRAINING", map[uint16]int{1: 20, 2: 20, 3: 20}},
+		{"degraded only if need be", "1!DEGRADED 2 3 4", map[uint16]int{2: 20, 3: 20, 4: 20}},
+		{"degraded", "1!DEGRADED 2!DRAINING", map[uint16]int{1: 60}},
 		{"priority", "1|2", map[uint16]int{1: 60}},
 		{"next priority", "1!UNHEALTHY|2", map[uint16]int{2: 60}},
-		{"none", "1!UNHEALTHY", nil},
+		{"all unhealthy", "1!UNHEALTHY", map[uint16]int{1: 60}},
+		{"none", "", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := cluster(t, "{name: c, type: EDS, eds_cluster_config: {eds_config: {ads: {}}}}")
 			set(t, c, tt.spec)
 			got := map[uint16]int{}
 			for range 60 {
-				h, err := c.Pick(context.Background(), "", 0)
+				h, err := c.Pick(context.Background(), Ask{})
 				if err != nil {
 					break
 				}
@@ -123,7 +125,7 @@ func TestEndpointChange(t *testing.T) {
 	set(t, c, a)
 	get := func(fresh bool) *Conn {
 		t.Helper()
-		h, err := c.Pick(context.Background(), "", 0)
+		h, err := c.Pick(context.Background(), Ask{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -178,7 +180,20 @@ func TestRefused(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{"{type: STATIC}", "name: empty"},
 		{"{name: c, type: ORIGINAL_DST}", "type: ORIGINAL_DST: not supported"},
-		{"{name: c, lb_policy: RING_HASH}", "lb_policy: RING_HASH: not supported"},
+		{"{name: c, lb_policy: LOAD_BALANCING_POLICY_CONFIG}", "lb_policy: LOAD_BALANCING_POLICY_CONFIG: not supported"},
+		{"{name: c, round_robin_lb_config: {slow_start_config: {slow_start_window: 1s}}}", "round_robin_lb_config.slow_start_config: not supported"},
+		{"{name: c, lb_policy: LEAST_REQUEST, least_request_lb_config: {choice_count: 1}}", "least_request_lb_config.choice_count: must be at least 2"},
+		{"{name: c, lb_policy: LEAST_REQUEST, least_request_lb_config: {active_request_bias: {default_value: -1, runtime_key: x}}}", "least_request_lb_config.active_request_bias.default_value: must not be negative"},
+		{"{name: c, lb_policy: RING_HASH, ring_hash_lb_config: {minimum_ring_size: 9, maximum_ring_size: 8}}", "ring_hash_lb_config.minimum_ring_size: above maximum_ring_size"},
+		{"{name: c, lb_policy: RING_HASH, ring_hash_lb_config: {minimum_ring_size: 8388609}}", "ring_hash_lb_config.minimum_ring_size: must be from 1 to 8388608"},
+		{"{name: c, lb_policy: MAGLEV, maglev_lb_config: {table_size: 4}}", "maglev_lb_config.table_size: must be a prime up to 5000011"},
+		{"{name: c, common_lb_config: {healthy_panic_threshold: {value: 101}}}", "common_lb_config.healthy_panic_threshold.value: must be from 0 to 100"},
+		{"{name: c, common_lb_config: {consistent_hashing_lb_config: {hash_balance_factor: 120}}}", "common_lb_config.consistent_hashing_lb_config.hash_balance_factor: not supported"},
+		{"{name: c, common_lb_config: {locality_weighted_lb_config: {}}, load_balancing_policy: {policies: []}}", "common_lb_config.locality_weighted_lb_config: not supported"},
+		{"{name: c, load_balancing_policy: {policies: []}}", "load_balancing_policy.policies: none is supported: not supported"},
+		{`{name: c, load_balancing_policy: {policies: [{typed_extension_config: {name: m, typed_config: {"@type": type.googleapis.com/envoy.extensions.load_balancing_policies.maglev.v3.Maglev, table_size: 9}}}]}}`,
+			"load_balancing_policy.policies[0].typed_extension_config.typed_config.table_size: must be a prime up to 5000011"},
+		{"{name: c, load_assignment: {cluster_name: c, endpoints: [{priority: 129}]}}", "load_assignment.endpoints[0].priority: above 128"},
 		{"{name: c, outlier_detection: {}}", "outlier_detection: not supported"},
 		{`{name: c, typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {"@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, auto_config: {}}}}`,
 			"typed_extension_protocol_options[envoy.extensions.upstreams.http.v3.HttpProtocolOptions].auto_config: needs TLS, whose ALPN chooses the protocol"},

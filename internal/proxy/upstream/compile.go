@@ -36,14 +36,14 @@ func Compile(m *clusterv3.Cluster, o Options) (*Cluster, error) {
 		"circuit_breakers", "common_http_protocol_options", "http_protocol_options", "typed_extension_protocol_options",
 		"dns_refresh_rate", "respect_dns_ttl", "dns_lookup_family", "upstream_bind_config", "transport_socket", "metadata",
 		"common_lb_config", "close_connections_on_host_health_failure", "ignore_health_on_host_removal", "upstream_connection_options",
-		"least_request_lb_config", "round_robin_lb_config"); err != nil {
+		"load_balancing_policy", "least_request_lb_config", "round_robin_lb_config", "ring_hash_lb_config", "maglev_lb_config"); err != nil {
 		return nil, err
 	}
 	if m.GetName() == "" {
 		return nil, strict.Errorf("name", "empty")
 	}
 	c := &Cluster{Name: m.GetName(), opts: o, connectTimeout: defaultConnectTimeout, idleTimeout: defaultIdleTimeout, dnsRefresh: defaultDNSRefresh}
-	for _, step := range []func(*clusterv3.Cluster) error{c.sockets, c.settings, c.httpOptions, c.limits, c.discovery} {
+	for _, step := range []func(*clusterv3.Cluster) error{c.sockets, c.settings, c.balancing, c.httpOptions, c.limits, c.discovery} {
 		if err := step(m); err != nil {
 			return nil, err
 		}
@@ -73,17 +73,6 @@ func (c *Cluster) settings(m *clusterv3.Cluster) error {
 		if c.connectTimeout = d.AsDuration(); c.connectTimeout <= 0 {
 			return strict.Errorf("connect_timeout", "must be above 0")
 		}
-	}
-	switch m.GetLbPolicy() {
-	case clusterv3.Cluster_ROUND_ROBIN:
-		c.policy = roundRobin
-	case clusterv3.Cluster_LEAST_REQUEST:
-		c.policy = leastRequest
-	case clusterv3.Cluster_RANDOM:
-		c.policy = random
-	case clusterv3.Cluster_CLUSTER_PROVIDED:
-	default:
-		return strict.Errorf("lb_policy", "%s: %w", m.GetLbPolicy(), strict.ErrUnsupported)
 	}
 	c.maxPerConn = int64(m.GetMaxRequestsPerConnection().GetValue())
 	b := m.GetUpstreamBindConfig()
@@ -244,9 +233,7 @@ func (c *Cluster) discovery(m *clusterv3.Cluster) error {
 		if err != nil {
 			return strict.At("load_assignment", err)
 		}
-		if c.dns = a.targets; c.dns == nil {
-			c.dns = []dnsTarget{}
-		}
+		c.dns = a
 		return nil
 	}
 	return strict.Errorf("type", "%s: %w", m.GetType(), strict.ErrUnsupported)

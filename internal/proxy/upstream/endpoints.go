@@ -10,6 +10,7 @@ import (
 
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 	"github.com/usher-mesh/usher/internal/proxy/tls"
+	"github.com/usher-mesh/usher/internal/proxy/upstream/lb"
 )
 
 // socketMatch selects the transport socket of endpoints by their metadata.
@@ -53,15 +54,45 @@ func equalValue(a, b *structpb.Value) bool {
 
 // assignment is a decoded ClusterLoadAssignment.
 type assignment struct {
-	endpoints []endpoint
-	targets   []dnsTarget
+	endpoints        []endpoint
+	overprovisioning uint32 // in percent
+}
+
+// priorities tells how many there are, one at least.
+func (a *assignment) priorities() uint32 {
+	n := uint32(1)
+	for i := range a.endpoints {
+		n = max(n, a.endpoints[i].priority+1)
+	}
+	return n
 }
 
 type endpoint struct {
 	key      hostKey
+	dns      string // to be resolved into the key's address; "": no need
+	port     uint16
 	priority uint32
 	weight   uint32
+	hashKey  string // what to hash for it; "": the address or hostname
 	health   corev3.HealthStatus
+	locality locality
+}
+
+// locality is where an endpoint is, and how much load the place takes.
+type locality struct {
+	name   string
+	weight uint32
+}
+
+// state is HEALTHY, DEGRADED or UNHEALTHY.
+func (e *endpoint) state() corev3.HealthStatus {
+	switch e.health {
+	case corev3.HealthStatus_UNKNOWN, corev3.HealthStatus_HEALTHY:
+		return corev3.HealthStatus_HEALTHY
+	case corev3.HealthStatus_DEGRADED:
+		return corev3.HealthStatus_DEGRADED
+	}
+	return corev3.HealthStatus_UNHEALTHY
 }
 
 // SetEndpoints replaces the endpoints of the cluster. Connections to those that
@@ -85,85 +116,12 @@ func (c *Cluster) assign(a *assignment) {
 	for _, e := range a.endpoints {
 		h := byKey[e.key]
 		if h == nil {
-			h = c.host(nil, e.key)
+			h = c.host(e.key)
 			byKey[e.key] = h
 		}
 		all = append(all, h)
 	}
-	c.setHosts(all, choose(a.endpoints, all))
-}
-
-// choose gives the hosts of the first priority that has a healthy one, degraded
-// ones only if there is no other. A host of weight n stands n times.
-func choose(es []endpoint, hosts []*Host) []*Host {
-	order := make([]int, len(es))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return int(es[a].priority) - int(es[b].priority) })
-	for _, degraded := range []bool{false, true} {
-		var picked []int
-		for _, i := range order {
-			if !usable(es[i].health, degraded) {
-				continue
-			}
-			if len(picked) > 0 && es[picked[0]].priority != es[i].priority {
-				break
-			}
-			picked = append(picked, i)
-		}
-		if len(picked) > 0 {
-			return weigh(es, hosts, picked)
-		}
-	}
-	return nil
-}
-
-func usable(s corev3.HealthStatus, degraded bool) bool {
-	switch s {
-	case corev3.HealthStatus_UNKNOWN, corev3.HealthStatus_HEALTHY:
-		return true
-	case corev3.HealthStatus_DEGRADED:
-		return degraded
-	}
-	return false
-}
-
-// maxSchedule bounds the length of a weighted schedule.
-const maxSchedule = 4096
-
-func weigh(es []endpoint, hosts []*Host, picked []int) []*Host {
-	divisor, total := uint32(0), uint64(0)
-	for _, i := range picked {
-		divisor = gcd(es[i].weight, divisor)
-		total += uint64(es[i].weight)
-	}
-	scale := 1.0
-	if n := total / uint64(divisor); n > maxSchedule {
-		scale = float64(maxSchedule) / float64(n)
-	}
-	left := make([]int, len(picked))
-	most := 0
-	for k, i := range picked {
-		left[k] = max(int(float64(es[i].weight/divisor)*scale), 1)
-		most = max(most, left[k])
-	}
-	var out []*Host
-	for round := range most { // one of each in turn, so that a heavy host does not come in a row
-		for k, i := range picked {
-			if left[k]*(round+1)/most > left[k]*round/most {
-				out = append(out, hosts[i])
-			}
-		}
-	}
-	return out
-}
-
-func gcd(a, b uint32) uint32 {
-	for b != 0 {
-		a, b = b, a%b
-	}
-	return a
+	c.setHosts(a, all)
 }
 
 // decode checks an assignment. Names instead of addresses are targets for DNS.
@@ -176,7 +134,12 @@ func (c *Cluster) decode(m *endpointv3.ClusterLoadAssignment, names bool) (*assi
 			return nil, strict.At("policy", err)
 		}
 	}
-	a := new(assignment)
+	a := &assignment{overprovisioning: lb.DefaultOverprovisioning}
+	if f := m.GetPolicy().GetOverprovisioningFactor(); f != nil {
+		if a.overprovisioning = f.GetValue(); a.overprovisioning == 0 {
+			return nil, strict.Errorf("policy.overprovisioning_factor", "must be above 0")
+		}
+	}
 	for i, l := range m.GetEndpoints() {
 		if err := c.locality(a, l, names); err != nil {
 			return nil, strict.AtIndex("endpoints", i, err)
@@ -185,9 +148,15 @@ func (c *Cluster) decode(m *endpointv3.ClusterLoadAssignment, names bool) (*assi
 	return a, nil
 }
 
+// maxPriority is Envoy's.
+const maxPriority = 128
+
 func (c *Cluster) locality(a *assignment, l *endpointv3.LocalityLbEndpoints, names bool) error {
 	if err := strict.Only(l, "locality", "lb_endpoints", "load_balancing_weight", "priority", "metadata"); err != nil {
 		return err
+	}
+	if l.GetPriority() > maxPriority {
+		return strict.Errorf("priority", "above %d", maxPriority)
 	}
 	for i, e := range l.GetLbEndpoints() {
 		if err := c.endpoint(a, l, e, names); err != nil {
@@ -214,29 +183,34 @@ func (c *Cluster) endpoint(a *assignment, l *endpointv3.LocalityLbEndpoints, e *
 	if s.GetPortValue() == 0 || s.GetPortValue() > 65535 {
 		return strict.Errorf("endpoint.address.socket_address.port_value", "%d is not a port", s.GetPortValue())
 	}
-	k := hostKey{name: e.GetEndpoint().GetHostname(), socket: c.matchSocket(e.GetMetadata(), l.GetMetadata())}
-	ip, err := netip.ParseAddr(s.GetAddress())
-	switch {
-	case err == nil:
-		k.addr = netip.AddrPortFrom(ip, uint16(s.GetPortValue()))
-	case names && s.GetAddress() != "":
-		if k.name == "" {
-			k.name = s.GetAddress()
-		}
-		a.targets = append(a.targets, dnsTarget{name: s.GetAddress(), port: uint16(s.GetPortValue()), key: k, text: s.GetAddress()})
-		return nil
-	default:
-		return strict.Errorf("endpoint.address.socket_address.address", "not an IP address")
-	}
-	if names {
-		a.targets = append(a.targets, dnsTarget{name: s.GetAddress(), port: uint16(s.GetPortValue()), key: k, text: s.GetAddress()})
-	}
 	w := uint32(1)
 	if e.GetLoadBalancingWeight() != nil {
 		if w = e.GetLoadBalancingWeight().GetValue(); w == 0 {
 			return strict.Errorf("load_balancing_weight", "must be at least 1")
 		}
 	}
-	a.endpoints = append(a.endpoints, endpoint{key: k, priority: l.GetPriority(), weight: w, health: e.GetHealthStatus()})
+	out := endpoint{
+		key:      hostKey{name: e.GetEndpoint().GetHostname(), socket: c.matchSocket(e.GetMetadata(), l.GetMetadata())},
+		port:     uint16(s.GetPortValue()),
+		priority: l.GetPriority(), weight: w, health: e.GetHealthStatus(),
+		hashKey:  e.GetMetadata().GetFilterMetadata()["envoy.lb"].GetFields()["hash_key"].GetStringValue(),
+		locality: locality{place(l.GetLocality()), l.GetLoadBalancingWeight().GetValue()},
+	}
+	switch ip, err := netip.ParseAddr(s.GetAddress()); {
+	case err == nil:
+		out.key.addr = netip.AddrPortFrom(ip, out.port)
+	case names && s.GetAddress() != "":
+		out.dns = s.GetAddress()
+		if out.key.name == "" {
+			out.key.name = out.dns
+		}
+	default:
+		return strict.Errorf("endpoint.address.socket_address.address", "not an IP address")
+	}
+	a.endpoints = append(a.endpoints, out)
 	return nil
+}
+
+func place(l *corev3.Locality) string {
+	return l.GetRegion() + "\x00" + l.GetZone() + "\x00" + l.GetSubZone()
 }

@@ -69,14 +69,6 @@ func (c *Cluster) evict() {
 	}
 }
 
-// dnsTarget is an endpoint given by name.
-type dnsTarget struct {
-	name string
-	port uint16
-	key  hostKey
-	text string
-}
-
 // refresh resolves the names of a DNS cluster if it is time to. The first caller
 // does it, others wait only if there is nothing yet.
 func (c *Cluster) refresh(ctx context.Context) error {
@@ -101,9 +93,9 @@ func (c *Cluster) refresh(ctx context.Context) error {
 	done := make(chan struct{})
 	c.resolving = done
 	c.mu.Unlock()
-	hosts := c.resolve(ctx)
-	if hosts != nil || c.hosts.Load() == nil {
-		c.setHosts(hosts, hosts)
+	a := c.resolve(ctx)
+	if len(a.endpoints) > 0 || c.hosts.Load() == nil {
+		c.assign(a)
 	}
 	c.mu.Lock()
 	c.resolved, c.resolving = now, nil
@@ -112,34 +104,32 @@ func (c *Cluster) refresh(ctx context.Context) error {
 	return nil
 }
 
-func (c *Cluster) resolve(ctx context.Context) []*Host {
+// resolve gives the assignment with addresses instead of names.
+func (c *Cluster) resolve(ctx context.Context) *assignment {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	old := c.Hosts()
-	var all []*Host
-	for _, t := range c.dns {
-		addrs, err := c.resolver().LookupNetIP(ctx, "ip", t.name)
+	out := &assignment{overprovisioning: c.dns.overprovisioning}
+	for _, e := range c.dns.endpoints {
+		if e.dns == "" {
+			out.endpoints = append(out.endpoints, e)
+			continue
+		}
+		addrs, err := c.resolver().LookupNetIP(ctx, "ip", e.dns)
 		if err != nil {
-			c.opts.Log.Warn("name of a cluster's endpoint does not resolve", "cluster", c.Name, "endpoint", t.text, "error", err)
+			c.opts.Log.Warn("name of a cluster's endpoint does not resolve", "cluster", c.Name, "endpoint", e.dns, "error", err)
 			continue
 		}
 		slices.SortFunc(addrs, netip.Addr.Compare)
 		for _, a := range addrs {
-			k := t.key
-			k.addr = netip.AddrPortFrom(a.Unmap(), t.port)
-			all = append(all, c.host(old, k))
+			e.key.addr = netip.AddrPortFrom(a.Unmap(), e.port)
+			out.endpoints = append(out.endpoints, e)
 		}
 	}
-	return all
+	return out
 }
 
-// host gives the host of a key, the one in use if there is one.
-func (c *Cluster) host(old []*Host, k hostKey) *Host {
-	for _, h := range old {
-		if h.key == k {
-			return h
-		}
-	}
+// host makes the host of a key.
+func (c *Cluster) host(k hostKey) *Host {
 	h := &Host{cluster: c, Addr: k.addr, Text: k.addr.String(), Name: k.name, key: k, socket: c.socket}
 	if k.socket >= 0 {
 		h.socket = c.matches[k.socket].socket

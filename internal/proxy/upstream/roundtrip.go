@@ -12,7 +12,7 @@ import (
 // the cluster's own TLS if it has any. It follows no proxy of the environment.
 func (c *Cluster) RoundTripper() http.RoundTripper {
 	dial := func(ctx context.Context, _, addr string) (net.Conn, error) {
-		h, err := c.Pick(ctx, addr, 0)
+		h, err := c.Pick(ctx, Ask{Authority: addr})
 		if err != nil {
 			return nil, err
 		}

@@ -58,7 +58,7 @@ func (c *client) connection() (*grpc.ClientConn, error) {
 		return c.conn, nil
 	}
 	dial := func(ctx context.Context, _ string) (net.Conn, error) {
-		h, err := cl.Pick(ctx, c.cluster, 0)
+		h, err := cl.Pick(ctx, upstream.Ask{Authority: c.cluster})
 		if err != nil {
 			return nil, err
 		}
