@@ -166,9 +166,9 @@ func routes(name, cluster string) *routev3.RouteConfiguration {
 func TestBadResourceAlone(t *testing.T) {
 	s, ls := store(t, "", time.Hour)
 	bad := static("bad")
-	bad.LbPolicy = clusterv3.Cluster_MAGLEV
+	bad.LbPolicy = clusterv3.Cluster_LOAD_BALANCING_POLICY_CONFIG
 	rejected := s.Apply(update(t, "1", static("a"), bad, static("b")))
-	if len(rejected) != 1 || rejected["bad"] != "lb_policy: MAGLEV: not supported" {
+	if len(rejected) != 1 || rejected["bad"] != "lb_policy: LOAD_BALANCING_POLICY_CONFIG: not supported" {
 		t.Errorf("rejected %v", rejected)
 	}
 	if c := s.Snapshot().Clusters; c["a"] == nil || c["b"] == nil || c["bad"] != nil {
@@ -176,7 +176,7 @@ func TestBadResourceAlone(t *testing.T) {
 	}
 	// A bad version keeps the last good one, and its version.
 	worse := static("a")
-	worse.LbPolicy = clusterv3.Cluster_MAGLEV
+	worse.LbPolicy = clusterv3.Cluster_LOAD_BALANCING_POLICY_CONFIG
 	if r := s.Apply(update(t, "2", worse)); r["a"] == "" {
 		t.Error("taken")
 	}

@@ -114,10 +114,11 @@ func (s *session) idle(f *route.Forward) time.Duration {
 func (s *session) limits(f *route.Forward) limits {
 	l := limits{timeout: errTimeout, idle: s.idle(f)}
 	now := time.Now()
-	if f.Timeout > 0 && s.x.Request.Upgrade == "" {
-		l.total = now.Add(f.Timeout)
+	answer, stream := s.timeouts(f)
+	if answer > 0 && s.x.Request.Upgrade == "" {
+		l.total = now.Add(answer)
 	}
-	for _, d := range [2]time.Duration{f.MaxDuration, s.m.maxStream} {
+	for _, d := range [2]time.Duration{stream, s.m.maxStream} {
 		if d > 0 && (l.total.IsZero() || now.Add(d).Before(l.total)) {
 			l.total, l.timeout = now.Add(d), errMaxStream
 		}
@@ -146,13 +147,19 @@ func (s *session) try(r *route.Route, f *route.Forward, cluster *upstream.Cluste
 	x := &s.x
 	l := s.limits(f)
 	fresh, again := false, 0
-	authority := x.Request.Authority
+	ask := upstream.Ask{Authority: x.Request.Authority, Port: s.port(), Hash: x.Hash}
+	retrying := false
+	defer func() {
+		if retrying {
+			cluster.EndRetry()
+		}
+	}()
 	for {
 		s.entry.Attempts++
 		if f.Attempts {
 			x.Request.Header.Set("x-envoy-attempt-count", strconv.Itoa(s.entry.Attempts))
 		}
-		host, err := cluster.Pick(s.ctx, upstream.Ask{Authority: authority, Port: s.port(), Hash: x.Hash})
+		host, err := cluster.Pick(s.ctx, ask)
 		if err != nil {
 			return nil, err
 		}
@@ -163,11 +170,12 @@ func (s *session) try(r *route.Route, f *route.Forward, cluster *upstream.Cluste
 		conn, err := s.once(f, host, &l, fresh)
 		replay := s.replayable()
 		if err == nil {
-			if f.Retry == nil || !replay || s.entry.Attempts > f.Retry.Times || !f.Retry.Answer(&x.Response) || !s.pause(f.Retry, &l) {
+			if f.Retry == nil || !replay || s.entry.Attempts > f.Retry.Times || !f.Retry.Answer(&x.Response) || !s.mayRetry(cluster, &retrying, f.Retry, &l) {
 				return conn, nil
 			}
 			s.put(conn, false)
 			s.forget()
+			avoid(&ask, f.Retry, host)
 			continue
 		}
 		if err == errStale {
@@ -180,10 +188,28 @@ func (s *session) try(r *route.Route, f *route.Forward, cluster *upstream.Cluste
 			s.entry.Attempts--
 			continue
 		}
-		if f.Retry == nil || !replay || s.entry.Attempts > f.Retry.Times || !retriable(f.Retry, err) || !s.pause(f.Retry, &l) {
+		if f.Retry == nil || !replay || s.entry.Attempts > f.Retry.Times || !retriable(f.Retry, err) || !s.mayRetry(cluster, &retrying, f.Retry, &l) {
 			return nil, err
 		}
 		s.forget()
+		avoid(&ask, f.Retry, host)
+	}
+}
+
+// mayRetry waits until the request may be sent again; false if it may not, since there
+// are too many that are, or no time is left. Retrying notes that it is counted.
+func (s *session) mayRetry(cluster *upstream.Cluster, retrying *bool, p *route.Retry, l *limits) bool {
+	if !*retrying && !cluster.BeginRetry() {
+		return false
+	}
+	*retrying = true
+	return s.pause(p, l)
+}
+
+// avoid has the next try choose another endpoint, if the policy wants that.
+func avoid(ask *upstream.Ask, p *route.Retry, host *upstream.Host) {
+	if p.Choices > 0 {
+		ask.Avoid, ask.Choices = append(ask.Avoid, host), p.Choices
 	}
 }
 

@@ -87,8 +87,7 @@ func (s *session) write(r *route.Route, conn *upstream.Conn) error {
 		return s.w.Flush()
 	}
 	s.stream = streamBody{s: s, body: src, conn: conn, limits: s.limits(r.Forward)}
-	if f := r.Forward; f.Timeout > 0 && !s.stream.limits.total.IsZero() {
-		// The route's timeout runs from the request's start, not from here.
+	if !s.stream.limits.total.IsZero() { // its times run from the request's start, not from here
 		s.stream.limits.total = s.stream.limits.total.Add(-time.Since(x.Start))
 	}
 	var trailer *exchange.Header

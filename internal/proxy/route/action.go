@@ -5,10 +5,13 @@ import (
 	"strings"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
 	"github.com/usher-mesh/usher/internal/proxy/match"
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 	"github.com/usher-mesh/usher/internal/proxy/tls"
 )
@@ -18,6 +21,15 @@ const (
 	maxDirectBody  = 64 << 10
 )
 
+// grpcBound is what a gRPC client may ask for at most; 0: anything; negative: it is not
+// asked.
+func grpcBound(d *durationpb.Duration) time.Duration {
+	if d == nil {
+		return -1
+	}
+	return max(d.AsDuration(), 0)
+}
+
 func compileForward(m *routev3.RouteAction, p *pathMatcher, retry *Retry, attempts bool) (*Forward, error) {
 	if err := strict.Only(m, "cluster", "cluster_header", "weighted_clusters", "cluster_not_found_response_code", "prefix_rewrite",
 		"regex_rewrite", "path_rewrite", "host_rewrite_literal", "auto_host_rewrite", "host_rewrite_header", "host_rewrite_path_regex",
@@ -25,7 +37,7 @@ func compileForward(m *routev3.RouteAction, p *pathMatcher, retry *Retry, attemp
 		"priority", "max_grpc_timeout", "path_rewrite_policy", "hash_policy"); err != nil {
 		return nil, err
 	}
-	f := &Forward{NotFound: 503, Timeout: defaultTimeout, Idle: -1, Retry: retry, prefixRewrite: m.GetPrefixRewrite(),
+	f := &Forward{NotFound: 503, Timeout: defaultTimeout, Idle: -1, GRPCStream: -1, Retry: retry, prefixRewrite: m.GetPrefixRewrite(),
 		pathRewrite: m.GetPathRewrite(), forwardedHost: m.GetAppendXForwardedHost(), Attempts: attempts}
 	if m.GetClusterNotFoundResponseCode() == routev3.RouteAction_NOT_FOUND {
 		f.NotFound = 404
@@ -40,10 +52,15 @@ func compileForward(m *routev3.RouteAction, p *pathMatcher, retry *Retry, attemp
 		if err := strict.Only(d, "max_stream_duration", "grpc_timeout_header_max"); err != nil {
 			return nil, strict.At("max_stream_duration", err)
 		}
+		f.GRPCStream = grpcBound(d.GetGrpcTimeoutHeaderMax())
 		if s := d.GetMaxStreamDuration(); s != nil {
 			// It replaces the route's timeout (Envoy: use_route_max_stream_duration).
 			f.MaxDuration = s.AsDuration()
 		}
+	}
+	f.GRPCTimeout = grpcBound(m.GetMaxGrpcTimeout())
+	if m.GetPriority() != corev3.RoutingPriority_DEFAULT {
+		return nil, strict.Errorf("priority", "%s: %w", m.GetPriority(), strict.ErrUnsupported)
 	}
 	if m.GetRetryPolicy() != nil {
 		r, err := compileRetry(m.GetRetryPolicy())

@@ -17,6 +17,7 @@ type Retry struct {
 	Times         int
 	PerTry        time.Duration // 0: none
 	Base, Max     time.Duration // of the wait between tries
+	Choices       int           // how often another endpoint is chosen to find one that was not asked yet
 	connect       bool          // the connection could not be made
 	reset         bool          // it broke before the answer's head
 	refused       bool          // the server refused the stream (HTTP/2)
@@ -85,6 +86,9 @@ func compileRetry(p *routev3.RetryPolicy) (*Retry, error) {
 		r.Max = 10 * r.Base
 	}
 	var err error
+	if r.Choices, err = compileHostPredicates(p); err != nil {
+		return nil, err
+	}
 	for _, on := range strings.Split(p.GetRetryOn(), ",") {
 		switch on = strings.TrimSpace(on); on {
 		case "", "http3-post-connect-failure":
@@ -118,6 +122,22 @@ func compileRetry(p *routev3.RetryPolicy) (*Retry, error) {
 		}
 	}
 	return r, nil
+}
+
+const previousHosts = "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+
+// compileHostPredicates takes the one that avoids endpoints that were asked before, and
+// gives how often another one is chosen instead.
+func compileHostPredicates(p *routev3.RetryPolicy) (choices int, err error) {
+	for i, h := range p.GetRetryHostPredicate() {
+		if h.GetName() != "envoy.retry_host_predicates.previous_hosts" && h.GetTypedConfig().GetTypeUrl() != previousHosts {
+			return 0, strict.AtIndex("retry_host_predicate", i, strict.Errorf("name", "%q: %w", h.GetName(), strict.ErrUnsupported))
+		}
+		if choices = 1; p.GetHostSelectionRetryMaxAttempts() > 0 {
+			choices = int(min(p.GetHostSelectionRetryMaxAttempts(), 100))
+		}
+	}
+	return choices, nil
 }
 
 func compileRetriable(list []*routev3.HeaderMatcher) (out []*match.Header, err error) {

@@ -70,24 +70,26 @@ type Redirect struct {
 
 // Forward is what a route to a cluster says.
 type Forward struct {
-	cluster       string
-	header        string // cluster_header
-	weighted      []weighted
-	total         uint32
-	NotFound      int           // status when the cluster does not exist
-	Timeout       time.Duration // of the whole answer; 0: none
-	Idle          time.Duration // of the stream; negative: the connection manager's
-	MaxDuration   time.Duration // of the stream; 0: none
-	Retry         *Retry
-	HostRewrite   string
-	AutoHost      bool
-	hostHeader    string
-	hostRegex     *regexp.Regexp
-	hostSubst     string
-	prefixRewrite string
-	pathRewrite   string
-	regexRewrite  *regexp.Regexp
-	regexSubst    string
+	cluster     string
+	header      string // cluster_header
+	weighted    []weighted
+	total       uint32
+	NotFound    int           // status when the cluster does not exist
+	Timeout     time.Duration // of the whole answer; 0: none
+	Idle        time.Duration // of the stream; negative: the connection manager's
+	MaxDuration time.Duration // of the stream; 0: none
+	// What gRPC clients may ask for instead of Timeout and MaxDuration; see grpcBound.
+	GRPCTimeout, GRPCStream time.Duration
+	Retry                   *Retry
+	HostRewrite             string
+	AutoHost                bool
+	hostHeader              string
+	hostRegex               *regexp.Regexp
+	hostSubst               string
+	prefixRewrite           string
+	pathRewrite             string
+	regexRewrite            *regexp.Regexp
+	regexSubst              string
 
 	templateRewrite *match.Rewrite
 

@@ -54,6 +54,8 @@ type Cluster struct {
 	trailers       bool // enable_trailers: else those of messages are dropped
 	maxRequests    int64
 	maxConns       int64
+	maxPending     int64
+	maxRetries     int64
 	balance        balance
 	speaks         protocol
 	http2          http2.Options
@@ -64,6 +66,8 @@ type Cluster struct {
 	hosts     atomic.Pointer[hostSet]
 	active    atomic.Int64  // requests
 	conns     atomic.Int64  // connections
+	pending   atomic.Int64  // requests that wait for one
+	retries   atomic.Int64  // requests that were sent before
 	recycle   atomic.Uint64 // connections of an earlier generation are not used again
 	mu        sync.Mutex    // guards the change of hosts, and what follows
 	closed    bool

@@ -186,6 +186,7 @@ func (c *Cluster) commonOptions(o *corev3.HttpProtocolOptions) error {
 }
 
 func (c *Cluster) limits(m *clusterv3.Cluster) error {
+	c.maxConns, c.maxRequests, c.maxPending, c.maxRetries = unbounded, unbounded, unbounded, unbounded
 	b := m.GetCircuitBreakers()
 	if b == nil {
 		return nil
@@ -200,7 +201,8 @@ func (c *Cluster) limits(m *clusterv3.Cluster) error {
 		if t.GetPriority() != corev3.RoutingPriority_DEFAULT {
 			continue
 		}
-		c.maxConns, c.maxRequests = int64(t.GetMaxConnections().GetValue()), int64(t.GetMaxRequests().GetValue())
+		c.maxConns, c.maxRequests = bound(t.GetMaxConnections()), bound(t.GetMaxRequests())
+		c.maxPending, c.maxRetries = bound(t.GetMaxPendingRequests()), bound(t.GetMaxRetries())
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func (h *Host) TLS() bool { return h.socket != nil }
 // version of HTTP that the client speaks.
 func (h *Host) Get(ctx context.Context, deadline time.Time, fresh bool, major int) (*Conn, error) {
 	c := h.cluster
-	if n := c.active.Add(1); c.maxRequests > 0 && n > c.maxRequests {
+	if n := c.active.Add(1); n > c.maxRequests {
 		c.active.Add(-1)
 		return nil, ErrOverflow
 	}
@@ -90,7 +90,12 @@ func (h *Host) Get(ctx context.Context, deadline time.Time, fresh bool, major in
 		ctx, cancel = context.WithDeadline(ctx, deadline)
 		defer cancel()
 	}
-	conn, err := h.connect(ctx)
+	err := c.beginPending()
+	var conn *Conn
+	if err == nil {
+		conn, err = h.connect(ctx)
+		c.endPending()
+	}
 	if err != nil {
 		h.active.Add(-1)
 		c.active.Add(-1)
@@ -122,7 +127,7 @@ func (h *Host) takeIdle() *Conn {
 
 func (h *Host) connect(ctx context.Context) (*Conn, error) {
 	c := h.cluster
-	if n := c.conns.Add(1); c.maxConns > 0 && n > c.maxConns {
+	if n := c.conns.Add(1); n > c.maxConns {
 		c.conns.Add(-1)
 		return nil, ErrOverflow
 	}

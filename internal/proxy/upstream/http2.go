@@ -68,11 +68,19 @@ func (h *Host) openStream(ctx context.Context, deadline time.Time) (*Conn, error
 		ctx, cancel = context.WithDeadline(ctx, deadline)
 		defer cancel()
 	}
-	for {
+	for waits := false; ; {
 		h.mu.Lock()
 		if conn := h.takeStream(); conn != nil {
 			h.mu.Unlock()
 			return conn, nil
+		}
+		if !waits {
+			if err := h.cluster.beginPending(); err != nil {
+				h.mu.Unlock()
+				return nil, err
+			}
+			waits = true
+			defer h.cluster.endPending()
 		}
 		if h.single {
 			h.mu.Unlock()
@@ -149,7 +157,7 @@ func (h *Host) share(ctx context.Context) (conn *Conn, err error) {
 	err = ErrOverflow
 	var nc net.Conn
 	generation := c.recycle.Load()
-	if n := c.conns.Add(1); c.maxConns <= 0 || n <= c.maxConns {
+	if n := c.conns.Add(1); n <= c.maxConns {
 		if c.speaks == byALPN {
 			nc, err = h.dial(ctx, http2ALPN, http1ALPN)
 		} else {
