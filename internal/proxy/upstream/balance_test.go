@@ -3,8 +3,11 @@ package upstream
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"strings"
 	"testing"
 
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	"google.golang.org/protobuf/proto"
 )
@@ -179,5 +182,45 @@ func BenchmarkPick(b *testing.B) {
 		if _, err := c.Pick(context.Background(), Ask{Hash: 5}); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// resolved are the addresses that every name has.
+type resolved []netip.Addr
+
+func (r resolved) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) { return r, nil }
+
+// TestLookupFamily holds which of a name's addresses are asked.
+func TestLookupFamily(t *testing.T) {
+	four, six := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("2001:db8::1")
+	for _, tt := range []struct {
+		family string
+		has    resolved
+		want   string
+	}{
+		{"AUTO", resolved{four, six}, "[2001:db8::1]:80"},
+		{"AUTO", resolved{four}, "10.0.0.1:80"},
+		{"V4_PREFERRED", resolved{four, six}, "10.0.0.1:80"},
+		{"V4_PREFERRED", resolved{six}, "[2001:db8::1]:80"},
+		{"V4_ONLY", resolved{four, six}, "10.0.0.1:80"},
+		{"V4_ONLY", resolved{six}, ""},
+		{"V6_ONLY", resolved{four}, ""},
+		{"ALL", resolved{six, four}, "10.0.0.1:80 [2001:db8::1]:80"},
+	} {
+		m := new(clusterv3.Cluster)
+		decode(t, "{name: c, type: STRICT_DNS, dns_lookup_family: "+tt.family+", load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: a.test, port_value: 80}}}}]}]}}", m)
+		c, err := Compile(m, Options{Resolver: tt.has})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Pick(context.Background(), Ask{})
+		var got []string
+		for _, h := range c.Hosts() {
+			got = append(got, h.Text)
+		}
+		if s := strings.Join(got, " "); s != tt.want {
+			t.Errorf("%s of %v: %s, want %s", tt.family, tt.has, s, tt.want)
+		}
+		c.Close()
 	}
 }

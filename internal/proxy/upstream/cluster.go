@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+
 	"github.com/usher-mesh/usher/internal/proxy/http2"
 	"github.com/usher-mesh/usher/internal/proxy/tls"
 )
@@ -48,6 +50,7 @@ type Cluster struct {
 	dynamic        bool        // endpoints are what requests name
 	dns            *assignment // with names; nil: they are not resolved
 	dnsRefresh     time.Duration
+	lookup         clusterv3.Cluster_DnsLookupFamily
 	connectTimeout time.Duration
 	idleTimeout    time.Duration
 	maxPerConn     int64

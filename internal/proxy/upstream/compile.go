@@ -215,6 +215,10 @@ func (c *Cluster) discovery(m *clusterv3.Cluster) error {
 		c.dynamic, c.named = true, make(map[string]*Host)
 		return nil
 	}
+	if m.GetRespectDnsTtl() {
+		return strict.Errorf("respect_dns_ttl", "%w", strict.ErrUnsupported)
+	}
+	c.lookup = m.GetDnsLookupFamily()
 	if r := m.GetDnsRefreshRate(); r != nil {
 		c.dnsRefresh = max(r.AsDuration(), 100*time.Millisecond)
 	}

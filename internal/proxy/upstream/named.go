@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 )
 
 // maxNamed bounds the hosts of a dynamic cluster; the one unused longest goes.
@@ -119,6 +121,7 @@ func (c *Cluster) resolve(ctx context.Context) *assignment {
 			c.opts.Log.Warn("name of a cluster's endpoint does not resolve", "cluster", c.Name, "endpoint", e.dns, "error", err)
 			continue
 		}
+		addrs = c.family(addrs)
 		slices.SortFunc(addrs, netip.Addr.Compare)
 		for _, a := range addrs {
 			e.key.addr = netip.AddrPortFrom(a.Unmap(), e.port)
@@ -126,6 +129,36 @@ func (c *Cluster) resolve(ctx context.Context) *assignment {
 		}
 	}
 	return out
+}
+
+// family gives the addresses that dns_lookup_family wants; which are preferred are the
+// only ones where there are any.
+func (c *Cluster) family(addrs []netip.Addr) []netip.Addr {
+	var four, six []netip.Addr
+	for _, a := range addrs {
+		if a.Unmap().Is4() {
+			four = append(four, a)
+		} else {
+			six = append(six, a)
+		}
+	}
+	switch c.lookup {
+	case clusterv3.Cluster_V4_ONLY:
+		return four
+	case clusterv3.Cluster_V6_ONLY:
+		return six
+	case clusterv3.Cluster_V4_PREFERRED:
+		if len(four) > 0 {
+			return four
+		}
+		return six
+	case clusterv3.Cluster_ALL:
+		return addrs
+	}
+	if len(six) > 0 { // AUTO
+		return six
+	}
+	return four
 }
 
 // host makes the host of a key.
