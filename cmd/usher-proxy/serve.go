@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/usher-mesh/usher/internal/proxy/app"
 	"github.com/usher-mesh/usher/internal/proxy/bootstrap"
@@ -22,6 +25,7 @@ func serve(args []string) int {
 	file := fs.String("c", "", "bootstrap `file`")
 	fs.StringVar(file, "config-path", "", "the same")
 	mode := fs.String("mode", "serve", "serve or validate")
+	drain := fs.Uint("drain-time-s", 0, "how long what is in flight may take at the end, in `seconds` (default $TERMINATION_DRAIN_DURATION_SECONDS, or 5)")
 	level := fs.String("l", "info", "log `level`: debug, info, warn, error")
 	if err := fs.Parse(args); err != nil {
 		return 2
@@ -43,8 +47,11 @@ func serve(args []string) int {
 		fmt.Printf("configuration %q is valid\n", *file)
 		return 0
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
+	if o.Drain, err = drainTime(*drain, os.Getenv); err != nil {
+		return fail(err)
+	}
+	ctx, halt := signalled()
+	o.Halt = halt
 	if n := supervise.NewNotifier(); n != nil {
 		var end context.CancelFunc
 		ctx, end = context.WithCancel(ctx)
@@ -63,6 +70,49 @@ func serve(args []string) int {
 		return fail(fmt.Errorf("%s: %w", *file, err))
 	}
 	return 0
+}
+
+// signalled gives a context that ends with the first SIGTERM or SIGINT, and a channel
+// that is closed by the second.
+func signalled() (context.Context, <-chan struct{}) {
+	signals, halt := make(chan os.Signal, 2), make(chan struct{})
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	ctx, end := context.WithCancel(context.Background())
+	go func() {
+		<-signals
+		end()
+		<-signals
+		close(halt)
+	}()
+	return ctx, halt
+}
+
+// drainTime is how long a drain may take, 0 for the default: the flag, or what Istio's
+// agent reads from its environment. As there, EXIT_ON_ZERO_ACTIVE_CONNECTIONS takes the
+// bound away. A drain always ends with its last connection.
+func drainTime(seconds uint, env func(string) string) (time.Duration, error) {
+	const most = 24 * 60 * 60
+	d := uint64(seconds)
+	if s := env("TERMINATION_DRAIN_DURATION_SECONDS"); d == 0 && s != "" {
+		n, err := strconv.ParseUint(s, 10, 32)
+		if err != nil {
+			return 0, fmt.Errorf("TERMINATION_DRAIN_DURATION_SECONDS: %q is not a number of seconds", s)
+		}
+		d = n
+	}
+	if s := env("EXIT_ON_ZERO_ACTIVE_CONNECTIONS"); s != "" {
+		unbounded, err := strconv.ParseBool(s)
+		if err != nil {
+			return 0, fmt.Errorf("EXIT_ON_ZERO_ACTIVE_CONNECTIONS: %q is neither true nor false", s)
+		}
+		if unbounded {
+			return math.MaxInt64, nil
+		}
+	}
+	if d > most {
+		return 0, fmt.Errorf("a drain of %d seconds is longer than a day", d)
+	}
+	return time.Duration(d) * time.Second, nil
 }
 
 func fail(err error) int {

@@ -21,9 +21,12 @@ type Options struct {
 	Certs   func() (chain []*x509.Certificate, err error) // the proxy's own
 	Metrics *metrics.Registry
 	Level   *slog.LevelVar
-	Drain   func() // stop accepting connections
-	Quit    func() // as SIGTERM
-	Log     *slog.Logger
+	// Drain has listeners drain, all or those inbound; graceful: they still accept for
+	// the time of a drain. Draining tells whether all do.
+	Drain    func(graceful, inbound bool)
+	Draining func() bool
+	Quit     func() // as SIGTERM
+	Log      *slog.Logger
 }
 
 // Status is /config.

@@ -24,6 +24,10 @@ func Public(o Options) http.Handler {
 
 func public(m *http.ServeMux, o Options) {
 	m.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) {
+		if o.Draining() {
+			http.Error(w, "DRAINING", http.StatusServiceUnavailable)
+			return
+		}
 		if !o.Ready() {
 			http.Error(w, "PRE_INITIALIZING", http.StatusServiceUnavailable)
 			return
@@ -52,8 +56,9 @@ func Private(o Options) http.Handler {
 	m.HandleFunc("GET /memory", func(w http.ResponseWriter, _ *http.Request) { memory(w, o) })
 	m.HandleFunc("GET /logging", func(w http.ResponseWriter, _ *http.Request) { text(w, o.Level.Level().String()+"\n") })
 	m.HandleFunc("POST /logging", func(w http.ResponseWriter, r *http.Request) { logging(w, r, o) })
-	m.HandleFunc("POST /drain_listeners", func(w http.ResponseWriter, _ *http.Request) {
-		o.Drain()
+	m.HandleFunc("POST /drain_listeners", func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		o.Drain(q.Has("graceful"), q.Has("inboundonly"))
 		text(w, "OK\n")
 	})
 	m.HandleFunc("POST /quitquitquit", func(w http.ResponseWriter, _ *http.Request) {

@@ -12,20 +12,36 @@ import (
 	"github.com/usher-mesh/usher/internal/footprint"
 	"github.com/usher-mesh/usher/internal/proxy/admin"
 	"github.com/usher-mesh/usher/internal/proxy/config"
+	"github.com/usher-mesh/usher/internal/proxy/listener"
 	"github.com/usher-mesh/usher/internal/proxy/metrics"
 )
 
 func (p *proxy) adminOptions() admin.Options {
 	return admin.Options{
 		Ready: p.ready, Config: p.status, Dump: p.store.Dump, Boot: p.boot, Hosts: p.hosts, Certs: p.chain,
-		Metrics: p.metrics, Level: p.o.Level, Drain: func() { go p.drain() }, Quit: p.quit, Log: p.log,
+		Metrics: p.metrics, Level: p.o.Level, Drain: p.drainListeners, Draining: p.draining.Load, Quit: p.quit, Log: p.log,
 	}
+}
+
+// drainListeners has all listeners drain, or those inbound; graceful: they go on
+// accepting for the time of a drain.
+func (p *proxy) drainListeners(graceful, inbound bool) {
+	which := func(s *listener.Spec) bool { return s.Inbound || !inbound }
+	if !inbound {
+		p.draining.Store(true)
+	}
+	if !graceful {
+		p.listeners.stop(which)
+		return
+	}
+	p.listeners.announce(which)
+	time.AfterFunc(p.o.Drain, func() { p.listeners.stop(which) })
 }
 
 func (p *proxy) status() admin.Status {
 	return admin.Status{
 		Version: p.store.Digest(), Acked: p.acked(), Connected: p.acked(),
-		Rejected: p.store.Rejected(), Ready: p.ready(),
+		Rejected: p.store.Rejected(), Ready: p.ready(), Draining: p.draining.Load(),
 	}
 }
 

@@ -15,8 +15,12 @@ type Options struct {
 	Bootstrap *bootstrapv3.Bootstrap
 	// Notify, if set, is told how the proxy is whenever that changes.
 	Notify func(Notice)
-	Level  *slog.LevelVar
-	Log    *slog.Logger
+	// Drain bounds how long requests and connections in flight may take at the end, by
+	// default 5 s, as Istio's terminationDrainDuration; Halt ends them at once (nil: nothing does).
+	Drain time.Duration
+	Halt  <-chan struct{}
+	Level *slog.LevelVar
+	Log   *slog.Logger
 }
 
 // Notice is how the proxy is.
@@ -28,9 +32,7 @@ type Notice struct {
 	Refused string
 }
 
-const (
-	// drainFor bounds how long requests in flight may take after SIGTERM.
-	drainFor = 5 * time.Second
-	// trimAfter is when what only the start needed is given back.
-	trimAfter = time.Second
-)
+const defaultDrain = 5 * time.Second
+
+// trimAfter is when what only the start needed is given back.
+const trimAfter = time.Second

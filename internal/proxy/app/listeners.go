@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"sync"
+	"time"
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 
@@ -12,19 +13,24 @@ import (
 
 // listeners are the running listeners by name.
 type listeners struct {
-	o   listener.Options
-	dry bool // compile, but bind nothing
+	o     listener.Options
+	dry   bool            // compile, but bind nothing
+	limit time.Duration   // of a drain
+	halt  <-chan struct{} // ends drains at once
 
 	mu      sync.Mutex
-	running map[string]*listener.Listener
-	closed  bool
-	leaving sync.WaitGroup // listeners that drain
+	running map[string]*listener.Listener // with those that drain as part of the whole
+	closed  func(*listener.Spec) bool     // which are not bound any more; nil: none
+	leaving sync.WaitGroup                // listeners that drain
 }
+
+// settle is how long handshakes that are under way have when a listener drains.
+const settle = 50 * time.Millisecond
 
 var _ config.Listeners = (*listeners)(nil)
 
-func newListeners(o listener.Options) *listeners {
-	return &listeners{o: o, running: map[string]*listener.Listener{}}
+func newListeners(o listener.Options, limit time.Duration, halt <-chan struct{}) *listeners {
+	return &listeners{o: o, limit: limit, halt: halt, running: map[string]*listener.Listener{}}
 }
 
 type prepared struct {
@@ -50,12 +56,12 @@ func (p *prepared) Apply() error {
 	}
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	if ls.closed {
-		return nil
-	}
 	old := ls.running[p.spec.Name]
 	if old != nil && old.Spec().Address == p.spec.Address {
 		return old.Swap(p.spec)
+	}
+	if ls.closed != nil && ls.closed(p.spec) {
+		return nil
 	}
 	l, err := listener.New(p.spec)
 	if err != nil {
@@ -63,7 +69,7 @@ func (p *prepared) Apply() error {
 	}
 	ls.running[p.spec.Name] = l
 	if old != nil {
-		ls.leave(old)
+		ls.leave(old, 0)
 	}
 	return nil
 }
@@ -83,35 +89,64 @@ func (ls *listeners) Remove(name string) {
 	defer ls.mu.Unlock()
 	if l := ls.running[name]; l != nil {
 		delete(ls.running, name)
-		ls.leave(l)
+		ls.leave(l, 0)
 	}
 }
 
-// leave lets a listener end in the background. Its socket is free at once.
-func (ls *listeners) leave(l *listener.Listener) {
-	ctx, cancel := context.WithTimeout(context.Background(), drainFor)
-	stopped := make(chan struct{})
+// leave lets a listener end in the background. Its socket is free when this returns.
+func (ls *listeners) leave(l *listener.Listener, settle time.Duration) {
+	l.Stop(settle)
 	ls.leaving.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), ls.limit)
 		defer cancel()
-		none, end := context.WithCancel(ctx)
-		end()
-		_ = l.Drain(none) // stops accepting; in flight goes on
-		close(stopped)
-		_ = l.Drain(ctx) // what is left is closed below
+		go func() {
+			select {
+			case <-ls.halt:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+		_ = l.Wait(ctx) // what is left is closed
 		l.Close()
 	})
-	<-stopped
 }
 
-// drain stops accepting everywhere and waits until requests in flight have ended,
-// for a bounded time.
-func (ls *listeners) drain() {
-	ls.mu.Lock()
-	for n, l := range ls.running {
-		delete(ls.running, n)
-		ls.leave(l)
+// those gives the running listeners that are chosen. The lock is held.
+func (ls *listeners) those(which func(*listener.Spec) bool) (out []*listener.Listener) {
+	for _, l := range ls.running {
+		if which(l.Spec()) {
+			out = append(out, l)
+		}
 	}
-	ls.closed = true
-	ls.mu.Unlock()
+	return out
+}
+
+// announce has the clients of those listeners told that they drain.
+func (ls *listeners) announce(which func(*listener.Spec) bool) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	for _, l := range ls.those(which) {
+		l.Announce()
+	}
+}
+
+// stop has those listeners drain. What is put in force meanwhile holds for their
+// connections, too.
+func (ls *listeners) stop(which func(*listener.Spec) bool) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	before := ls.closed
+	ls.closed = func(s *listener.Spec) bool { return which(s) || before != nil && before(s) }
+	var all sync.WaitGroup
+	for _, l := range ls.those(which) {
+		all.Go(func() { ls.leave(l, settle) })
+	}
+	all.Wait()
+}
+
+// drain stops accepting everywhere and waits until all connections have ended, for a
+// bounded time.
+func (ls *listeners) drain() {
+	ls.stop(func(*listener.Spec) bool { return true })
 	ls.leaving.Wait()
 }

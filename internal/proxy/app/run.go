@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -57,7 +58,7 @@ type proxy struct {
 	quit      context.CancelFunc
 
 	downstream, upstream http2.Counters
-	draining             sync.Once
+	draining             atomic.Bool
 }
 
 // Validate compiles what the bootstrap holds and binds nothing.
@@ -71,15 +72,19 @@ func Validate(o Options) error {
 	return p.store.Static(o.Bootstrap)
 }
 
-// Run serves until ctx ends; requests in flight end first, for a bounded time.
+// Run serves until ctx ends, and then until what is in flight has ended, for a bounded
+// time. Configuration, keys and certificates are kept up to date as long.
 func Run(ctx context.Context, o Options) error {
 	p, err := build(o)
 	if err != nil {
 		return err
 	}
 	defer p.close()
-	ctx, p.quit = context.WithCancel(ctx)
-	defer p.quit()
+	ending, quit := context.WithCancel(ctx)
+	defer quit()
+	p.quit = quit
+	ctx, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
 	if err := p.store.Static(o.Bootstrap); err != nil {
 		return err
 	}
@@ -106,9 +111,11 @@ func Run(ctx context.Context, o Options) error {
 	}
 	work.Go(func() { p.tell(ctx) })
 	p.changed()
-	<-ctx.Done()
-	p.log.Info("stopping")
-	p.drain()
+	<-ending.Done()
+	p.log.Info("stopping", "limit", p.o.Drain)
+	p.draining.Store(true)
+	p.listeners.drain()
+	end()
 	work.Wait()
 	return a.Close()
 }
@@ -134,6 +141,9 @@ func build(o Options) (*proxy, error) {
 	}
 	if o.Level == nil {
 		o.Level = new(slog.LevelVar)
+	}
+	if o.Drain <= 0 {
+		o.Drain = defaultDrain
 	}
 	p := &proxy{o: o, local: bootstrap.Local(o.Bootstrap), log: o.Log, started: time.Now(), notices: make(chan struct{}, 1), access: &accesslog.Files{}}
 	if err := p.identity(); err != nil {
@@ -168,7 +178,7 @@ func build(o Options) (*proxy, error) {
 		RBAC:    guards,
 		Filters: filters, Secrets: secrets{p}, Snapshot: p.snapshot, AccessLogs: p.access,
 		ProxyCredential: p.credential, Observe: p.metrics.Requests.Observe, HTTP2: &p.downstream, Log: p.log, Now: time.Now,
-	})
+	}, o.Drain, o.Halt)
 	clusters := upstream.Options{Secrets: secrets{p}, DialAllowed: notOwn(o.Bootstrap), HTTP2: &p.upstream, Log: p.log, Now: time.Now}
 	so := config.Options{
 		Cluster:   func(m *clusterv3.Cluster) (*upstream.Cluster, error) { return upstream.Compile(m, clusters) },
@@ -261,10 +271,8 @@ func (p *proxy) ready() bool {
 	return p.store.Ready()
 }
 
-func (p *proxy) drain() { p.draining.Do(p.listeners.drain) }
-
 func (p *proxy) close() {
-	p.drain()
+	p.listeners.drain()
 	p.store.Close()
 	p.keys.close()
 	if err := p.access.Close(); err != nil {

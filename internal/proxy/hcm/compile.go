@@ -118,6 +118,7 @@ func (m *Manager) timeouts(c *hcmv3.HttpConnectionManager) error {
 		m.headers = time.Minute // no head takes for ever, whatever the configuration leaves open
 	}
 	m.delayedClose = duration(c.GetDelayedCloseTimeout(), time.Second)
+	m.drain = duration(c.GetDrainTimeout(), 5*time.Second)
 	return nil
 }
 

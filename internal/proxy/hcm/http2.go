@@ -79,7 +79,7 @@ type streams struct {
 // as long; what else it says is asked for with each request.
 func serveHTTP2(ctx context.Context, c *Connection, m *Manager, first []byte) {
 	o := m.http2
-	o.Idle, o.HeadTime, o.CustomMethods = m.idle, m.headers, m.limits.CustomMethods
+	o.Idle, o.HeadTime, o.DrainTime, o.CustomMethods = m.idle, m.headers, m.drain, m.limits.CustomMethods
 	if n := m.limits.HeadBytes; n > 0 {
 		o.HeadBytes = n
 	}
@@ -89,25 +89,27 @@ func serveHTTP2(ctx context.Context, c *Connection, m *Manager, first []byte) {
 	h := &streams{ctx: ctx, c: c, began: time.Now()}
 	c.Idle(true)
 	defer c.Idle(false)
-	if !h.Woken() { // what was said before it was idle has not woken it
-		c.Conn.Close()
-		return
-	}
 	if err := http2.Serve(c.Conn, first, h, o, m.o.HTTP2); err != nil {
 		m.o.Log.Debug("connection refused", slog.String("listener", m.o.Listener), slog.Any("peer", c.Info.Remote), slog.Any("reason", err))
 	}
 }
 
 // Woken implements http2.Handler.
-func (h *streams) Woken() bool {
+func (h *streams) Woken() http2.Going {
 	m := h.c.Current()
-	return m != nil && m.HTTP2() && h.ctx.Err() == nil
+	switch {
+	case m == nil || !m.HTTP2():
+		return http2.Ends
+	case h.c.Draining():
+		return http2.Drains
+	}
+	return http2.Stays
 }
 
 // Begin implements http2.Handler.
 func (h *streams) Begin(st *http2.Stream) bool {
 	m := h.c.Current()
-	if m == nil || !m.HTTP2() || h.ctx.Err() != nil {
+	if m == nil || !m.HTTP2() {
 		return false
 	}
 	h.count++

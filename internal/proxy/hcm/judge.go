@@ -186,9 +186,11 @@ func (s *session) framing() http1.Framing {
 	return http1.Framing{Method: s.x.Request.Method, HTTP10: s.x.Request.ProtoMajor == 1 && s.x.Request.ProtoMinor == 0, Close: !s.keep}
 }
 
-// complete adds what the proxy says in each response.
+// complete adds what the proxy says in each response. A drain that has begun since the
+// request came is told by it.
 func (s *session) complete() {
 	x, m := &s.x, s.m
+	s.keep = s.keep && !s.c.Draining()
 	h := &x.Response.Header
 	m.serverHeader(h)
 	if _, ok := h.Lookup("date"); !ok {

@@ -68,6 +68,7 @@ type Manager struct {
 	streamIdle     time.Duration
 	requestTimeout time.Duration
 	delayedClose   time.Duration
+	drain          time.Duration // drain_timeout
 	maxRequests    int64
 	maxAge         time.Duration
 	maxStream      time.Duration

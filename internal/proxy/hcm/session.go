@@ -26,8 +26,12 @@ type Connection struct {
 	Info   *exchange.Conn
 	// Current gives the manager in force; nil: the connection must end.
 	Current func() *Manager
+	// Draining tells whether the connection is to end once its client has been told so
+	// by an answer.
+	Draining func() bool
 	// Idle tells when the connection waits for a request (true) and when it has
-	// one. While it waits, a read deadline in the past makes it ask Current again.
+	// one. While it waits, a read deadline in the past makes it ask Current and
+	// Draining again.
 	Idle func(bool)
 	// Last has a connection that goes on without further requests judged again when
 	// what it was judged by changes, and after until (zero: no bound). End is called
@@ -77,8 +81,8 @@ type session struct {
 	date         string
 }
 
-// Serve serves requests until the connection ends, and closes it. It returns when
-// ctx ends, too, after the response in flight.
+// Serve serves requests until the connection ends, and closes it. What waits for an
+// upstream meanwhile ends with ctx.
 func Serve(ctx context.Context, c *Connection) {
 	if m := c.Current(); m != nil && m.speaksHTTP2(c.Info) {
 		serveHTTP2(ctx, c, m, c.Prefix)
@@ -135,8 +139,8 @@ func (s *session) await() (*Manager, error) {
 		return nil, nil
 	}
 	s.r.Limits = m.limits
-	var deadline time.Time
-	begun := false
+	var since, deadline time.Time
+	begun, glanced := false, false
 	for {
 		ok, err := s.r.Complete()
 		if ok || err != nil {
@@ -147,31 +151,63 @@ func (s *session) await() (*Manager, error) {
 			return m, err
 		}
 		if deadline.IsZero() || !begun && s.r.Buffered() > 0 {
+			now := time.Now()
+			if deadline.IsZero() {
+				since = now
+			}
 			begun = s.r.Buffered() > 0
-			deadline = time.Now().Add(m.wait(begun))
+			deadline = now.Add(m.wait(begun))
 			s.nc.SetReadDeadline(deadline)
 			if m = s.c.Current(); m == nil {
 				return nil, nil
+			}
+			if !begun && s.c.Draining() { // who asks after the deadline is set misses no call to look
+				deadline = earlier(deadline, since.Add(quiet))
+				s.nc.SetReadDeadline(deadline)
 			}
 		}
 		err = s.r.Fill()
 		switch {
 		case err == nil:
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			if m = s.c.Current(); m == nil || s.ctx.Err() != nil {
+			if m = s.c.Current(); m == nil {
 				return nil, nil
 			}
-			if !time.Now().Before(deadline) {
-				if begun {
-					return m, errHeadTimeout
-				}
-				return nil, nil
+			if !begun && s.c.Draining() {
+				deadline = earlier(deadline, since.Add(quiet))
 			}
-			s.nc.SetReadDeadline(deadline)
+			now := time.Now()
+			switch {
+			case now.Before(deadline):
+				s.nc.SetReadDeadline(deadline)
+			case begun:
+				return m, errHeadTimeout
+			case glanced:
+				return nil, nil
+			default: // what has come by now is served
+				glanced = true
+				s.nc.SetReadDeadline(now.Add(glance))
+			}
 		default:
 			return nil, nil
 		}
 	}
+}
+
+const (
+	// quiet is how long the client of a connection that drains must have been silent
+	// for it to be closed: one that goes on asking is told by an answer, and no
+	// request crosses the end on its way.
+	quiet = time.Second
+	// glance is how long a last look takes at what the kernel holds.
+	glance = time.Millisecond
+)
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // errHeadTimeout is a head that did not come in time.
@@ -252,7 +288,7 @@ func (s *session) one() {
 		return
 	}
 	m := s.m
-	s.keep = s.r.KeepAlive && s.ctx.Err() == nil && (m.maxRequests == 0 || s.count < m.maxRequests) &&
+	s.keep = s.r.KeepAlive && !s.c.Draining() && (m.maxRequests == 0 || s.count < m.maxRequests) &&
 		(m.maxAge == 0 || time.Since(s.began) < m.maxAge)
 	s.expect = s.r.Expect
 	s.entry.OriginalPath = x.Request.Path

@@ -19,9 +19,9 @@ type Handler interface {
 	// Serve serves one request, in a goroutine of its own. What is not sent when it
 	// returns is reset.
 	Serve(*Stream)
-	// Woken is asked when a read deadline of the socket has passed, which others set:
-	// whether the connection goes on.
-	Woken() bool
+	// Woken is asked first, and when a read deadline of the socket has passed, which
+	// others set.
+	Woken() Going
 }
 
 // Conn is one connection.
@@ -84,6 +84,7 @@ type Conn struct {
 	timerAt     time.Time
 	idleSince   time.Time
 	headSince   time.Time
+	drainBy     time.Time // when the last GOAWAY is sent at the latest; zero: it does not drain
 	pingSent    time.Time // zero: none under way
 	heard       time.Time // when a frame came last
 }
@@ -152,7 +153,7 @@ func (c *Conn) die(err error) {
 		if e.count != nil {
 			e.count(c.n)
 		}
-		c.sendGoAway(e.code)
+		c.sendGoAway(c.last, e.code)
 	}
 	for _, st := range c.streams {
 		st.reset = true
@@ -195,7 +196,7 @@ func (c *Conn) leave() {
 	}
 	c.leaving = true
 	if c.server {
-		c.sendGoAway(xh2.ErrCodeNo)
+		c.sendGoAway(c.last, xh2.ErrCodeNo)
 	}
 	c.endIfDone()
 }
@@ -204,7 +205,7 @@ func (c *Conn) leave() {
 func (c *Conn) endIfDone() {
 	if (c.leaving || c.goneAway) && len(c.streams) == 0 && c.active == 0 && !c.ending {
 		if !c.server {
-			c.sendGoAway(xh2.ErrCodeNo)
+			c.sendGoAway(c.last, xh2.ErrCodeNo)
 		}
 		c.finish()
 	}

@@ -57,6 +57,10 @@ func (c *Conn) settings(f *xh2.SettingsFrame) error {
 
 func (c *Conn) ping(f *xh2.PingFrame) error {
 	if f.IsAck() {
+		if f.Data == drainPing && !c.drainBy.IsZero() {
+			c.leave()
+			return nil
+		}
 		c.pingSent = time.Time{}
 		c.heard = time.Now()
 		c.watch()

@@ -29,6 +29,7 @@ type Options struct {
 	PingInterval, PingTimeout time.Duration // 0: no keepalive
 	Idle                      time.Duration // without a stream; 0: no limit
 	HeadTime                  time.Duration // of the preface, and of a head that has begun; 0: no limit
+	DrainTime                 time.Duration // a server's: between the two GOAWAY of a drain, at most
 
 	HeadBytes int // decoded, as RFC 9113, 6.5.2 counts; default 60 KiB
 	Fields    int // of a head; default 100

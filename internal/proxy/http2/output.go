@@ -63,10 +63,10 @@ func (c *Conn) sendPing(ack bool, data [8]byte) {
 	c.kick()
 }
 
-func (c *Conn) sendGoAway(code xh2.ErrCode) {
-	last := uint32(0)
-	if c.server {
-		last = c.last
+// sendGoAway tells the last stream of the peer's that is served; ours begins none.
+func (c *Conn) sendGoAway(last uint32, code xh2.ErrCode) {
+	if !c.server {
+		last = 0
 	}
 	c.frame(xh2.FrameGoAway, 0, 0, 8)
 	c.uint32(last)

@@ -24,10 +24,16 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type handler struct {
 	serve func(*Stream)
 	begin func(*Stream) bool
+	woken func() Going
 }
 
 func (h *handler) Serve(st *Stream) { h.serve(st) }
-func (h *handler) Woken() bool      { return true }
+func (h *handler) Woken() Going {
+	if h.woken == nil {
+		return Stays
+	}
+	return h.woken()
+}
 func (h *handler) Begin(st *Stream) bool {
 	return h.begin == nil || h.begin(st)
 }

@@ -22,6 +22,7 @@ func Serve(nc net.Conn, first []byte, h Handler, o Options, n *Counters) error {
 	c.watch()
 	c.mu.Unlock()
 	go c.write()
+	c.look()
 	err := c.preface()
 	if err == nil {
 		err = c.read()

@@ -70,8 +70,8 @@ func (s *source) fill() (int, error) {
 		if ending {
 			return 0, err
 		}
-		if c.h != nil && !c.h.Woken() {
-			c.Shutdown()
+		if c.h != nil {
+			c.look()
 		}
 	}
 }

@@ -3,7 +3,7 @@ package http2
 import "time"
 
 // watch arms the connection's timer for the next of its bounds: idle, an unfinished
-// head, keepalive. The lock is held.
+// head, drain, keepalive. The lock is held.
 func (c *Conn) watch() {
 	if c.err != nil {
 		return
@@ -22,6 +22,9 @@ func (c *Conn) watch() {
 	}
 	if c.o.HeadTime > 0 && !c.headSince.IsZero() {
 		earlier(c.headSince.Add(c.o.HeadTime))
+	}
+	if !c.drainBy.IsZero() && !c.leaving {
+		earlier(c.drainBy)
 	}
 	switch {
 	case !c.pingSent.IsZero():
@@ -62,6 +65,9 @@ func (c *Conn) fired() {
 	var err error
 	if len(c.streams) == 0 && now.Sub(c.idleSince) >= trimAfter {
 		c.trim()
+	}
+	if !c.drainBy.IsZero() && !now.Before(c.drainBy) {
+		c.leave()
 	}
 	switch {
 	case c.err != nil:

@@ -40,7 +40,8 @@ func Compile(m *listenerv3.Listener, o Options) (*Spec, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Spec{Name: m.GetName(), Address: at, timeout: defaultInspect, max: o.MaxConnections, log: o.Log}
+	s := &Spec{Name: m.GetName(), Address: at, Inbound: m.GetTrafficDirection() == corev3.TrafficDirection_INBOUND,
+		timeout: defaultInspect, max: o.MaxConnections, log: o.Log}
 	if s.max <= 0 {
 		s.max = defaultMax
 	}

@@ -55,7 +55,7 @@ func (c *conn) wake() {
 // last is hcm.Connection.Last. While the listener drains, what is under way goes on.
 func (c *conn) last(judge func() (time.Time, bool), until time.Time, end func()) (stop func()) {
 	l := newLasting(func() (time.Time, bool) {
-		if c.l.ctx.Err() != nil && !c.l.spec.Load().deny {
+		if c.l.draining.Load() && !c.l.spec.Load().deny {
 			return time.Time{}, true
 		}
 		return judge()
@@ -133,7 +133,7 @@ func (c *conn) serve() {
 		c.chain.tcp.serve(c, nc, first, info)
 		return
 	}
-	hcm.Serve(c.l.ctx, &hcm.Connection{Conn: nc, Prefix: first, Info: info, Current: c.current, Idle: c.setIdle, Last: c.last})
+	hcm.Serve(c.l.ctx, &hcm.Connection{Conn: nc, Prefix: first, Info: info, Current: c.current, Draining: c.l.draining.Load, Idle: c.setIdle, Last: c.last})
 }
 
 // handshake accepts TLS as the chain says, and notes who the peer is.
@@ -161,12 +161,9 @@ func (c *conn) handshake(first []byte, info *exchange.Conn) (net.Conn, error) {
 	return t, nil
 }
 
-// current gives the manager in force, nil if the connection must end: the
-// listener drains, or there is no chain for it any more.
+// current gives the manager in force, nil if the connection must end: there is no
+// chain for it any more.
 func (c *conn) current() *hcm.Manager {
-	if c.l.ctx.Err() != nil {
-		return nil
-	}
 	if ch := c.standing(); ch != nil {
 		return ch.http
 	}

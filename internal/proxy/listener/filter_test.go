@@ -181,7 +181,10 @@ func TestDrain(t *testing.T) {
 	}()
 	<-inside
 	drained := make(chan error)
-	go func() { drained <- p.Drain(t.Context()) }()
+	go func() {
+		p.Stop(0)
+		drained <- p.Wait(t.Context())
+	}()
 	idle.SetReadDeadline(time.Now().Add(5 * time.Second))
 	if _, err := idle.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("idle connection: %v", err)

@@ -2,7 +2,6 @@ package listener
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -18,8 +17,15 @@ import (
 type Listener struct {
 	ln   net.Listener
 	spec atomic.Pointer[Spec]
-	ctx  context.Context // ends when the listener drains
+	ctx  context.Context // ends with Close
 	end  context.CancelFunc
+
+	draining atomic.Bool   // connections are to end
+	once     sync.Once     // of what follows
+	stopping chan struct{} // closed when no more are to be accepted
+	accepted chan struct{} // closed when none are
+	settle   time.Duration // written before stopping is closed: see Stop
+	until    time.Time
 
 	mu     sync.Mutex
 	conns  map[*conn]struct{}
@@ -39,10 +45,9 @@ func New(s *Spec) (*Listener, error) {
 
 // On is New with a socket that is bound already.
 func On(s *Spec, ln net.Listener) *Listener {
-	l := &Listener{ln: ln, conns: make(map[*conn]struct{})}
+	l := &Listener{ln: ln, conns: make(map[*conn]struct{}), stopping: make(chan struct{}), accepted: make(chan struct{})}
 	l.ctx, l.end = context.WithCancel(context.Background())
 	l.spec.Store(s)
-	l.wg.Add(1)
 	go l.accept()
 	return l
 }
@@ -106,40 +111,6 @@ func (l *Listener) wake() {
 	}
 }
 
-// Drain stops accepting and ends connections after the response in flight. It
-// returns when all have ended or ctx has; Close ends the rest.
-func (l *Listener) Drain(ctx context.Context) error {
-	l.stop()
-	l.wake()
-	done := make(chan struct{})
-	go func() { l.wg.Wait(); close(done) }()
-	select {
-	case <-done:
-		l.spec.Load().retire()
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (l *Listener) stop() {
-	l.end()
-	l.ln.Close()
-}
-
-// Close stops accepting and closes every connection at once.
-func (l *Listener) Close() {
-	l.stop()
-	l.mu.Lock()
-	l.closed = true
-	for c := range l.conns {
-		c.raw.Close()
-	}
-	l.mu.Unlock()
-	l.wg.Wait()
-	l.spec.Load().retire()
-}
-
 // Bounds of the wait after a failure to accept (too many open files).
 const (
 	minPause = 5 * time.Millisecond
@@ -147,19 +118,20 @@ const (
 )
 
 func (l *Listener) accept() {
-	defer l.wg.Done()
+	defer close(l.accepted)
+	defer l.ln.Close()
 	pause := minPause
 	for {
 		nc, err := l.ln.Accept()
 		if err != nil {
-			if l.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+			if l.stopped(err) {
 				return
 			}
 			l.spec.Load().log.Warn("cannot accept", "listener", l.spec.Load().Name, "error", err)
 			t := time.NewTimer(pause)
 			select {
 			case <-t.C:
-			case <-l.ctx.Done():
+			case <-l.stopping:
 				t.Stop()
 				return
 			}
@@ -168,6 +140,11 @@ func (l *Listener) accept() {
 		}
 		pause = minPause
 		l.begin(nc)
+		select {
+		case <-l.stopping:
+			l.settles()
+		default:
+		}
 	}
 }
 

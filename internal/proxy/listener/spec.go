@@ -42,6 +42,7 @@ type Options struct {
 type Spec struct {
 	Name    string
 	Address netip.AddrPort
+	Inbound bool // its traffic_direction
 	// Routes are the RouteConfigurations that its chains take by name.
 	Routes []string
 

@@ -35,8 +35,8 @@ type Options struct {
 const (
 	lockPatience = time.Second // a look at the lock takes it for a moment
 	appGrace     = 4 * time.Second
-	proxyGrace   = 5 * time.Second
-	quickDeath   = time.Second // a process that dies sooner is restarted with a pause
+	proxyGrace   = 6 * time.Second // more than a drain takes
+	quickDeath   = time.Second     // a process that dies sooner is restarted with a pause
 	minPause     = 100 * time.Millisecond
 	maxPause     = 5 * time.Second
 	portPeriod   = 10 * time.Millisecond
