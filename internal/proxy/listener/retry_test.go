@@ -69,8 +69,15 @@ func TestBreakers(t *testing.T) {
 		p.start("name: plain\naddress: {socket_address: {address: 127.0.0.1, port_value: 0}}\nfilter_chains:\n- filters:\n" +
 			indentKeep(manager(strings.Replace(retrying, ", HOSTS", "", 1), "")))
 		asked.Store(0)
-		for range 2 { // what is counted is counted down
-			if rs, _ := one(t, p.addr, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "GET"); rs.StatusCode != 503 {
+		c := client(t)
+		for range 2 { // of one connection: what is counted is counted down before the next
+			rs, err := c.Get("http://" + p.addr + "/")
+			if err != nil {
+				t.Fatal(err)
+			}
+			io.Copy(io.Discard, rs.Body)
+			rs.Body.Close()
+			if rs.StatusCode != 503 {
 				t.Errorf("%s: %s", tt.thresholds, rs.Status)
 			}
 		}
