@@ -1,5 +1,7 @@
 package route
 
+//lint:file-ignore SA1019 Envoy still reads the fields that it has deprecated, and control planes send them.
+
 import (
 	"regexp"
 	"strings"
