@@ -180,17 +180,18 @@ func (st *Stream) arm(t time.Time) {
 	}
 	st.timerAt = t
 	if st.timer == nil {
-		st.timer = time.AfterFunc(d, st.fired)
+		c := st.c // the timer may fire while store writes the stream
+		st.timer = time.AfterFunc(d, func() { c.streamFired(st) })
 	} else {
 		st.timer.Reset(d)
 	}
 }
 
-func (st *Stream) fired() {
-	st.c.mu.Lock()
-	defer st.c.mu.Unlock()
+func (c *Conn) streamFired(st *Stream) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	st.timerAt = time.Time{}
-	if st.c.err != nil {
+	if c.err != nil {
 		return
 	}
 	now := time.Now()
