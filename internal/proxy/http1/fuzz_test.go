@@ -114,17 +114,8 @@ func FuzzResponse(f *testing.F) {
 }
 
 func readResponse(r *Reader, rs *exchange.Response, method string) (string, error) {
-	for {
-		ok, err := r.Complete()
-		if err != nil {
-			return "", err
-		}
-		if ok {
-			break
-		}
-		if err := r.Fill(); err != nil {
-			return "", err
-		}
+	if err := fillHead(r); err != nil {
+		return "", err
 	}
 	if err := r.Response(rs, method); err != nil {
 		return "", err

@@ -39,17 +39,8 @@ func TestGather(t *testing.T) {
 		const more = "GET /next HTTP/1.1\r\nHost: b\r\n\r\n"
 		r := NewReader(deadline.New(nc), nil)
 		var rq exchange.Request
-		for {
-			ok, err := r.Complete()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if ok {
-				break
-			}
-			if err := r.Fill(); err != nil {
-				t.Fatal(err)
-			}
+		if err := fillHead(r); err != nil {
+			t.Fatal(err)
 		}
 		if err := r.Request(&rq); err != nil {
 			t.Fatal(err)

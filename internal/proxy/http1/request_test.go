@@ -10,19 +10,22 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 )
 
-// readRequest reads one request with its body.
-func readRequest(r *Reader, rq *exchange.Request) (body string, err error) {
+// fillHead reads until a head is there.
+func fillHead(r *Reader) error {
 	for {
-		ok, err := r.Complete()
-		if err != nil {
-			return "", err
-		}
-		if ok {
-			break
+		if ok, err := r.Complete(); ok || err != nil {
+			return err
 		}
 		if err := r.Fill(); err != nil {
-			return "", err
+			return err
 		}
+	}
+}
+
+// readRequest reads one request with its body.
+func readRequest(r *Reader, rq *exchange.Request) (body string, err error) {
+	if err := fillHead(r); err != nil {
+		return "", err
 	}
 	if err := r.Request(rq); err != nil {
 		return "", err

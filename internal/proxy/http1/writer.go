@@ -2,6 +2,7 @@ package http1
 
 import (
 	"io"
+	"net/http"
 	"strconv"
 
 	"github.com/usher-mesh/usher/internal/proxy/buffer"
@@ -172,7 +173,10 @@ func (w *Writer) Response(rs *exchange.Response, f Framing) (chunked bool, err e
 		chunked = true
 		w.text("transfer-encoding: chunked\r\n")
 	}
-	_, upgrade := rs.Header.Lookup("upgrade")
+	upgrade := false // the reader has kept it in no other answer
+	if rs.Status == http.StatusUpgradeRequired {
+		_, upgrade = rs.Header.Lookup("upgrade")
+	}
 	switch {
 	case f.Close && upgrade:
 		w.text("connection: close, upgrade\r\n")

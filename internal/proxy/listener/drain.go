@@ -53,16 +53,6 @@ func (l *Listener) settles() {
 // glance is the least time that accepting needs to see an empty queue.
 const glance = time.Millisecond
 
-// Leave drains, and closes the socket with what waits in it.
-func (l *Listener) Leave() {
-	l.once.Do(func() {
-		close(l.stopping)
-		l.ln.Close()
-	})
-	<-l.accepted
-	l.Announce()
-}
-
 // Wait returns when all connections have ended or ctx has; Close ends the rest.
 func (l *Listener) Wait(ctx context.Context) error {
 	done := make(chan struct{})
@@ -79,7 +69,12 @@ func (l *Listener) Wait(ctx context.Context) error {
 // Close stops accepting and closes every connection at once.
 func (l *Listener) Close() {
 	l.end()
-	l.Leave()
+	l.once.Do(func() {
+		close(l.stopping)
+		l.ln.Close() // with what waits in it
+	})
+	<-l.accepted
+	l.Announce()
 	l.mu.Lock()
 	l.closed = true
 	for c := range l.conns {
@@ -90,7 +85,7 @@ func (l *Listener) Close() {
 	l.spec.Load().retire()
 }
 
-// stopped tells whether the failure to accept is the end that Stop or Leave wants.
+// stopped tells whether the failure to accept is the end that Stop or Close wants.
 func (l *Listener) stopped(err error) bool {
 	if errors.Is(err, net.ErrClosed) {
 		return true

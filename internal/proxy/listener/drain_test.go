@@ -115,13 +115,7 @@ func TestAnnounce(t *testing.T) {
 func TestDrainTCP(t *testing.T) {
 	p := newProxy(t, nil)
 	p.cluster(staticCluster("up", echoes(t, false), ""))
-	p.start(`
-name: tcp
-address: {socket_address: {address: 127.0.0.1, port_value: 0}}
-filter_chains:
-- filters:
-  - name: tcp
-    typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: t, cluster: up}`)
+	p.start(plainTCP)
 	c := p.dial(t, nil)
 	alive(t, c)
 	p.Stop(0)

@@ -143,16 +143,18 @@ func TestBadBody(t *testing.T) {
 	}
 }
 
-func TestTCPProxy(t *testing.T) {
-	p := newProxy(t, nil)
-	p.cluster(staticCluster("up", backend(t, echo), ""))
-	p.start(`
+const plainTCP = `
 name: tcp
 address: {socket_address: {address: 127.0.0.1, port_value: 0}}
 filter_chains:
 - filters:
   - name: tcp
-    typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: t, cluster: up}`)
+    typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: t, cluster: up}`
+
+func TestTCPProxy(t *testing.T) {
+	p := newProxy(t, nil)
+	p.cluster(staticCluster("up", backend(t, echo), ""))
+	p.start(plainTCP)
 	if got := raw(t, p.addr, "GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); !strings.Contains(got, "X-Seen: GET a /x") {
 		t.Errorf("%q", got)
 	}

@@ -130,21 +130,27 @@ func TestNotProcessed(t *testing.T) {
 	}
 }
 
+// counting is a server in clear of HTTP/2 that counts its connections.
+func counting(t *testing.T, h http.HandlerFunc) (addr string, conns *atomic.Int32) {
+	conns = new(atomic.Int32)
+	s := httptest.NewUnstartedServer(h)
+	s.Config.Protocols = only(true)
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			conns.Add(1)
+		}
+	}
+	s.Start()
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String(), conns
+}
+
 // TestFewRequests holds that a connection carries no more requests than it may.
 func TestFewRequests(t *testing.T) {
 	for most, want := range map[int]int32{1: 6, 2: 3, 0: 1} {
-		var conns atomic.Int32
-		s := httptest.NewUnstartedServer(http.HandlerFunc(told))
-		s.Config.Protocols = only(true)
-		s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-			if state == http.StateNew {
-				conns.Add(1)
-			}
-		}
-		s.Start()
-		t.Cleanup(s.Close)
+		addr, conns := counting(t, told)
 		p := newProxy(t, nil)
-		p.cluster(staticCluster("up", s.Listener.Addr().String(), speak(explicit2)+fmt.Sprintf("\nmax_requests_per_connection: %d", most)))
+		p.cluster(staticCluster("up", addr, speak(explicit2)+fmt.Sprintf("\nmax_requests_per_connection: %d", most)))
 		p.start(plainListener(""))
 		c := client2(t)
 		for range 6 {
@@ -164,25 +170,16 @@ func TestFewRequests(t *testing.T) {
 // TestOneConnection holds that many requests at a time share a connection, the first
 // ones too, which come while it is being made.
 func TestOneConnection(t *testing.T) {
-	var conns atomic.Int32
 	var inside atomic.Int32
 	all := make(chan struct{})
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	addr, conns := counting(t, func(http.ResponseWriter, *http.Request) {
 		if inside.Add(1) == 50 {
 			close(all)
 		}
 		<-all
-	}))
-	s.Config.Protocols = only(true)
-	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			conns.Add(1)
-		}
-	}
-	s.Start()
-	t.Cleanup(s.Close)
+	})
 	p := newProxy(t, nil)
-	p.cluster(staticCluster("up", s.Listener.Addr().String(), speak(explicit2)))
+	p.cluster(staticCluster("up", addr, speak(explicit2)))
 	p.start(plainListener(""))
 	c := client2(t)
 	answers := make(chan error, 50)

@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	"google.golang.org/protobuf/encoding/protojson"
-	"sigs.k8s.io/yaml"
+
+	"github.com/usher-mesh/usher/internal/proxy/proxytest"
 )
 
 // compileChains makes a spec of chains that are told apart by the cluster they name.
@@ -19,15 +19,7 @@ func compileChains(t *testing.T, matches ...string) (*Spec, error) {
 		name, m, _ := strings.Cut(m, " ")
 		b.WriteString("- name: " + name + "\n  filter_chain_match: " + m + "\n  filters: [{name: tcp, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: x, cluster: x}}]\n")
 	}
-	j, err := yaml.YAMLToJSON([]byte(b.String()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := new(listenerv3.Listener)
-	if err := protojson.Unmarshal(j, m); err != nil {
-		t.Fatal(err)
-	}
-	return Compile(m, Options{})
+	return Compile(proxytest.Decode(t, b.String(), new(listenerv3.Listener)), Options{})
 }
 
 // TestFind: criterion by criterion, the most specific value wins, without going back.

@@ -21,11 +21,9 @@ import (
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/raw_buffer/v3"
 	"go.uber.org/goleak"
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
-	"sigs.k8s.io/yaml"
 
 	"github.com/usher-mesh/usher/internal/proxy/listener"
+	"github.com/usher-mesh/usher/internal/proxy/proxytest"
 	"github.com/usher-mesh/usher/internal/proxy/route"
 	"github.com/usher-mesh/usher/internal/proxy/snapshot"
 	"github.com/usher-mesh/usher/internal/proxy/tls"
@@ -33,18 +31,6 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// decode reads a message from YAML.
-func decode(t testing.TB, text string, m proto.Message) {
-	t.Helper()
-	j, err := yaml.YAMLToJSON([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := protojson.Unmarshal(j, m); err != nil {
-		t.Fatalf("%v\n%s", err, text)
-	}
-}
 
 // proxy is a running listener with its snapshot.
 type proxy struct {
@@ -67,7 +53,7 @@ func newProxy(t testing.TB, secrets tls.Secrets) *proxy {
 func (p *proxy) cluster(text string) {
 	p.Helper()
 	m := new(clusterv3.Cluster)
-	decode(p, text, m)
+	proxytest.Decode(p, text, m)
 	c, err := upstream.Compile(m, p.up)
 	if err != nil {
 		p.Fatal(err)
@@ -86,7 +72,7 @@ func (p *proxy) cluster(text string) {
 func (p *proxy) route(text string) {
 	p.Helper()
 	m := new(routev3.RouteConfiguration)
-	decode(p, text, m)
+	proxytest.Decode(p, text, m)
 	table, err := route.Compile(m, p.opts.Filters)
 	if err != nil {
 		p.Fatal(err)
@@ -104,7 +90,7 @@ func (p *proxy) route(text string) {
 func (p *proxy) compile(text string) *listener.Spec {
 	p.Helper()
 	m := new(listenerv3.Listener)
-	decode(p, text, m)
+	proxytest.Decode(p, text, m)
 	s, err := listener.Compile(m, p.opts)
 	if err != nil {
 		p.Fatal(err)

@@ -159,7 +159,7 @@ func TestTCPGuardsRefused(t *testing.T) {
 			p := newProxy(t, newSecrets(newAuthority(t), nil))
 			p.opts.AccessLogs = new(accesslog.Files)
 			m := new(listenerv3.Listener)
-			decode(t, tcpListener(tc.guards), m)
+			proxytest.Decode(t, tcpListener(tc.guards), m)
 			if _, err := listener.Compile(m, p.opts); err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("error %v, want %s", err, tc.want)
 			}
@@ -167,7 +167,7 @@ func TestTCPGuardsRefused(t *testing.T) {
 	}
 	text := strings.Replace(plainListener(""), "- filters:\n", "- filters:"+whoIs("DENY", uriB), 1)
 	m := new(listenerv3.Listener)
-	decode(t, text, m)
+	proxytest.Decode(t, text, m)
 	if _, err := listener.Compile(m, newProxy(t, nil).opts); err == nil {
 		t.Error("a filter for connections in front of HTTP is taken")
 	}

@@ -11,8 +11,9 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
-	"github.com/usher-mesh/usher/internal/proxy/match"
 	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/usher-mesh/usher/internal/proxy/match"
 
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 	"github.com/usher-mesh/usher/internal/proxy/tls"

@@ -156,9 +156,10 @@ func (r *Route) match(m *routev3.RouteMatch) (err error) {
 	if r.conditions, err = compileConditions(m); err != nil {
 		return err
 	}
+	r.fraction = match.Everything
 	if f := m.GetRuntimeFraction(); f != nil {
-		if r.fraction, err = compileFraction(f.GetDefaultValue()); err != nil {
-			return strict.At("runtime_fraction.default_value", err)
+		if r.fraction, err = match.CompileRuntimeFraction(f); err != nil {
+			return strict.At("runtime_fraction", err)
 		}
 	}
 	for i, h := range m.GetHeaders() {

@@ -3,12 +3,10 @@ package route
 //lint:file-ignore SA1019 Envoy still reads the fields that it has deprecated, and control planes send them.
 
 import (
-	"math/rand/v2"
 	"regexp"
 	"strings"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
@@ -84,7 +82,7 @@ func (r *Route) matches(x *exchange.Exchange, path, query string) bool {
 			return false
 		}
 	}
-	return r.fraction == nil || rand.Uint32N(r.fraction.of) < r.fraction.share
+	return r.fraction.Hit()
 }
 
 func compilePath(m *routev3.RouteMatch) (p pathMatcher, err error) {
@@ -117,21 +115,6 @@ func compilePath(m *routev3.RouteMatch) (p pathMatcher, err error) {
 		return p, strict.Errorf("path_specifier", "missing")
 	}
 	return p, nil
-}
-
-// fraction is the share of requests that a route takes.
-type fraction struct{ share, of uint32 }
-
-func compileFraction(f *typev3.FractionalPercent) (*fraction, error) {
-	switch f.GetDenominator() {
-	case typev3.FractionalPercent_HUNDRED:
-		return &fraction{f.GetNumerator(), 100}, nil
-	case typev3.FractionalPercent_TEN_THOUSAND:
-		return &fraction{f.GetNumerator(), 10_000}, nil
-	case typev3.FractionalPercent_MILLION:
-		return &fraction{f.GetNumerator(), 1_000_000}, nil
-	}
-	return nil, strict.Errorf("denominator", "%w", strict.ErrUnsupported)
 }
 
 // condition is what a route asks of a request besides path, headers and query.

@@ -18,7 +18,7 @@ type Route struct {
 	path     pathMatcher
 	headers  []*match.Header
 	query    []*match.Query
-	fraction *fraction
+	fraction match.Fraction
 
 	conditions []condition
 

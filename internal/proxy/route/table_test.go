@@ -6,23 +6,14 @@ import (
 	"testing"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	"google.golang.org/protobuf/encoding/protojson"
-	"sigs.k8s.io/yaml"
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
+	"github.com/usher-mesh/usher/internal/proxy/proxytest"
 )
 
 func compile(t testing.TB, text string) (*Table, error) {
 	t.Helper()
-	j, err := yaml.YAMLToJSON([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := new(routev3.RouteConfiguration)
-	if err := protojson.Unmarshal(j, m); err != nil {
-		t.Fatal(err)
-	}
-	return Compile(m, nil)
+	return Compile(proxytest.Decode(t, text, new(routev3.RouteConfiguration)), nil)
 }
 
 func request(method, authority, path string, headers ...string) *exchange.Exchange {

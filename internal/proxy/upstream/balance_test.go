@@ -10,6 +10,8 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/usher-mesh/usher/internal/proxy/proxytest"
 )
 
 const overEDS = "name: c, type: EDS, eds_cluster_config: {eds_config: {ads: {}}}, "
@@ -70,14 +72,14 @@ func TestSpill(t *testing.T) {
 func merge(t testing.TB, text string, m proto.Message) {
 	t.Helper()
 	more := m.ProtoReflect().New().Interface()
-	decode(t, text, more)
+	proxytest.Decode(t, text, more)
 	proto.Merge(m, more)
 }
 
 func localities(t *testing.T, c *Cluster, weights [2]int, specs [2]string) {
 	t.Helper()
 	m := new(endpointv3.ClusterLoadAssignment)
-	decode(t, endpoints(specs[0]+"|"+specs[1]), m)
+	proxytest.Decode(t, endpoints(specs[0]+"|"+specs[1]), m)
 	for i, l := range m.GetEndpoints() {
 		l.Priority = 0
 		merge(t, fmt.Sprintf("{locality: {zone: z%d}, load_balancing_weight: %d}", i, weights[i]), l)
@@ -145,7 +147,7 @@ func TestHashKey(t *testing.T) {
 	one := func(extra, ports string) map[uint64]string {
 		c := cluster(t, "{"+overEDS+"lb_policy: RING_HASH, "+extra+"}")
 		m := new(endpointv3.ClusterLoadAssignment)
-		decode(t, endpoints(ports), m)
+		proxytest.Decode(t, endpoints(ports), m)
 		for i, e := range m.GetEndpoints()[0].GetLbEndpoints() {
 			merge(t, fmt.Sprintf("{metadata: {filter_metadata: {envoy.lb: {hash_key: k%d}}}}", i), e)
 			e.GetEndpoint().Hostname = fmt.Sprint("h", i)
@@ -208,7 +210,7 @@ func TestLookupFamily(t *testing.T) {
 		{"ALL", resolved{six, four}, "10.0.0.1:80 [2001:db8::1]:80"},
 	} {
 		m := new(clusterv3.Cluster)
-		decode(t, "{name: c, type: STRICT_DNS, dns_lookup_family: "+tt.family+", load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: a.test, port_value: 80}}}}]}]}}", m)
+		proxytest.Decode(t, "{name: c, type: STRICT_DNS, dns_lookup_family: "+tt.family+", load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: a.test, port_value: 80}}}}]}]}}", m)
 		c, err := Compile(m, Options{Resolver: tt.has})
 		if err != nil {
 			t.Fatal(err)

@@ -12,30 +12,16 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	"go.uber.org/goleak"
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
-	"sigs.k8s.io/yaml"
 
 	"github.com/usher-mesh/usher/internal/proxy/proxytest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func decode(t testing.TB, text string, m proto.Message) {
-	t.Helper()
-	j, err := yaml.YAMLToJSON([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := protojson.Unmarshal(j, m); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func cluster(t testing.TB, text string) *Cluster {
 	t.Helper()
 	m := new(clusterv3.Cluster)
-	decode(t, text, m)
+	proxytest.Decode(t, text, m)
 	c, err := Compile(m, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +55,7 @@ func endpoints(spec string) string {
 func set(t testing.TB, c *Cluster, spec string) {
 	t.Helper()
 	m := new(endpointv3.ClusterLoadAssignment)
-	decode(t, endpoints(spec), m)
+	proxytest.Decode(t, endpoints(spec), m)
 	if err := c.SetEndpoints(m); err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +193,7 @@ func TestRefused(t *testing.T) {
 		{"{name: c, transport_socket: {name: tls}}", `transport_socket.typed_config: missing for "tls"`},
 	} {
 		m := new(clusterv3.Cluster)
-		decode(t, tt.text, m)
+		proxytest.Decode(t, tt.text, m)
 		if _, err := Compile(m, Options{}); err == nil || err.Error() != tt.want {
 			t.Errorf("%s:\n%v, want\n%s", tt.text, err, tt.want)
 		}

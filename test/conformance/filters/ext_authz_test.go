@@ -15,6 +15,8 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"sigs.k8s.io/yaml"
+
+	"github.com/usher-mesh/usher/test/harness"
 )
 
 // authz is an authorization server. A request says what is answered, in YAML: the answer,
@@ -130,5 +132,5 @@ func TestExtAuthz(t *testing.T) {
 		guarded("denies", "filter_enabled: {default_value: {numerator: 0}}, deny_at_disable: {default_value: true, runtime_key: x}", ask{}),
 		guarded("short", "max_denied_response_body_bytes: 3", says(deny("body: nothing"))),
 		route, rerouted, hostile,
-	}, cluster("authz", ln.Addr().(*net.TCPAddr).Port, true), cluster("dead", freePorts(t, 1)[0], true))
+	}, cluster("authz", ln.Addr().(*net.TCPAddr).Port, true), cluster("dead", harness.FreePorts(t, 1)[0], true))
 }

@@ -1,14 +1,12 @@
 package filters
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -106,21 +104,6 @@ func (w *world) listener(t *testing.T, port int, log string) object {
 	return object{"name": w.name, "address": address(port), "filter_chains": list{object{"filters": list{object{"name": "hcm", "typed_config": hcm}}}}}
 }
 
-// freePorts gives ports that nobody listens on at the moment.
-func freePorts(t *testing.T, n int) []int {
-	t.Helper()
-	var out []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		out = append(out, l.Addr().(*net.TCPAddr).Port)
-	}
-	return out
-}
-
 func serve(t *testing.T, h http.Handler, http2 bool) int {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -191,7 +174,7 @@ type peer struct {
 func run(t *testing.T, worlds []*world, clusters list, program string, args ...string) *peer {
 	t.Helper()
 	dir := t.TempDir()
-	ports := freePorts(t, len(worlds)+1)
+	ports := harness.FreePorts(t, len(worlds)+1)
 	admin := ports[len(worlds)]
 	var listeners list
 	for i, w := range worlds {
@@ -206,29 +189,7 @@ func run(t *testing.T, worlds []*world, clusters list, program string, args ...s
 	if err := os.WriteFile(file, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := exec.Command(program, append([]string{"-c", file}, args...)...)
-	var text bytes.Buffer
-	c.Stdout, c.Stderr = &text, &text
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() { c.Wait(); close(ended) }()
-	defer func() { c.Process.Kill(); <-ended }()
-	for _, port := range ports {
-		harness.Eventually(t, 30*time.Second, program+" listens", func() (bool, any) {
-			select {
-			case <-ended:
-				t.Fatalf("%s: %.2000s", program, text.String())
-			default:
-			}
-			nc, err := net.Dial("tcp", fmt.Sprint("127.0.0.1:", port))
-			if err == nil {
-				nc.Close()
-			}
-			return err == nil, err
-		})
-	}
+	defer harness.Serve(t, ports, program, append([]string{"-c", file}, args...)...)()
 	p := &peer{answers: map[string][]string{}, logs: map[string][]string{}}
 	for i, w := range worlds {
 		for j := range w.asks {

@@ -1,20 +1,17 @@
 package http2
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/usher-mesh/usher/test/harness"
 )
@@ -104,22 +101,7 @@ func listener(name string, port int, up string, streamErrors bool) object {
 // run runs a program and gives its answers, one for each request and listener.
 func run(t *testing.T, file string, ports []int, program string, args ...string) (out []string) {
 	t.Helper()
-	c := exec.Command(program, append([]string{"-c", file}, args...)...)
-	var text bytes.Buffer
-	c.Stdout, c.Stderr = &text, &text
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { c.Process.Kill(); c.Wait() }()
-	for _, port := range ports {
-		harness.Eventually(t, 30*time.Second, program+" listens", func() (bool, any) {
-			nc, err := net.Dial("tcp", fmt.Sprint("127.0.0.1:", port))
-			if err == nil {
-				nc.Close()
-			}
-			return err == nil, err
-		})
-	}
+	defer harness.Serve(t, ports, program, append([]string{"-c", file}, args...)...)()
 	all := requests()
 	out = make([]string, len(all)*len(ports))
 	var wg sync.WaitGroup

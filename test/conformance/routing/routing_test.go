@@ -1,18 +1,15 @@
 package routing
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/usher-mesh/usher/test/harness"
 )
@@ -41,29 +38,7 @@ func upstream(w http.ResponseWriter, r *http.Request) {
 // answers gives what a program answers, one text for each request.
 func answers(t *testing.T, all []*request, ports []int, program string, args ...string) []string {
 	t.Helper()
-	c := exec.Command(program, args...)
-	var log bytes.Buffer
-	c.Stdout, c.Stderr = &log, &log
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() { c.Wait(); close(ended) }()
-	defer func() { c.Process.Kill(); <-ended }()
-	for _, port := range ports {
-		harness.Eventually(t, 30*time.Second, program+" listens", func() (bool, any) {
-			select {
-			case <-ended:
-				t.Fatalf("%s ended: %v\n%s", program, c.ProcessState, log.String())
-			default:
-			}
-			nc, err := net.Dial("tcp", fmt.Sprint("127.0.0.1:", port))
-			if err == nil {
-				nc.Close()
-			}
-			return err == nil, err
-		})
-	}
+	defer harness.Serve(t, ports, program, args...)()
 	const clients = 4
 	client := &http.Transport{MaxIdleConnsPerHost: clients, DisableCompression: true}
 	defer client.CloseIdleConnections()

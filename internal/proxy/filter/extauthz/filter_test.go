@@ -11,28 +11,15 @@ import (
 
 	authzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
-	"sigs.k8s.io/yaml"
 
 	"github.com/usher-mesh/usher/internal/jsondoc"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
+	"github.com/usher-mesh/usher/internal/proxy/proxytest"
 	"github.com/usher-mesh/usher/internal/proxy/upstream"
 )
-
-func read[M proto.Message](t testing.TB, text string, m M) M {
-	t.Helper()
-	j, err := yaml.YAMLToJSON([]byte(text))
-	if err == nil {
-		err = protojson.Unmarshal(j, m)
-	}
-	if err != nil {
-		t.Fatalf("%s: %v", text, err)
-	}
-	return m
-}
 
 func pack(t testing.TB, m proto.Message) *anypb.Any {
 	t.Helper()
@@ -48,7 +35,7 @@ const service = "transport_api_version: V3, grpc_service: {envoy_grpc: {cluster_
 func newFilter(t testing.TB, fields string) (*Filter, error) {
 	t.Helper()
 	f, err := Factory(Options{Clusters: func(string) *upstream.Cluster { return nil }, Log: slog.New(slog.DiscardHandler)}).New(filter.Config{
-		Name: "authz", Typed: pack(t, read(t, "{"+fields+"}", &authzv3.ExtAuthz{})), LocalURI: func() string { return "spiffe://t/us" }})
+		Name: "authz", Typed: pack(t, proxytest.Decode(t, "{"+fields+"}", &authzv3.ExtAuthz{})), LocalURI: func() string { return "spiffe://t/us" }})
 	if err != nil {
 		return nil, err
 	}
@@ -98,9 +85,9 @@ func TestInvalidAnswers(t *testing.T) {
 	} {
 		for _, field := range []string{"headers", "response_headers_to_add"} {
 			x := sample()
-			ok := read(t, "{headers: [{header: {key: good, value: one}}], "+field+": [{header: "+h+"}]}", &authv3.OkHttpResponse{})
+			ok := proxytest.Decode(t, "{headers: [{header: {key: good, value: one}}], "+field+": [{header: "+h+"}]}", &authv3.OkHttpResponse{})
 			if field == "headers" {
-				ok = read(t, "{headers: [{header: {key: good, value: one}}, {header: "+h+"}]}", &authv3.OkHttpResponse{})
+				ok = proxytest.Decode(t, "{headers: [{header: {key: good, value: one}}, {header: "+h+"}]}", &authv3.OkHttpResponse{})
 			}
 			f, err := newFilter(t, service)
 			if err != nil {
@@ -110,13 +97,13 @@ func TestInvalidAnswers(t *testing.T) {
 				t.Errorf("%s in %s: %d %v", h, field, x.Response.Status, x.Request.Header.Fields())
 			}
 			x = sample()
-			if f.deny(x, read(t, "{headers: [{header: "+h+"}]}", &authv3.DeniedHttpResponse{})) || x.Response.Status != 500 || x.Response.Header.Len() != 0 {
+			if f.deny(x, proxytest.Decode(t, "{headers: [{header: "+h+"}]}", &authv3.DeniedHttpResponse{})) || x.Response.Status != 500 || x.Response.Header.Len() != 0 {
 				t.Errorf("%s in a refusal: %d %v", h, x.Response.Status, x.Response.Header.Fields())
 			}
 		}
 	}
 	for _, q := range []string{`{key: a, value: "b c"}`, `{key: a, value: "b&c=d"}`, `{key: "a=b", value: c}`, `{key: "a&b", value: c}`, `{key: "", value: c}`, `{key: a, value: "#"}`, `{key: a, value: "\r\n"}`} {
-		if p, err := query("/p", read(t, "{query_parameters_to_set: ["+q+"]}", &authv3.OkHttpResponse{})); err == nil {
+		if p, err := query("/p", proxytest.Decode(t, "{query_parameters_to_set: ["+q+"]}", &authv3.OkHttpResponse{})); err == nil {
 			t.Errorf("%s: %q", q, p)
 		}
 	}
@@ -134,7 +121,7 @@ func TestQuery(t *testing.T) {
 		`{query_parameters_to_remove: [a, b]}`:                                             "/p",
 		`{query_parameters_to_remove: [c], query_parameters_to_set: [{key: c, value: d}]}`: "/p?a=1&b=2&a=3",
 	} {
-		if got, err := query("/p?a=1&b=2&a=3", read(t, text, &authv3.OkHttpResponse{})); err != nil || got != want {
+		if got, err := query("/p?a=1&b=2&a=3", proxytest.Decode(t, text, &authv3.OkHttpResponse{})); err != nil || got != want {
 			t.Errorf("%s: %q %v", text, got, err)
 		}
 	}
@@ -175,7 +162,7 @@ func TestAsked(t *testing.T) {
 
 func TestPerRoute(t *testing.T) {
 	compile := func(text string) *settings {
-		c, err := compilePerRoute(pack(t, read(t, text, &authzv3.ExtAuthzPerRoute{})))
+		c, err := compilePerRoute(pack(t, proxytest.Decode(t, text, &authzv3.ExtAuthzPerRoute{})))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,30 +6,16 @@ import (
 	"time"
 
 	faultv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/types/known/anypb"
-	"sigs.k8s.io/yaml"
 
 	"github.com/usher-mesh/usher/internal/proxy/counters"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
+	"github.com/usher-mesh/usher/internal/proxy/proxytest"
 )
 
 func newFilter(t *testing.T, text string, set *counters.Set) (filter.Filter, error) {
 	t.Helper()
-	j, err := yaml.YAMLToJSON([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := &faultv3.HTTPFault{}
-	if err := protojson.Unmarshal(j, m); err != nil {
-		t.Fatalf("%s: %v", text, err)
-	}
-	a, err := anypb.New(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return Factory(set).New(filter.Config{Name: "fault", Typed: a, StatPrefix: "p"})
+	return Factory(set).New(filter.Config{Name: "fault", Typed: proxytest.Pack(t, text, &faultv3.HTTPFault{}), StatPrefix: "p"})
 }
 
 // What a header may ask for, and what it may not.

@@ -5,29 +5,15 @@ import (
 	"testing"
 
 	healthv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/health_check/v3"
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/types/known/anypb"
-	"sigs.k8s.io/yaml"
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
+	"github.com/usher-mesh/usher/internal/proxy/proxytest"
 )
 
 func newFilter(t *testing.T, text string) (filter.Filter, error) {
 	t.Helper()
-	j, err := yaml.YAMLToJSON([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := &healthv3.HealthCheck{}
-	if err := protojson.Unmarshal(j, m); err != nil {
-		t.Fatalf("%s: %v", text, err)
-	}
-	a, err := anypb.New(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return Factory("me").New(filter.Config{Typed: a})
+	return Factory("me").New(filter.Config{Typed: proxytest.Pack(t, text, &healthv3.HealthCheck{})})
 }
 
 func TestFilter(t *testing.T) {

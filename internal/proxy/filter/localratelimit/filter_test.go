@@ -8,12 +8,10 @@ import (
 	"time"
 
 	limitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/local_ratelimit/v3"
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/types/known/anypb"
-	"sigs.k8s.io/yaml"
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
+	"github.com/usher-mesh/usher/internal/proxy/proxytest"
 )
 
 // The bucket is full at first, fills steadily, and never holds more than it may.
@@ -58,28 +56,11 @@ func TestBucketIsShared(t *testing.T) {
 	}
 }
 
-func pack(t testing.TB, text string) *anypb.Any {
-	t.Helper()
-	j, err := yaml.YAMLToJSON([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := &limitv3.LocalRateLimit{}
-	if err := protojson.Unmarshal(j, m); err != nil {
-		t.Fatalf("%s: %v", text, err)
-	}
-	a, err := anypb.New(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
-}
-
 const on = "stat_prefix: a, filter_enabled: {default_value: {numerator: 100}}, filter_enforced: {default_value: {numerator: 100}}, token_bucket: {max_tokens: 1, fill_interval: 1000s}"
 
 // A lasting connection that is judged again spends nothing, and is not ended.
 func TestJudgedAgain(t *testing.T) {
-	f, err := Factory(nil).New(filter.Config{Name: "l", Typed: pack(t, "{"+on+"}")})
+	f, err := Factory(nil).New(filter.Config{Name: "l", Typed: proxytest.Pack(t, "{"+on+"}", &limitv3.LocalRateLimit{})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,17 +90,17 @@ func TestRefusedConfigurations(t *testing.T) {
 		`{stat_prefix: a, response_headers_to_add: [{header: {key: ":status", value: b}}]}`:                "response_headers_to_add[0].header.key",
 		`{stat_prefix: a, request_headers_to_add_when_not_enforced: [{header: {key: a, value: "b\r\n"}}]}`: "request_headers_to_add_when_not_enforced[0].header.value",
 	} {
-		if _, err := Factory(nil).New(filter.Config{Typed: pack(t, text)}); err == nil || !strings.HasPrefix(err.Error(), path+":") {
+		if _, err := Factory(nil).New(filter.Config{Typed: proxytest.Pack(t, text, &limitv3.LocalRateLimit{})}); err == nil || !strings.HasPrefix(err.Error(), path+":") {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
-	if _, err := Factory(nil).PerRoute(pack(t, "{stat_prefix: a}")); err == nil {
+	if _, err := Factory(nil).PerRoute(proxytest.Pack(t, "{stat_prefix: a}", &limitv3.LocalRateLimit{})); err == nil {
 		t.Error("a route's limit without a bucket is taken")
 	}
 }
 
 func BenchmarkPass(b *testing.B) {
-	f, err := Factory(nil).New(filter.Config{Name: "l", Typed: pack(b, "{"+strings.Replace(on, "max_tokens: 1,", "max_tokens: 4000000000, tokens_per_fill: 4000000000,", 1)+"}")})
+	f, err := Factory(nil).New(filter.Config{Name: "l", Typed: proxytest.Pack(b, "{"+strings.Replace(on, "max_tokens: 1,", "max_tokens: 4000000000, tokens_per_fill: 4000000000,", 1)+"}", &limitv3.LocalRateLimit{})})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -9,35 +9,16 @@ import (
 	"testing"
 
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/anypb"
-	"sigs.k8s.io/yaml"
 
 	"github.com/usher-mesh/usher/internal/jsondoc"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
+	"github.com/usher-mesh/usher/internal/proxy/proxytest"
 )
-
-func pack(t testing.TB, text string, m proto.Message) *anypb.Any {
-	t.Helper()
-	j, err := yaml.YAMLToJSON([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := protojson.Unmarshal(j, m); err != nil {
-		t.Fatalf("%s: %v", text, err)
-	}
-	a, err := anypb.New(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
-}
 
 func newFilter(t testing.TB, text string) (*Filter, error) {
 	t.Helper()
-	f, err := Factory().New(filter.Config{Name: "rbac", Typed: pack(t, text, &rbacv3.RBAC{})})
+	f, err := Factory().New(filter.Config{Name: "rbac", Typed: proxytest.Pack(t, text, &rbacv3.RBAC{})})
 	if err != nil {
 		return nil, err
 	}
@@ -245,7 +226,7 @@ func TestPerRoute(t *testing.T) {
 		`{rbac: {rules: {}}}`:             false,
 		`{rbac: {rules: {action: DENY}}}`: true,
 	} {
-		c, err := Factory().PerRoute(pack(t, text, &rbacv3.RBACPerRoute{}))
+		c, err := Factory().PerRoute(proxytest.Pack(t, text, &rbacv3.RBACPerRoute{}))
 		if err != nil {
 			t.Fatal(err)
 		}
