@@ -77,7 +77,7 @@ func TestDrain(t *testing.T) {
 			t.Errorf("the proxy ends: %v\n%s", err, log.String())
 		}
 	}
-	t.Logf("%d requests over %d drains, none failed", asked.Load(), rounds)
+	t.Logf("%d requests were answered over %d drains", asked.Load(), rounds)
 }
 
 // many is how many requests a client has sent when the drain may begin.

@@ -85,16 +85,19 @@ func TestAnswer(t *testing.T) {
 
 // TestInterimFlood holds that answers of 1xx are bounded in number and size.
 func TestInterimFlood(t *testing.T) {
-	for name, value := range map[string]string{"many": "x", "large": strings.Repeat("x", 10<<10)} {
+	for name, tt := range map[string]struct {
+		number int
+		value  string
+	}{"many": {maxInterim + 1, "x"}, "large": {maxInterim / 2, strings.Repeat("x", 10<<10)}} {
 		c, p := dial(t, Defaults())
 		st := ask(t, c)
 		go func() {
-			for range maxInterim + 1 {
-				p.headers(1, false, ":status: 103", "link: "+value)
+			for range tt.number {
+				p.headers(1, false, ":status: 103", "link: "+tt.value)
 			}
 		}()
 		var err error
-		for n := 0; err == nil && n <= maxInterim; n++ {
+		for n := 0; err == nil && n < tt.number; n++ {
 			err = st.ReadResponse(new(exchange.Response))
 		}
 		if err != ErrMalformed {
