@@ -16,7 +16,7 @@ SHELL      := /bin/bash
 GO       ?= go
 PKGS     ?= ./...
 # Modules below the root, whose dependencies are for tests alone.
-MODULES  := test/h2spec test/jose
+MODULES  := test/h2spec test/interop test/jose
 PROGRAMS := usher usher-proxy tutorial
 usher_pkg       := ./cmd/usher
 usher-proxy_pkg := ./cmd/usher-proxy
