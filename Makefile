@@ -82,9 +82,9 @@ race:
 	@echo "tests under the race detector"
 	@CGO_ENABLED=1 GO="$(GO)" scripts/test.sh -race $(RACE)
 
-# docs/design/0003-bench.md tells how. Under 10 minutes; best on a quiet machine.
+# docs/design/0003-bench.md tells how. About 10 minutes; best on a quiet machine.
 bench: build
-	@failed=; for part in peers start; do $(GO) run ./test/bench $$part || failed=1; echo; done; \
+	@failed=; for part in peers latency start; do $(GO) run ./test/bench $$part || failed=1; echo; done; \
 	$(MAKE) --no-print-directory bench-go; [ -z "$$failed" ]
 
 # Only packages that have benchmarks: to link the tests of the others takes minutes.

@@ -42,7 +42,17 @@ require (
 	sigs.k8s.io/yaml v1.6.0
 )
 
-require github.com/pires/go-proxyproto v0.15.0
+require (
+	github.com/pires/go-proxyproto v0.15.0
+	github.com/tsenart/vegeta/v12 v12.13.0
+)
+
+require (
+	github.com/influxdata/tdigest v0.0.1 // indirect
+	github.com/josharian/intern v1.0.0 // indirect
+	github.com/mailru/easyjson v0.7.7 // indirect
+	github.com/rs/dnscache v0.0.0-20230804202142-fc85eb664529 // indirect
+)
 
 require (
 	cel.dev/expr v0.25.3 // indirect

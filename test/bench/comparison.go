@@ -8,8 +8,9 @@ import (
 	"strings"
 )
 
-// comparison is one run of `bench peers`.
+// comparison is one run of `bench peers` or `bench latency`.
 type comparison struct {
+	paced   bool      // at half of what a proxy can do: all of them idle
 	Seconds int       `json:"seconds"`
 	Rounds  int       `json:"rounds"`
 	Conns   int       `json:"connections"`
@@ -49,7 +50,7 @@ func (c *comparison) run(ctx context.Context, picked []work, bin string) (err er
 				continue
 			}
 			progress("round %d of %d: %s, %s", round+1, c.Rounds, p.work.name, p.peer.name)
-			r, err := s.measure(ctx, p.peer, p.work, c.Seconds, c.Conns)
+			r, err := s.measure(ctx, p.peer, p.work, c.Seconds, s.saturate(c.Conns))
 			switch {
 			case ctx.Err() != nil:
 				return ctx.Err()

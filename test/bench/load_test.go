@@ -1,6 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -47,5 +51,35 @@ status codes: 471290 2xx, 0 3xx, 0 4xx, 6 5xx
 	}
 	if _, err := parseH2load(strings.Split(report, "\n")[0]); err == nil {
 		t.Error("a report without requests is taken")
+	}
+}
+
+// What `bench pace` writes is what parsePaced reads.
+func TestPaced(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer t" {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}))
+	defer server.Close()
+	for token, failed := range map[string]int{"t": 0, "": 50} {
+		var in, out bytes.Buffer
+		if err := json.NewEncoder(&in).Encode(order{URL: server.URL, Token: token, Rate: 50, Seconds: 1, Conns: 4}); err != nil {
+			t.Fatal(err)
+		}
+		if err := pace(t.Context(), &in, &out); err != nil {
+			t.Fatal(err)
+		}
+		got, err := parsePaced(out.Bytes())
+		if err != nil || got.requests != 50 || got.failed != failed || got.p50 <= 0 || got.p99 < got.p50 {
+			t.Errorf("token %q: %+v, %v", token, got, err)
+		}
+	}
+}
+
+func TestMiddle(t *testing.T) {
+	got := middle([]row{{P50: 3, P99: 10, Failed: 1}, {P50: 1, P99: 30}, {P50: 2, P99: 20, Failed: 2}})
+	if want := (row{P50: 2, P99: 20, Failed: 3}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 }

@@ -1,6 +1,7 @@
 // Command bench measures usher against its budgets. `bench peers` compares one hop
 // through usher-proxy with the same hop through nginx, haproxy and Envoy, side by
-// side in one run; `bench start` measures the control plane, the start and the
+// side in one run, and `bench latency` how long requests take at a rate that both can
+// serve; `bench start` measures the control plane, the start and the
 // memory of a mesh on this machine. It drives built programs as a user would and
 // knows nothing of their insides. docs/design/0003-bench.md tells the method.
 package main
@@ -18,6 +19,7 @@ import (
 const usage = `bench measures usher against its budgets.
 
   bench peers [flags]   one hop through nginx, haproxy, Envoy and usher-proxy
+  bench latency [flags] p50 and p99 of Envoy and usher-proxy at the same rate
   bench start [flags]   start, memory and propagation of a mesh
 `
 
@@ -43,6 +45,10 @@ func run(ctx context.Context, args []string) error {
 		switch args[0] {
 		case "peers":
 			return peers(ctx, args[1:])
+		case "latency":
+			return latencies(ctx, args[1:])
+		case "pace": // the load of `bench latency`, in a process of its own
+			return pace(ctx, os.Stdin, os.Stdout)
 		case "start":
 			return start(ctx, args[1:])
 		}

@@ -11,7 +11,7 @@ import (
 type row struct {
 	Work string `json:"work"`
 	Peer string `json:"peer"`
-	// Rate is in requests a second, at saturation of the proxy's CPU.
+	// Rate is in requests a second, at saturation of the proxy's CPU if it is not paced.
 	Rate float64 `json:"requests_per_second"`
 	// CPU is the proxy's processor time a request, user and system, in microseconds.
 	CPU float64 `json:"cpu_us_per_request"`
@@ -28,7 +28,7 @@ type row struct {
 // measure starts a proxy, checks its verdicts, warms it up for a second, and loads
 // it. A proxy runs anew for each measurement, so that no work inherits the memory
 // of another.
-func (s *site) measure(ctx context.Context, p *peer, w work, seconds, conns int) (r row, err error) {
+func (s *site) measure(ctx context.Context, p *peer, w work, seconds int, generate generator) (r row, err error) {
 	proxy, err := s.launch(proxyCPU, p.name, p.env, p.command(s.File(p.fileFor(w)))...)
 	if err != nil {
 		return r, err
@@ -40,23 +40,29 @@ func (s *site) measure(ctx context.Context, p *peer, w work, seconds, conns int)
 	if err := checkVerdicts(ctx, s, w); err != nil {
 		return r, fmt.Errorf("wrong verdict: %w", err)
 	}
-	if _, err := s.generate(ctx, w, 1, conns); err != nil {
+	if _, err := generate(ctx, w, 1); err != nil {
 		return r, err
 	}
-	r, err = s.watch(ctx, proxy.pid(), w, seconds, conns)
+	r, err = s.watch(ctx, proxy.pid(), w, seconds, generate)
 	r.Work, r.Peer = w.name, p.name
 	return r, err
 }
 
-func (s *site) generate(ctx context.Context, w work, seconds, conns int) (load, error) {
-	if w.listener == "h2" {
-		return h2load(ctx, s, seconds)
+// generator makes a load of a kind of work for some seconds.
+type generator func(ctx context.Context, w work, seconds int) (load, error)
+
+// saturate sends the next request of a connection as soon as it has its answer.
+func (s *site) saturate(conns int) generator {
+	return func(ctx context.Context, w work, seconds int) (load, error) {
+		if w.listener == "h2" {
+			return h2load(ctx, s, seconds)
+		}
+		return wrk(ctx, s, w, seconds, conns)
 	}
-	return wrk(ctx, s, w, seconds, conns)
 }
 
 // watch loads a running proxy and reads what that costs it.
-func (s *site) watch(ctx context.Context, pid int, w work, seconds, conns int) (r row, err error) {
+func (s *site) watch(ctx context.Context, pid int, w work, seconds int, generate generator) (r row, err error) {
 	before, err := readFamily(pid)
 	if err != nil {
 		return r, err
@@ -67,7 +73,7 @@ func (s *site) watch(ctx context.Context, pid int, w work, seconds, conns int) (
 		f, _ := readFamily(pid) // if it has ended, the load has failed
 		halfway <- f
 	}).Stop()
-	l, err := s.generate(ctx, w, seconds, conns)
+	l, err := generate(ctx, w, seconds)
 	if err != nil {
 		return r, err
 	}

@@ -29,7 +29,7 @@ func (c *comparison) print(w io.Writer) {
 		if last != "" && last != r.Work {
 			fmt.Fprintln(w)
 		}
-		last, disturbed = r.Work, disturbed || r.rough()
+		last, disturbed = r.Work, disturbed || r.rough() && !c.paced
 		fmt.Fprintf(w, "%-10s %-8s %9.0f %11.1f %8s %8s %8.1f %7d %6.0f%%\n",
 			r.Work, r.Peer, r.Rate, r.CPU, latency(r.P50), latency(r.P99), r.Resident, r.Failed, r.Busy)
 	}
@@ -37,8 +37,11 @@ func (c *comparison) print(w io.Writer) {
 		fmt.Fprintf(w, "\na proxy that had its CPU for less than %d %% of the time (busy) was disturbed: what rests on that is rough\n", saturated)
 	}
 	if len(c.Budgets) > 0 {
-		fmt.Fprintf(w, "\nusher's CPU time a request against that of its peers, in this run (%d s, best of %d, %d connections)\n",
-			c.Seconds, c.Rounds, c.Conns)
+		title := "usher's CPU time a request against that of its peers, in this run (%d s, best of %d, %d connections)"
+		if c.paced {
+			title = "usher's latency against Envoy's at half of Envoy's saturation, in this run (%d s, medians of %d, up to %d connections)"
+		}
+		fmt.Fprintf(w, "\n"+title+"\n", c.Seconds, c.Rounds, c.Conns)
 	}
 	for _, v := range c.Budgets {
 		v.print(w)
