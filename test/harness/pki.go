@@ -71,21 +71,33 @@ func ForeignCA(t testing.TB) tls.Certificate {
 // Issue makes a workload's certificate with any authority, good until then.
 func Issue(t testing.TB, ca tls.Certificate, spiffeID string, until time.Time) tls.Certificate {
 	t.Helper()
-	parent, err := x509.ParseCertificate(ca.Certificate[0])
-	if err != nil {
-		t.Fatal(err)
-	}
 	uri, err := url.Parse(spiffeID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	key := newKey(t)
-	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()),
-		NotBefore:    until.Add(-24 * time.Hour), NotAfter: until,
-		KeyUsage: x509.KeyUsageDigitalSignature, URIs: []*url.URL{uri},
+	return issue(t, ca, &x509.Certificate{
+		NotBefore: until.Add(-24 * time.Hour), NotAfter: until, URIs: []*url.URL{uri},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
+	})
+}
+
+// IssueServer makes a server's certificate for a host name with any authority.
+func IssueServer(t testing.TB, ca tls.Certificate, host string) tls.Certificate {
+	t.Helper()
+	return issue(t, ca, &x509.Certificate{
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{host},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	})
+}
+
+func issue(t testing.TB, ca tls.Certificate, tmpl *x509.Certificate) tls.Certificate {
+	t.Helper()
+	parent, err := x509.ParseCertificate(ca.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
 	}
+	key := newKey(t)
+	tmpl.SerialNumber, tmpl.KeyUsage = big.NewInt(time.Now().UnixNano()), x509.KeyUsageDigitalSignature
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, parent, &key.PublicKey, ca.PrivateKey)
 	if err != nil {
 		t.Fatal(err)
