@@ -78,6 +78,7 @@ type Conn struct {
 	kicked      sync.Cond
 	written     chan struct{}
 	enc         *hpack.Encoder
+	kept        map[keptField]keptField // of what it was given last
 	ring        []*Stream
 	blocked     []*Stream
 	timer       *time.Timer

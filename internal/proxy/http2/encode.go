@@ -50,6 +50,10 @@ func (c *Conn) closeBlock(at int, id uint32, end bool) {
 // field encodes one field. One that is unlikely to come again, or secret, is not put
 // into the tables.
 func (c *Conn) field(name, value string, once bool) {
+	if !once {
+		f := c.keep(keptField{name, value})
+		name, value = f.name, f.value
+	}
 	_ = c.enc.WriteField(hpack.HeaderField{Name: name, Value: value, Sensitive: once})
 }
 
