@@ -164,7 +164,7 @@ func build(o Options) (*proxy, error) {
 	p.metrics.AddCounters(counts.List)
 	filters := []filter.Factory{
 		cors.Factory(),
-		extauthz.Factory(extauthz.Options{Clusters: func(name string) *upstream.Cluster { return p.snapshot().Clusters[name] }, Counters: counts, Log: p.log}),
+		extauthz.Factory(extauthz.Options{Clusters: func(name string) *upstream.Cluster { return p.snapshot().Clusters[name] }, Counters: counts, Node: o.Bootstrap.GetNode().GetMetadata(), Log: p.log}),
 		fault.Factory(counts),
 		filterstate.Factory(),
 		healthcheck.Factory(o.Bootstrap.GetNode().GetCluster()),

@@ -5,7 +5,9 @@
 package exchange
 
 import (
+	"context"
 	"crypto/x509"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net/netip"
@@ -108,6 +110,15 @@ type Exchange struct {
 	// to answer has been: the filter's Decode returns false.
 	Sleep func(time.Duration) bool
 
+	// Buffer reads the request's content until it is whole or most bytes are there, and
+	// gives at most so many; what was read goes on with the request. False: the request
+	// has ended, as with Sleep. Unless partial, one with more content has: it is answered
+	// with 413.
+	Buffer func(most int, partial bool) (b []byte, whole, ok bool)
+
+	// Watch has f called if the client is seen to go, until stop returns. Nil: nobody looks.
+	Watch func(f func()) (stop func())
+
 	// Until is when what let the request in runs out, such as a token; zero: never.
 	// It matters to what outlives the request: see HoldsUntil.
 	Until time.Time
@@ -147,6 +158,21 @@ type Secret struct {
 // Redact declares that values of these places must be shown as [redacted] in
 // logs, traces, error texts and x-envoy-original-path. The slice is shared.
 func (x *Exchange) Redact(s []Secret) { x.secrets = append(x.secrets, s...) }
+
+// Context is for what is asked about the request: it ends after d, and with the client.
+// Who gets no answer asks Gone.
+func (x *Exchange) Context(d time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	if x.Watch == nil {
+		return ctx, cancel
+	}
+	stop := x.Watch(cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// Gone tells whether a context of Context has ended with the client: there is nobody to
+// answer, and the filter's Decode returns false.
+func Gone(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
 
 // Secrets gives what Redact declared.
 func (x *Exchange) Secrets() []Secret { return x.secrets }
@@ -295,7 +321,7 @@ func (x *Exchange) Reset() {
 	rqt.Reset()
 	rst.Reset()
 	clear(x.kept)
-	*x = Exchange{Conn: x.Conn, Listener: x.Listener, Metadata: x.Metadata, Sleep: x.Sleep, secrets: x.secrets[:0], spare: x.spare, atEnd: x.atEnd, kept: x.kept[:0]}
+	*x = Exchange{Conn: x.Conn, Listener: x.Listener, Metadata: x.Metadata, Sleep: x.Sleep, Buffer: x.Buffer, Watch: x.Watch, secrets: x.secrets[:0], spare: x.spare, atEnd: x.atEnd, kept: x.kept[:0]}
 	x.Request.Header, x.Request.Trailer = rq, rqt
 	x.Response.Header, x.Response.Trailer = rs, rst
 }

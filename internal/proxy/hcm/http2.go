@@ -119,7 +119,7 @@ func (h *streams) Begin(st *http2.Stream) bool {
 	s, ok := st.User.(*session)
 	if !ok {
 		s = &session{ctx: h.ctx, c: h.c, nc: st, w: st}
-		s.x.Conn, s.x.Sleep = h.c.Info, s.sleep
+		s.hooks()
 		s.gone = s.clientGone
 		st.User = s
 	}
@@ -179,7 +179,7 @@ type way struct {
 	gone func()      // clientGone; nil on HTTP/1.1
 	mu   sync.Mutex
 	conn *upstream.Conn
-	wake chan struct{} // of a request that is held up: see sleep
+	wake func() // what a filter waits for ends: see watchClient
 }
 
 // clientGone ends the wait for the upstream.
@@ -191,7 +191,22 @@ func (s *session) clientGone() {
 		s.way.conn.SetDeadline(past)
 	}
 	if s.way.wake != nil {
-		close(s.way.wake)
+		s.way.wake()
+	}
+}
+
+// watchClient calls f once the client is gone, until stop.
+func (s *session) watchClient(f func()) (stop func()) {
+	s.way.mu.Lock()
+	defer s.way.mu.Unlock()
+	if s.lost.Load() {
+		f()
+		return func() {}
+	}
+	s.way.wake = f
+	return func() {
+		s.way.mu.Lock()
+		defer s.way.mu.Unlock()
 		s.way.wake = nil
 	}
 }

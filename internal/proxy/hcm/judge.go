@@ -19,6 +19,8 @@ func (s *session) judge() {
 	switch {
 	case !admitted && s.lost.Load() && x.Response.Status == 0:
 		// It went while a filter held it up: nobody to answer.
+		s.keep = false
+		x.Flags, x.Details = "DC", "downstream_remote_disconnect"
 	case !admitted && r != nil && r.Forward == nil:
 		s.respondLocal(nil) // what the route says is of its own answer alone, as in Envoy
 	case !admitted:
@@ -149,7 +151,9 @@ func (s *session) respondLocal(r *route.Route) {
 	if match.GRPC(x) && (grpc || x.Response.Status != 200) && x.Request.Method != "CONNECT" {
 		grpcReply(x, body)
 		body = ""
-	} else if body != "" {
+	} else if body == "" {
+		x.Response.Header.Del("content-type")
+	} else {
 		if _, ok := x.Response.Header.Lookup("content-type"); !ok {
 			x.Response.Header.Add("content-type", "text/plain")
 		}

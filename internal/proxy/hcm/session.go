@@ -90,7 +90,7 @@ func Serve(ctx context.Context, c *Connection) {
 	}
 	w := http1.NewWriter(c.Conn)
 	s := &session{ctx: ctx, c: c, nc: c.Conn, r: http1.NewReader(c.Conn, c.Prefix), w: w, began: time.Now()}
-	s.x.Conn, s.x.Sleep = c.Info, s.sleep
+	s.hooks()
 	defer func() {
 		s.x.End()
 		if !s.taken {
@@ -276,6 +276,11 @@ func (s *session) start() {
 	s.table = s.m.routes(s.snap)
 	s.pump, s.truncated, s.taken, s.asked, s.websocketKey = nil, false, false, nil, ""
 	s.count++
+}
+
+// hooks gives the exchange what filters may ask of the session.
+func (s *session) hooks() {
+	s.x.Conn, s.x.Sleep, s.x.Buffer, s.x.Watch = s.c.Info, s.sleep, s.buffer, s.watchClient
 }
 
 // one serves one request whose head is buffered.

@@ -1,6 +1,7 @@
 package hcm
 
 import (
+	"context"
 	"time"
 
 	"github.com/usher-mesh/usher/internal/proxy/route"
@@ -19,23 +20,16 @@ func (s *session) sleep(d time.Duration) bool {
 	}
 	t := time.NewTimer(d)
 	defer t.Stop()
-	wake := make(chan struct{})
-	s.way.mu.Lock()
-	s.way.wake = wake
-	s.way.mu.Unlock()
-	if !s.lost.Load() {
-		select {
-		case <-t.C:
-		case <-wake:
-		}
+	ctx, cancel := context.WithCancel(context.Background())
+	stop := s.watchClient(cancel)
+	select {
+	case <-t.C:
+	case <-ctx.Done():
 	}
-	s.way.mu.Lock()
-	s.way.wake = nil
-	s.way.mu.Unlock()
+	stop()
+	cancel()
 	switch {
 	case s.lost.Load():
-		s.keep = false
-		s.x.Flags, s.x.Details = "DC", "downstream_remote_disconnect"
 		return false
 	case !late:
 		return true

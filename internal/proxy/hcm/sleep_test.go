@@ -3,7 +3,26 @@ package hcm
 import (
 	"testing"
 	"time"
+
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
 )
+
+// What a filter asks about a request ends with its client, and tells so.
+func TestContextEndsWithTheClient(t *testing.T) {
+	s := &session{m: &Manager{}, c: &Connection{}}
+	s.hooks()
+	ctx, cancel := s.x.Context(time.Hour)
+	defer cancel()
+	s.clientGone()
+	select {
+	case <-ctx.Done():
+	case <-time.After(10 * time.Second):
+		t.Fatal("it goes on")
+	}
+	if !exchange.Gone(ctx) {
+		t.Error("it is told as a timeout")
+	}
+}
 
 // A request that is held up ends with its client, whether that goes before or after.
 func TestSleepEndsWithTheClient(t *testing.T) {
@@ -25,8 +44,8 @@ func TestSleepEndsWithTheClient(t *testing.T) {
 		}
 		select {
 		case went := <-done:
-			if went || s.x.Flags != "DC" {
-				t.Errorf("before %v: %v %q", before, went, s.x.Flags)
+			if went || s.x.Response.Status != 0 {
+				t.Errorf("before %v: %v %d", before, went, s.x.Response.Status)
 			}
 		case <-time.After(10 * time.Second):
 			t.Fatal("still held up")

@@ -101,7 +101,7 @@ func (c *compiler) route(m *routev3.Route, v *VirtualHost, vm *mutations, vf per
 		"request_headers_to_add", "request_headers_to_remove", "response_headers_to_add", "response_headers_to_remove", "stat_prefix"); err != nil {
 		return nil, err
 	}
-	r := &Route{Name: m.GetName(), VirtualHost: v.Name}
+	r := &Route{Name: m.GetName(), VirtualHost: v.Name, metadata: m.GetMetadata()}
 	if err := r.match(m.GetMatch()); err != nil {
 		return nil, strict.At("match", err)
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
 	"github.com/usher-mesh/usher/internal/proxy/match"
@@ -30,6 +32,7 @@ type Route struct {
 	mutations []*mutations // from the most specific to the least
 	filters   map[string]any
 	disabled  map[string]bool
+	metadata  *corev3.Metadata
 }
 
 var _ filter.Route = (*Route)(nil)
@@ -44,6 +47,9 @@ func (r *Route) Cluster(x *exchange.Exchange) string {
 	}
 	return r.Forward.choose(x).Cluster
 }
+
+// Metadata gives what the configuration says of the route for whoever asks; it may be nil.
+func (r *Route) Metadata() *corev3.Metadata { return r.metadata }
 
 // Disabled tells whether the route switches a filter off.
 func (r *Route) Disabled(name string) bool { return r.disabled[name] }

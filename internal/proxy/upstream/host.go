@@ -154,9 +154,6 @@ func (e *ConnectError) Unwrap() error { return e.Err }
 // *ConnectError.
 func (h *Host) Dial(ctx context.Context) (net.Conn, error) { return h.dial(ctx, http1ALPN) }
 
-// DialHTTP2 is Dial for a connection that will speak HTTP/2.
-func (h *Host) DialHTTP2(ctx context.Context) (net.Conn, error) { return h.dial(ctx, http2ALPN) }
-
 func (h *Host) dial(ctx context.Context, protocols ...string) (net.Conn, error) {
 	c := h.cluster
 	ctx, cancel := context.WithTimeout(ctx, c.connectTimeout)

@@ -1,9 +1,11 @@
 package filters
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,6 +30,12 @@ type authz struct {
 func (authz) Check(_ context.Context, rq *authv3.CheckRequest) (*authv3.CheckResponse, error) {
 	h := rq.GetAttributes().GetRequest().GetHttp()
 	answer := h.GetHeaders()["x-answer"]
+	for _, f := range h.GetHeaderMap().GetHeaders() {
+		if f.GetKey() == "x-answer" {
+			answer = string(f.GetRawValue())
+		}
+	}
+	slices.SortFunc(h.GetHeaderMap().GetHeaders(), func(a, b *corev3.HeaderValue) int { return cmp.Compare(a.GetKey(), b.GetKey()) })
 	if answer == "fail" {
 		return nil, status.Error(codes.Internal, "no")
 	}
@@ -42,6 +50,9 @@ func (authz) Check(_ context.Context, rq *authv3.CheckRequest) (*authv3.CheckRes
 	asked := proto.CloneOf(rq)
 	a := asked.GetAttributes()
 	a.Request.Time, a.Request.Http.Id = nil, ""
+	if h.GetHeaders()["x-envoy-auth-partial-body"] == "true" {
+		a.Request.Http.Size = 0 // what has come by then is chance
+	}
 	for _, p := range []*authv3.AttributeContext_Peer{a.Source, a.Destination} {
 		p.GetAddress().GetSocketAddress().PortSpecifier = nil
 	}
@@ -97,6 +108,11 @@ func TestExtAuthz(t *testing.T) {
 	route.host = "typed_per_filter_config: {m: {" + typ + "ExtAuthzPerRoute, check_settings: {context_extensions: {a: host, b: host}}}}"
 	route.routes = "[{match: {prefix: /off}, route: {cluster: up}, typed_per_filter_config: {m: {" + typ + "ExtAuthzPerRoute, disabled: true}}}, " +
 		"{match: {prefix: /more}, route: {cluster: up}, typed_per_filter_config: {m: {" + typ + "ExtAuthzPerRoute, check_settings: {context_extensions: {b: route, c: route}}}}}, {match: {prefix: /}, route: {cluster: up}}]"
+	post := func(body string) ask { return ask{method: "POST", body: body, header: []string{"x-answer: " + ok}} }
+	const body = "with_request_body: {max_request_bytes: 5"
+	metadata := guarded("metadata", "route_metadata_context_namespaces: [a, absent], typed_metadata_context_namespaces: [a], clear_route_cache: true, clear_route_cache_headers: [To]", says(ok),
+		says(set("headers: [{header: {key: other, value: x}}, {header: {key: to, value: x}}]")), says(set("headers_to_remove: [to]"), "to: x"), ask{path: "/p?a=1", header: []string{"x-answer: " + set("query_parameters_to_set: [{key: c, value: d}]")}})
+	metadata.routes = "[{match: {prefix: /, headers: [{name: other}, {name: to}]}, direct_response: {status: 299}}, {match: {prefix: /}, metadata: {filter_metadata: {a: {k: v}, b: {k: w}}}, route: {cluster: up}}]"
 	rerouted := guarded("rerouted", "clear_route_cache: true", says(ok), says(set("headers: [{header: {key: to, value: other}}]")))
 	rerouted.routes = "[{match: {prefix: /, headers: [{name: to, string_match: {exact: other}}]}, direct_response: {status: 299}}, {match: {prefix: /}, route: {cluster: up}}]"
 	invalid := says(set("headers: [{header: {key: a, value: \"b\\r\\nc: d\"}}]"))
@@ -131,6 +147,11 @@ func TestExtAuthz(t *testing.T) {
 		guarded("never", "filter_enabled: {default_value: {numerator: 0}}", ask{}),
 		guarded("denies", "filter_enabled: {default_value: {numerator: 0}}, deny_at_disable: {default_value: true, runtime_key: x}", ask{}),
 		guarded("short", "max_denied_response_body_bytes: 3", says(deny("body: nothing"))),
-		route, rerouted, hostile,
+		guarded("body", body+"}", post("abc"), post("abcde"), post("abcdef"), post("\xff"), ask{method: "POST", header: []string{"x-answer: " + ok}}),
+		guarded("bytes", body+", pack_as_bytes: true}", post("abc"), post("\xff")),
+		guarded("partial", body+", allow_partial_message: true}", post("abcde"), post("abcdef"), post(strings.Repeat("abcdefgh", 400))),
+		guarded("raw", "encode_raw_headers: true, allowed_headers: {patterns: [{exact: x-answer}, {exact: a}]}, bootstrap_metadata_labels_key: labels", says(ok, "a: 1", "a: 2")),
+		guarded("ignored", "enable_dynamic_metadata_ingestion: false", says("{status: {}, ok_response: {}, dynamic_metadata: {a: b}}")),
+		route, rerouted, hostile, metadata,
 	}, cluster("authz", ln.Addr().(*net.TCPAddr).Port, true), cluster("dead", harness.FreePorts(t, 1)[0], true))
 }

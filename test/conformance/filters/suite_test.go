@@ -49,7 +49,7 @@ func upstream(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	var lines []string
 	for k, v := range r.Header {
-		if k != "X-Request-Id" {
+		if k != "X-Request-Id" && k != "X-Envoy-Upstream-Service-Time" { // which an authorization server's answer leaves there
 			lines = append(lines, fmt.Sprintf("got %s: %q", k, v))
 		}
 	}

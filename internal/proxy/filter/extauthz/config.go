@@ -1,5 +1,7 @@
 package extauthz
 
+//lint:file-ignore SA1019 Envoy still reads the fields that it has deprecated, and control planes send them.
+
 import (
 	"strings"
 	"time"
@@ -7,78 +9,135 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
-	"google.golang.org/grpc/metadata"
-	"google.golang.org/protobuf/types/known/anypb"
 
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/http1"
 	"github.com/usher-mesh/usher/internal/proxy/match"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
+	"github.com/usher-mesh/usher/internal/proxy/upstream"
 )
 
 // config is a compiled ExtAuthz.
 type config struct {
+	service            service
 	failureAllow       bool
 	failureAllowHeader bool
 	clearRoute         bool
+	routeHeaders       map[string]bool // what clears the route; nil: any
 	statusOnError      int
+	content            *content // nil: the server sees none
 	namespaces         []string
+	routeNamespaces    []string
+	routeTyped         []string
+	labels             map[string]string // of this side
 	enabled            match.Fraction
 	enabledMetadata    *match.Metadata // nil: always
 	denyDisabled       bool
 	certificate, sni   bool
+	raw                bool           // headers are told as they came
 	allowed            []match.String // nil: all
 	disallowed         []match.String
 	ingest             bool // the server may write dynamic metadata
 	maxBody            int  // of a refusal; 0: as it comes
 }
 
-// compile compiles an ExtAuthz with a gRPC service. What the server may change is
-// always validated, whatever validate_mutations says.
-func compile(m *authzv3.ExtAuthz, clusters Clusters) (*config, *client, error) {
-	if err := strict.Only(m, "grpc_service", "transport_api_version", "failure_mode_allow", "failure_mode_allow_header_add", "clear_route_cache",
-		"status_on_error", "validate_mutations", "metadata_context_namespaces", "filter_enabled", "filter_enabled_metadata", "deny_at_disable",
-		"include_peer_certificate", "include_tls_session", "stat_prefix", "allowed_headers", "disallowed_headers",
-		"enable_dynamic_metadata_ingestion", "max_denied_response_body_bytes"); err != nil {
-		return nil, nil, err
+// content is a compiled BufferSettings.
+type content struct {
+	most         int
+	partial, raw bool
+}
+
+// compile compiles an ExtAuthz. What the server may change is always validated, whatever
+// validate_mutations says. No filter leaves typed metadata that
+// typed_metadata_context_namespaces could name; a cluster has no counters of statuses for
+// charge_cluster_response_stats, and there are no traces for emit_client_span.
+func compile(m *authzv3.ExtAuthz, o *Options) (*config, error) {
+	if err := strict.Only(m, "grpc_service", "http_service", "transport_api_version", "failure_mode_allow", "failure_mode_allow_header_add",
+		"with_request_body", "clear_route_cache", "clear_route_cache_headers", "status_on_error", "validate_mutations",
+		"metadata_context_namespaces", "typed_metadata_context_namespaces", "route_metadata_context_namespaces",
+		"route_typed_metadata_context_namespaces", "filter_enabled", "filter_enabled_metadata", "deny_at_disable",
+		"include_peer_certificate", "include_tls_session", "stat_prefix", "bootstrap_metadata_labels_key", "allowed_headers",
+		"disallowed_headers", "charge_cluster_response_stats", "encode_raw_headers", "enable_dynamic_metadata_ingestion",
+		"max_denied_response_body_bytes", "emit_client_span"); err != nil {
+		return nil, err
 	}
 	if m.GetTransportApiVersion() != corev3.ApiVersion_V3 {
-		return nil, nil, strict.Errorf("transport_api_version", "must be V3")
+		return nil, strict.Errorf("transport_api_version", "must be V3")
 	}
 	c := &config{failureAllow: m.GetFailureModeAllow(), failureAllowHeader: m.GetFailureModeAllowHeaderAdd(), clearRoute: m.GetClearRouteCache(),
-		statusOnError: 403, namespaces: m.GetMetadataContextNamespaces(), denyDisabled: m.GetDenyAtDisable().GetDefaultValue().GetValue(),
-		certificate: m.GetIncludePeerCertificate(), sni: m.GetIncludeTlsSession(), maxBody: int(m.GetMaxDeniedResponseBodyBytes()),
+		statusOnError: 403, namespaces: m.GetMetadataContextNamespaces(), routeNamespaces: m.GetRouteMetadataContextNamespaces(),
+		routeTyped: m.GetRouteTypedMetadataContextNamespaces(), denyDisabled: m.GetDenyAtDisable().GetDefaultValue().GetValue(),
+		certificate: m.GetIncludePeerCertificate(), sni: m.GetIncludeTlsSession(), raw: m.GetEncodeRawHeaders(), maxBody: int(m.GetMaxDeniedResponseBodyBytes()),
 		ingest: m.GetEnableDynamicMetadataIngestion() == nil || m.GetEnableDynamicMetadataIngestion().GetValue()}
+	for _, n := range m.GetClearRouteCacheHeaders() {
+		if c.routeHeaders == nil {
+			c.routeHeaders = map[string]bool{}
+		}
+		c.routeHeaders[strings.ToLower(n)] = true
+	}
+	if key := m.GetBootstrapMetadataLabelsKey(); key != "" {
+		c.labels = map[string]string{}
+		for k, v := range o.Node.GetFields()[key].GetStructValue().GetFields() {
+			c.labels[k] = v.GetStringValue()
+		}
+	}
 	if s := m.GetStatusOnError(); s != nil {
 		if c.statusOnError = int(s.GetCode()); c.statusOnError < 200 || c.statusOnError > 599 {
-			return nil, nil, strict.Errorf("status_on_error.code", "%d is not from 200 to 599", c.statusOnError)
+			return nil, strict.Errorf("status_on_error.code", "%d is not from 200 to 599", c.statusOnError)
 		}
 	}
 	if err := strict.Only(m.GetDenyAtDisable(), "default_value", "runtime_key"); err != nil {
-		return nil, nil, strict.At("deny_at_disable", err)
+		return nil, strict.At("deny_at_disable", err)
 	}
 	var err error
+	if c.content, err = compileContent(m.GetWithRequestBody()); err != nil {
+		return nil, strict.At("with_request_body", err)
+	}
 	if m.GetFilterEnabled() == nil {
 		c.enabled = match.Everything
 	} else if c.enabled, err = match.CompileRuntimeFraction(m.GetFilterEnabled()); err != nil {
-		return nil, nil, strict.At("filter_enabled", err)
+		return nil, strict.At("filter_enabled", err)
 	}
 	if f := m.GetFilterEnabledMetadata(); f != nil {
 		if c.enabledMetadata, err = match.CompileMetadata(f); err != nil {
-			return nil, nil, strict.At("filter_enabled_metadata", err)
+			return nil, strict.At("filter_enabled_metadata", err)
 		}
 	}
 	if c.allowed, err = patterns(m.GetAllowedHeaders()); err != nil {
-		return nil, nil, strict.At("allowed_headers", err)
+		return nil, strict.At("allowed_headers", err)
 	}
 	if c.disallowed, err = patterns(m.GetDisallowedHeaders()); err != nil {
-		return nil, nil, strict.At("disallowed_headers", err)
+		return nil, strict.At("disallowed_headers", err)
 	}
-	if m.GetGrpcService() == nil {
-		return nil, nil, strict.Errorf("grpc_service", "missing")
+	switch {
+	case m.GetGrpcService() != nil:
+		c.service, err = compileGRPC(m.GetGrpcService(), o)
+		return c, strict.At("grpc_service", err)
+	case m.GetHttpService() != nil:
+		if m.GetAllowedHeaders() != nil && m.GetHttpService().GetAuthorizationRequest().GetAllowedHeaders() != nil {
+			return nil, strict.Errorf("http_service.authorization_request.allowed_headers", "beside allowed_headers")
+		}
+		c.service, err = compileHTTP(m.GetHttpService(), o)
+		return c, strict.At("http_service", err)
 	}
-	cl, err := compileService(m.GetGrpcService(), clusters)
-	return c, cl, strict.At("grpc_service", err)
+	return nil, strict.Errorf("services", "missing: grpc_service or http_service")
 }
+
+func compileContent(m *authzv3.BufferSettings) (*content, error) {
+	if m == nil {
+		return nil, nil
+	}
+	if err := strict.Only(m, "max_request_bytes", "allow_partial_message", "pack_as_bytes"); err != nil {
+		return nil, err
+	}
+	if m.GetMaxRequestBytes() == 0 || m.GetMaxRequestBytes() > maxContent {
+		return nil, strict.Errorf("max_request_bytes", "%d is not from 1 to %d", m.GetMaxRequestBytes(), maxContent)
+	}
+	return &content{int(m.GetMaxRequestBytes()), m.GetAllowPartialMessage(), m.GetPackAsBytes()}, nil
+}
+
+// maxContent bounds what a request may have buffered of it.
+const maxContent = 64 << 20
 
 func patterns(m *matcherv3.ListStringMatcher) (out []match.String, err error) {
 	if m == nil {
@@ -103,7 +162,7 @@ func patterns(m *matcherv3.ListStringMatcher) (out []match.String, err error) {
 // defaultTimeout is Envoy's.
 const defaultTimeout = 200 * time.Millisecond
 
-func compileService(m *corev3.GrpcService, clusters Clusters) (*client, error) {
+func compileGRPC(m *corev3.GrpcService, o *Options) (service, error) {
 	if err := strict.Only(m, "envoy_grpc", "timeout", "initial_metadata"); err != nil {
 		return nil, err
 	}
@@ -114,73 +173,92 @@ func compileService(m *corev3.GrpcService, clusters Clusters) (*client, error) {
 	if g.GetClusterName() == "" {
 		return nil, strict.Errorf("envoy_grpc.cluster_name", "empty")
 	}
-	c := &client{cluster: g.GetClusterName(), authority: g.GetAuthority(), timeout: defaultTimeout, clusters: clusters, metadata: metadata.MD{}}
-	if c.authority == "" {
-		c.authority = c.cluster
+	c := &grpcService{name: g.GetClusterName(), clusters: o.Clusters,
+		unary: upstream.Unary{Path: "/envoy.service.auth.v3.Authorization/Check", Authority: g.GetAuthority(), Timeout: defaultTimeout}}
+	if c.unary.Authority == "" {
+		c.unary.Authority = c.name
+	}
+	if !http1.ValidAuthority(c.unary.Authority) {
+		return nil, strict.Errorf("envoy_grpc.authority", "%q is none", c.unary.Authority)
 	}
 	if t := m.GetTimeout(); t != nil {
-		if c.timeout = t.AsDuration(); t.CheckValid() != nil || c.timeout <= 0 {
+		if c.unary.Timeout = t.AsDuration(); t.CheckValid() != nil || c.unary.Timeout <= 0 {
 			return nil, strict.Errorf("timeout", "must be above 0")
 		}
 	}
-	for i, h := range m.GetInitialMetadata() {
+	var err error
+	c.unary.Metadata, err = fields(m.GetInitialMetadata())
+	return c, strict.At("initial_metadata", err)
+}
+
+// fields compiles headers that a check bears besides.
+func fields(list []*corev3.HeaderValue) (out []exchange.Field, err error) {
+	for i, h := range list {
 		if err := strict.Only(h, "key", "value"); err != nil {
-			return nil, strict.AtIndex("initial_metadata", i, err)
+			return nil, strict.AtIndex("", i, err)
 		}
 		name := strings.ToLower(h.GetKey())
-		if !http1.ValidName(name) || strings.HasSuffix(name, "-bin") || !http1.ValidValue(h.GetValue()) {
-			return nil, strict.AtIndex("initial_metadata", i, strict.Errorf("", "is no header"))
+		switch {
+		case !settable(name) || strings.HasSuffix(name, "-bin") || strings.HasPrefix(name, "grpc-") || !http1.ValidValue(h.GetValue()):
+			return nil, strict.AtIndex("", i, strict.Errorf("", "is no header to be set"))
+		case strings.Contains(h.GetValue(), "%"):
+			return nil, strict.AtIndex("", i, strict.Errorf("value", "formatters: %w", strict.ErrUnsupported))
 		}
-		if strings.Contains(h.GetValue(), "%") {
-			return nil, strict.AtIndex("initial_metadata", i, strict.Errorf("value", "formatters: %w", strict.ErrUnsupported))
+		out = append(out, exchange.Field{Name: name, Value: h.GetValue()})
+	}
+	return out, nil
+}
+
+func compileHTTP(m *authzv3.HttpService, o *Options) (service, error) {
+	if err := strict.Only(m, "server_uri", "path_prefix", "path_override", "authorization_request", "authorization_response"); err != nil {
+		return nil, err
+	}
+	u := m.GetServerUri()
+	if err := strict.Only(u, "uri", "cluster", "timeout"); err != nil { // what the URI says is the cluster's matter
+		return nil, strict.At("server_uri", err)
+	}
+	c := &httpService{name: u.GetCluster(), timeout: u.GetTimeout().AsDuration(), prefix: m.GetPathPrefix(), override: m.GetPathOverride(), clusters: o.Clusters}
+	switch {
+	case u.GetUri() == "":
+		return nil, strict.Errorf("server_uri.uri", "empty")
+	case c.name == "":
+		return nil, strict.Errorf("server_uri.cluster", "empty")
+	case u.GetTimeout().CheckValid() != nil || c.timeout <= 0:
+		return nil, strict.Errorf("server_uri.timeout", "must be above 0")
+	case c.prefix != "" && (c.prefix[0] != '/' || !http1.ValidTarget(c.prefix)):
+		return nil, strict.Errorf("path_prefix", "%q is no path", c.prefix)
+	case c.override != "" && (c.override[0] != '/' || !http1.ValidTarget(c.override)):
+		return nil, strict.Errorf("path_override", "%q is no path", c.override)
+	case c.prefix != "" && c.override != "":
+		return nil, strict.Errorf("path_override", "beside path_prefix")
+	}
+	rq, rs := m.GetAuthorizationRequest(), m.GetAuthorizationResponse()
+	if err := strict.Only(rq, "allowed_headers", "headers_to_add"); err != nil {
+		return nil, strict.At("authorization_request", err)
+	}
+	if err := strict.Only(rs, "allowed_upstream_headers", "allowed_upstream_headers_to_append", "allowed_client_headers",
+		"allowed_client_headers_on_success", "dynamic_metadata_from_headers"); err != nil {
+		return nil, strict.At("authorization_response", err)
+	}
+	var err error
+	if c.add, err = fields(rq.GetHeadersToAdd()); err != nil {
+		return nil, strict.At("authorization_request.headers_to_add", err)
+	}
+	for _, l := range []struct {
+		path string
+		from *matcherv3.ListStringMatcher
+		to   *[]match.String
+	}{
+		{"authorization_request.allowed_headers", rq.GetAllowedHeaders(), &c.allowed},
+		{"authorization_response.allowed_upstream_headers", rs.GetAllowedUpstreamHeaders(), &c.upstream},
+		{"authorization_response.allowed_upstream_headers_to_append", rs.GetAllowedUpstreamHeadersToAppend(), &c.append},
+		{"authorization_response.allowed_client_headers", rs.GetAllowedClientHeaders(), &c.client},
+		{"authorization_response.allowed_client_headers_on_success", rs.GetAllowedClientHeadersOnSuccess(), &c.success},
+		{"authorization_response.dynamic_metadata_from_headers", rs.GetDynamicMetadataFromHeaders(), &c.metadata},
+	} {
+		if *l.to, err = patterns(l.from); err != nil {
+			return nil, strict.At(l.path, err)
 		}
-		c.metadata.Append(name, h.GetValue())
 	}
 	return c, nil
-}
-
-// settings are a compiled ExtAuthzPerRoute.
-type settings struct {
-	disabled   bool
-	extensions map[string]string
-}
-
-// Over implements filter.Merger: context_extensions of all levels count, the most
-// specific first; the rest is the most specific's.
-func (s *settings) Over(less any) any {
-	l, ok := less.(*settings)
-	if !ok || len(l.extensions) == 0 {
-		return s
-	}
-	out := &settings{disabled: s.disabled, extensions: map[string]string{}}
-	for _, level := range []map[string]string{l.extensions, s.extensions} {
-		for k, v := range level {
-			out.extensions[k] = v
-		}
-	}
-	return out
-}
-
-func compilePerRoute(a *anypb.Any) (any, error) {
-	var m authzv3.ExtAuthzPerRoute
-	if err := strict.Unpack(a, &m); err != nil {
-		return nil, err
-	}
-	if err := strict.Only(&m, "disabled", "check_settings"); err != nil {
-		return nil, err
-	}
-	switch o := m.GetOverride().(type) {
-	case *authzv3.ExtAuthzPerRoute_Disabled:
-		if !o.Disabled {
-			return nil, strict.Errorf("disabled", "must be true")
-		}
-		return &settings{disabled: true}, nil
-	case *authzv3.ExtAuthzPerRoute_CheckSettings:
-		// Without with_request_body there is nothing to switch off.
-		if err := strict.Only(o.CheckSettings, "context_extensions", "disable_request_body_buffering"); err != nil {
-			return nil, strict.At("check_settings", err)
-		}
-		return &settings{extensions: o.CheckSettings.GetContextExtensions()}, nil
-	}
-	return nil, strict.Errorf("override", "missing")
 }

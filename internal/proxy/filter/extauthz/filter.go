@@ -1,5 +1,5 @@
 // Package extauthz is the filter that asks an authorization server about each request,
-// configured by Envoy's ExtAuthz message with a gRPC service, and with Envoy's answers.
+// configured by Envoy's ExtAuthz message, and with Envoy's answers.
 // It fails closed: without an answer that it understands nothing passes, unless
 // failure_mode_allow says so. What it was told, and the headers it tells, are logged
 // nowhere.
@@ -13,9 +13,8 @@ import (
 	"time"
 
 	authzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
-	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
-	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/usher-mesh/usher/internal/proxy/counters"
@@ -31,7 +30,9 @@ const TypeURL = "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.
 type Options struct {
 	Clusters Clusters
 	Counters *counters.Set
-	Log      *slog.Logger
+	// Node is the metadata of the proxy's node.
+	Node *structpb.Struct
+	Log  *slog.Logger
 }
 
 // Factory makes the filters.
@@ -43,7 +44,7 @@ func Factory(o Options) filter.Factory {
 			if err := strict.Unpack(c.Typed, &m); err != nil {
 				return nil, err
 			}
-			conf, cl, err := compile(&m, o.Clusters)
+			conf, err := compile(&m, &o)
 			if err != nil {
 				return nil, err
 			}
@@ -54,10 +55,10 @@ func Factory(o Options) filter.Factory {
 			of := func(name string) *atomic.Int64 {
 				return o.Counters.Of(counters.Name{Scope: counters.HTTP, Of: c.StatPrefix, Name: prefix + name})
 			}
-			return &Filter{config: conf, name: c.Name, client: cl, localURI: c.LocalURI, log: o.Log, counts: counts{
-				of("ok"), of("denied"), of("error"), of("disabled"), of("failure_mode_allowed"), of("invalid")}}, nil
+			return &Filter{config: conf, name: c.Name, localURI: c.LocalURI, log: o.Log, counts: counts{
+				of("ok"), of("denied"), of("error"), of("disabled"), of("failure_mode_allowed"), of("invalid"), of("ignored_dynamic_metadata")}}, nil
 		},
-		PerRoute: compilePerRoute,
+		PerRoute: func(a *anypb.Any) (any, error) { return compilePerRoute(a, &o) },
 	}
 }
 
@@ -65,22 +66,17 @@ func Factory(o Options) filter.Factory {
 type Filter struct {
 	*config
 	name     string
-	client   *client
 	localURI func() string
 	log      *slog.Logger
 	counts   counts
 }
 
-type counts struct{ ok, denied, failed, disabled, failureAllowed, invalid *atomic.Int64 }
+type counts struct{ ok, denied, failed, disabled, failureAllowed, invalid, ignored *atomic.Int64 }
 
 var (
 	_ filter.Encoder = (*Filter)(nil)
-	_ filter.Closer  = (*Filter)(nil)
 	_ filter.Merger  = (*settings)(nil)
 )
-
-// Close implements filter.Closer.
-func (f *Filter) Close() { f.client.close() }
 
 var none = &settings{}
 
@@ -103,60 +99,70 @@ func (f *Filter) Decode(x *exchange.Exchange) bool {
 		}
 		return f.refuse(x, f.statusOnError, "", "ext_authz_error", nil)
 	}
+	q := &question{x: x, f: f, s: s}
+	if !f.take(q) {
+		return false
+	}
+	server := f.service
+	if s.service != nil {
+		server = s.service
+	}
+	ctx, cancel := x.Context(server.limit())
+	defer cancel()
 	began := time.Now()
-	rs, err := f.client.check(f.request(x, s))
-	if err != nil {
-		return f.failed(x, status.Code(err).String())
-	}
-	ok := rs.GetStatus().GetCode() == int32(code.Code_OK)
-	if !f.ingested(x, rs, ok, began) {
-		return f.invalid(x)
-	}
+	v, err := server.check(ctx, q)
 	switch {
-	case ok:
-		return f.allow(x, rs.GetOkResponse())
-	case rs.GetErrorResponse() != nil:
-		return f.failed(x, "error_response")
+	case err != nil && exchange.Gone(ctx):
+		return false
+	case err != nil:
+		return f.failed(x, server, status.Code(err).String())
+	case !v.allowed:
+		f.counts.denied.Add(1)
 	}
-	return f.deny(x, rs.GetDeniedResponse())
+	if !f.ingested(x, v, began) || v.invalid {
+		return f.invalid(x, server)
+	}
+	if v.allowed {
+		f.allow(x, &v.permit)
+		return true
+	}
+	if f.maxBody > 0 && len(v.body) > f.maxBody {
+		v.body = v.body[:f.maxBody]
+	}
+	return f.refuse(x, v.status, v.body, "ext_authz_denied", v.headers)
 }
 
-func (f *Filter) allow(x *exchange.Exchange, ok *authv3.OkHttpResponse) bool {
-	p, err := consent(x, ok)
-	if err != nil {
-		return f.invalid(x)
+// take reads the request's content, if the server is to see it. False: the request has
+// ended.
+func (f *Filter) take(q *question) (ok bool) {
+	b := f.content
+	if q.s.content != nil {
+		b = q.s.content
 	}
+	if b == nil || b.most == 0 || q.x.Request.Body == nil || q.x.Request.Upgrade != "" {
+		return true
+	}
+	var whole bool
+	q.body, whole, ok = q.x.Buffer(b.most, b.partial)
+	q.content, q.part, q.raw = true, !whole, b.raw
+	return ok
+}
+
+func (f *Filter) allow(x *exchange.Exchange, p *permit) {
 	f.counts.ok.Add(1)
-	if p.apply(x) && f.clearRoute {
+	p.apply(x)
+	if f.clearRoute && p.reroutes(f.routeHeaders) {
 		x.ClearRoute()
 	}
 	if len(p.response) > 0 {
 		x.Keep(f, p.response)
 	}
-	return true
-}
-
-func (f *Filter) deny(x *exchange.Exchange, d *authv3.DeniedHttpResponse) bool {
-	headers, err := mutations(d.GetHeaders())
-	st := 403
-	if c := int(d.GetStatus().GetCode()); c != 0 {
-		st = c
-	}
-	f.counts.denied.Add(1)
-	if err != nil || st < 200 || st > 599 {
-		return f.invalid(x)
-	}
-	body := d.GetBody()
-	if f.maxBody > 0 && len(body) > f.maxBody {
-		body = body[:f.maxBody]
-	}
-	return f.refuse(x, st, body, "ext_authz_denied", headers)
 }
 
 // failed passes or refuses a request about which there is no answer.
-func (f *Filter) failed(x *exchange.Exchange, why string) bool {
+func (f *Filter) failed(x *exchange.Exchange, server service, why string) bool {
 	f.counts.failed.Add(1)
-	f.log.Debug("the authorization server did not answer", "cluster", f.client.cluster, "reason", why)
+	f.log.Debug("the authorization server did not answer", "cluster", server.cluster(), "reason", why)
 	if !f.failureAllow {
 		return f.refuse(x, f.statusOnError, "", "ext_authz_error", nil)
 	}
@@ -168,9 +174,9 @@ func (f *Filter) failed(x *exchange.Exchange, why string) bool {
 }
 
 // invalid refuses a request whose answer cannot be done as it stands.
-func (f *Filter) invalid(x *exchange.Exchange) bool {
+func (f *Filter) invalid(x *exchange.Exchange, server service) bool {
 	f.counts.invalid.Add(1)
-	f.log.Warn("the authorization server's answer is invalid", "cluster", f.client.cluster)
+	f.log.Warn("the authorization server's answer is invalid", "cluster", server.cluster())
 	return f.refuse(x, 500, "", "ext_authz_invalid", nil)
 }
 
@@ -187,15 +193,16 @@ func (f *Filter) refuse(x *exchange.Exchange, status int, body, details string, 
 }
 
 // ingested writes the server's dynamic metadata. False: they are none.
-func (f *Filter) ingested(x *exchange.Exchange, rs *authv3.CheckResponse, ok bool, began time.Time) bool {
-	s := rs.GetDynamicMetadata()
-	if own := rs.GetOkResponse().GetDynamicMetadata(); own != nil {
-		s = own
-	}
-	if !f.ingest || len(s.GetFields()) == 0 {
+func (f *Filter) ingested(x *exchange.Exchange, v *verdict, began time.Time) bool {
+	s := v.metadata
+	if len(s.GetFields()) == 0 {
 		return true
 	}
-	if ok {
+	if !f.ingest {
+		f.counts.ignored.Add(1)
+		return true
+	}
+	if v.allowed {
 		s.Fields["ext_authz_duration"] = structpb.NewNumberValue(float64(time.Since(began).Milliseconds()))
 	}
 	m, err := filter.CompileMetadata(s)

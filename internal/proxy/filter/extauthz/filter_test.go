@@ -1,6 +1,7 @@
 package extauthz
 
 import (
+	"context"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"log/slog"
@@ -8,9 +9,11 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	authzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
@@ -30,7 +33,7 @@ func pack(t testing.TB, m proto.Message) *anypb.Any {
 	return a
 }
 
-const service = "transport_api_version: V3, grpc_service: {envoy_grpc: {cluster_name: authz}}"
+const overGRPC = "transport_api_version: V3, grpc_service: {envoy_grpc: {cluster_name: authz}}"
 
 func newFilter(t testing.TB, fields string) (*Filter, error) {
 	t.Helper()
@@ -54,14 +57,14 @@ func TestFailsClosed(t *testing.T) {
 		passes bool
 		status int
 	}{
-		service: {false, 403},
-		service + ", status_on_error: {code: ServiceUnavailable}":                                                     {false, 503},
-		service + ", failure_mode_allow: true":                                                                        {true, 0},
-		service + ", filter_enabled: {default_value: {numerator: 0}}":                                                 {true, 0},
-		service + ", filter_enabled: {default_value: {numerator: 0}}, deny_at_disable: {default_value: true}":         {false, 403},
-		service + ", filter_enabled_metadata: {filter: f, path: [{key: k}], value: {present_match: true}}":            {true, 0},
-		service + ", filter_enabled_metadata: {filter: m, path: [{key: k}], value: {string_match: {exact: v}}}":       {false, 403},
-		service + ", filter_enabled_metadata: {filter: m, path: [{key: k}], value: {string_match: {exact: 'other'}}}": {true, 0},
+		overGRPC: {false, 403},
+		overGRPC + ", status_on_error: {code: ServiceUnavailable}":                                                     {false, 503},
+		overGRPC + ", failure_mode_allow: true":                                                                        {true, 0},
+		overGRPC + ", filter_enabled: {default_value: {numerator: 0}}":                                                 {true, 0},
+		overGRPC + ", filter_enabled: {default_value: {numerator: 0}}, deny_at_disable: {default_value: true}":         {false, 403},
+		overGRPC + ", filter_enabled_metadata: {filter: f, path: [{key: k}], value: {present_match: true}}":            {true, 0},
+		overGRPC + ", filter_enabled_metadata: {filter: m, path: [{key: k}], value: {string_match: {exact: v}}}":       {false, 403},
+		overGRPC + ", filter_enabled_metadata: {filter: m, path: [{key: k}], value: {string_match: {exact: 'other'}}}": {true, 0},
 	} {
 		f, err := newFilter(t, fields)
 		if err != nil {
@@ -72,9 +75,17 @@ func TestFailsClosed(t *testing.T) {
 		if got := f.Decode(x); got != want.passes || x.Response.Status != want.status || !got && x.Flags != "UAEX" {
 			t.Errorf("%s: %v %d %s", fields, got, x.Response.Status, x.Flags)
 		}
-		f.Close()
 	}
 }
+
+// says is a server that always answers the same.
+type says struct{ rs *authv3.CheckResponse }
+
+func (s says) check(_ context.Context, q *question) (*verdict, error) {
+	return read(s.rs, q.x.Request.Path)
+}
+func (says) limit() time.Duration { return time.Second }
+func (says) cluster() string      { return "authz" }
 
 // What a server must not be able to say: header injection, framing, targets.
 func TestInvalidAnswers(t *testing.T) {
@@ -84,21 +95,23 @@ func TestInvalidAnswers(t *testing.T) {
 		`{key: host, value: evil}`, `{key: ":path", value: /admin}`, `{key: ":authority", value: evil}`, `{key: a, raw_value: "Yg0KYzogZA=="}`,
 	} {
 		for _, field := range []string{"headers", "response_headers_to_add"} {
-			x := sample()
 			ok := proxytest.Decode(t, "{headers: [{header: {key: good, value: one}}], "+field+": [{header: "+h+"}]}", &authv3.OkHttpResponse{})
 			if field == "headers" {
 				ok = proxytest.Decode(t, "{headers: [{header: {key: good, value: one}}, {header: "+h+"}]}", &authv3.OkHttpResponse{})
 			}
-			f, err := newFilter(t, service)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if f.allow(x, ok) || x.Response.Status != 500 || x.Request.Header.Len() != 0 {
-				t.Errorf("%s in %s: %d %v", h, field, x.Response.Status, x.Request.Header.Fields())
-			}
-			x = sample()
-			if f.deny(x, proxytest.Decode(t, "{headers: [{header: "+h+"}]}", &authv3.DeniedHttpResponse{})) || x.Response.Status != 500 || x.Response.Header.Len() != 0 {
-				t.Errorf("%s in a refusal: %d %v", h, x.Response.Status, x.Response.Header.Fields())
+			for _, rs := range []*authv3.CheckResponse{
+				{Status: &statuspb.Status{}, HttpResponse: &authv3.CheckResponse_OkResponse{OkResponse: ok}},
+				{HttpResponse: &authv3.CheckResponse_DeniedResponse{DeniedResponse: proxytest.Decode(t, "{headers: [{header: "+h+"}]}", &authv3.DeniedHttpResponse{})}, Status: &statuspb.Status{Code: 7}},
+			} {
+				f, err := newFilter(t, overGRPC)
+				if err != nil {
+					t.Fatal(err)
+				}
+				f.service = says{rs}
+				x := sample()
+				if f.Decode(x) || x.Response.Status != 500 || x.Request.Header.Len() != 0 || x.Response.Header.Len() != 0 {
+					t.Errorf("%s in %s: %d %v", h, field, x.Response.Status, x.Request.Header.Fields())
+				}
 			}
 		}
 	}
@@ -107,7 +120,11 @@ func TestInvalidAnswers(t *testing.T) {
 			t.Errorf("%s: %q", q, p)
 		}
 	}
-	if f, _ := newFilter(t, service); f.deny(sample(), &authv3.DeniedHttpResponse{}) {
+	f, err := newFilter(t, overGRPC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.service = (says{&authv3.CheckResponse{Status: &statuspb.Status{Code: 7}}}); f.Decode(sample()) {
 		t.Error("an empty refusal passes")
 	}
 }
@@ -130,7 +147,7 @@ func TestQuery(t *testing.T) {
 // What the server is told of the client, and that a certificate which the mesh does not
 // vouch for gives no identity of the mesh.
 func TestAsked(t *testing.T) {
-	f, err := newFilter(t, service+", include_peer_certificate: true, include_tls_session: true, metadata_context_namespaces: [jwt], allowed_headers: {patterns: [{prefix: 'a'}, {exact: ':path'}]}, disallowed_headers: {patterns: [{exact: authorization}]}")
+	f, err := newFilter(t, overGRPC+", include_peer_certificate: true, include_tls_session: true, metadata_context_namespaces: [jwt], allowed_headers: {patterns: [{prefix: 'a'}, {exact: ':path'}]}, disallowed_headers: {patterns: [{exact: authorization}]}")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +159,7 @@ func TestAsked(t *testing.T) {
 	x.Request.Header.Add("cookie", "c")
 	x.SetMetadata("jwt", "payload", jsondoc.Of(map[string]any{"sub": "me"}))
 	x.SetMetadata("other", "k", jsondoc.Of("v"))
-	a := f.request(x, &settings{extensions: map[string]string{"a": "b"}}).GetAttributes()
+	a := (&question{x: x, f: f, s: &settings{extensions: map[string]string{"a": "b"}}}).request().GetAttributes()
 	if got := a.GetRequest().GetHttp().GetHeaders(); !reflect.DeepEqual(got, map[string]string{":path": "/p?a=1&b=2", "accept": "!"}) {
 		t.Errorf("headers %v", got)
 	}
@@ -162,7 +179,7 @@ func TestAsked(t *testing.T) {
 
 func TestPerRoute(t *testing.T) {
 	compile := func(text string) *settings {
-		c, err := compilePerRoute(pack(t, proxytest.Decode(t, text, &authzv3.ExtAuthzPerRoute{})))
+		c, err := compilePerRoute(pack(t, proxytest.Decode(t, text, &authzv3.ExtAuthzPerRoute{})), &Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -177,24 +194,41 @@ func TestPerRoute(t *testing.T) {
 	}
 }
 
+const uri = "server_uri: {uri: 'http://authz', cluster: authz, timeout: 1s}"
+
+func httpUnder(fields string) string {
+	return "transport_api_version: V3, http_service: {" + fields + "}"
+}
+
 func TestRefusedConfigurations(t *testing.T) {
 	const grpc = "transport_api_version: V3, grpc_service: "
 	for text, path := range map[string]string{
-		"grpc_service: {envoy_grpc: {cluster_name: a}}":            "transport_api_version",
-		"transport_api_version: V3":                                "grpc_service",
-		"transport_api_version: V3, http_service: {}":              "http_service",
-		grpc + "{google_grpc: {target_uri: a, stat_prefix: b}}":    "grpc_service.google_grpc",
-		grpc + "{envoy_grpc: {}}":                                  "grpc_service.envoy_grpc.cluster_name",
-		grpc + "{envoy_grpc: {cluster_name: a}, timeout: 0s}":      "grpc_service.timeout",
-		grpc + "{envoy_grpc: {cluster_name: a}, retry_policy: {}}": "grpc_service.retry_policy",
-		service + ", with_request_body: {max_request_bytes: 1}":    "with_request_body",
-		service + ", shadow_mode: true":                            "shadow_mode",
-		service + ", decoder_header_mutation_rules: {}":            "decoder_header_mutation_rules",
-		service + ", encode_raw_headers: true":                     "encode_raw_headers",
-		service + ", allowed_headers: {}":                          "allowed_headers.patterns",
-		service + ", disallowed_headers: {patterns: [{}]}":         "disallowed_headers.patterns[0].match_pattern",
-		service + ", status_on_error: {code: 100}":                 "status_on_error.code",
-		service + ", route_metadata_context_namespaces: [a]":       "route_metadata_context_namespaces",
+		"grpc_service: {envoy_grpc: {cluster_name: a}}":                                             "transport_api_version",
+		"transport_api_version: V3":                                                                 "services",
+		"transport_api_version: V3, http_service: {}":                                               "http_service.server_uri.uri",
+		grpc + "{google_grpc: {target_uri: a, stat_prefix: b}}":                                     "grpc_service.google_grpc",
+		grpc + "{envoy_grpc: {}}":                                                                   "grpc_service.envoy_grpc.cluster_name",
+		grpc + "{envoy_grpc: {cluster_name: a}, timeout: 0s}":                                       "grpc_service.timeout",
+		grpc + "{envoy_grpc: {cluster_name: a}, retry_policy: {}}":                                  "grpc_service.retry_policy",
+		overGRPC + ", with_request_body: {}":                                                        "with_request_body.max_request_bytes",
+		overGRPC + ", with_request_body: {max_request_bytes: 4294967295}":                           "with_request_body.max_request_bytes",
+		grpc + "{envoy_grpc: {cluster_name: a, authority: 'a b'}}":                                  "grpc_service.envoy_grpc.authority",
+		grpc + "{envoy_grpc: {cluster_name: a}, initial_metadata: [{key: te, value: x}]}":           "grpc_service.initial_metadata[0]",
+		overGRPC + ", shadow_mode: true":                                                            "shadow_mode",
+		overGRPC + ", decoder_header_mutation_rules: {}":                                            "decoder_header_mutation_rules",
+		overGRPC + ", allowed_headers: {}":                                                          "allowed_headers.patterns",
+		overGRPC + ", disallowed_headers: {patterns: [{}]}":                                         "disallowed_headers.patterns[0].match_pattern",
+		overGRPC + ", status_on_error: {code: 100}":                                                 "status_on_error.code",
+		httpUnder("server_uri: {uri: a, cluster: b, timeout: 0s}"):                                  "http_service.server_uri.timeout",
+		httpUnder("server_uri: {uri: a, timeout: 1s}"):                                              "http_service.server_uri.cluster",
+		httpUnder(uri + ", path_prefix: 'a'"):                                                       "http_service.path_prefix",
+		httpUnder(uri + ", path_prefix: '/a b'"):                                                    "http_service.path_prefix",
+		httpUnder(uri + ", path_prefix: /a, path_override: /b"):                                     "http_service.path_override",
+		httpUnder(uri + ", retry_policy: {}"):                                                       "http_service.retry_policy",
+		httpUnder(uri + ", authorization_request: {headers_to_add: [{key: host, value: a}]}"):       "http_service.authorization_request.headers_to_add[0]",
+		httpUnder(uri + ", authorization_request: {headers_to_add: [{key: a, value: '%REQ(b)%'}]}"): "http_service.authorization_request.headers_to_add[0].value",
+		httpUnder(uri + ", authorization_request: {allowed_headers: {patterns: [{}]}}"):             "http_service.authorization_request.allowed_headers.patterns[0].match_pattern",
+		httpUnder(uri+", authorization_request: {allowed_headers: {patterns: [{exact: a}]}}") + ", allowed_headers: {patterns: [{exact: a}]}": "http_service.authorization_request.allowed_headers",
 	} {
 		if _, err := newFilter(t, text); err == nil || !strings.HasPrefix(err.Error(), path+":") {
 			t.Errorf("%s: %v", text, err)

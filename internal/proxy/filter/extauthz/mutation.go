@@ -4,6 +4,7 @@ package extauthz
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -18,6 +19,7 @@ type mutation struct {
 	name, value string
 	action      corev3.HeaderValueOption_HeaderAppendAction
 	appends     bool // the older field append is true
+	adds        bool // it stands beside what is there
 }
 
 // errInvalid is a change that no server may ask for.
@@ -59,8 +61,13 @@ func mutations(list []*corev3.HeaderValueOption) ([]mutation, error) {
 // replaces those of its name, or, with append, is joined to one that is there.
 func applyRequest(l []mutation, h *exchange.Header) {
 	for _, m := range l {
-		if !m.appends {
+		if !m.appends && !m.adds {
 			h.Set(m.name, m.value)
+		}
+	}
+	for _, m := range l {
+		if m.adds {
+			h.Add(m.name, m.value)
 		}
 	}
 	for _, m := range l {
@@ -89,7 +96,7 @@ type permit struct {
 }
 
 // consent reads a consent. All of it is valid, or nothing is changed.
-func consent(x *exchange.Exchange, ok *authv3.OkHttpResponse) (p permit, err error) {
+func consent(path string, ok *authv3.OkHttpResponse) (p permit, err error) {
 	if p.request, err = mutations(ok.GetHeaders()); err != nil {
 		return p, err
 	}
@@ -105,7 +112,7 @@ func consent(x *exchange.Exchange, ok *authv3.OkHttpResponse) (p permit, err err
 			p.remove = append(p.remove, n)
 		}
 	}
-	p.path, err = query(x.Request.Path, ok)
+	p.path, err = query(path, ok)
 	return p, err
 }
 
@@ -142,8 +149,8 @@ func query(path string, ok *authv3.OkHttpResponse) (string, error) {
 	return before + "?" + strings.Join(kept, "&"), nil
 }
 
-// apply changes the request. It tells whether the route may be another now.
-func (p *permit) apply(x *exchange.Exchange) (changed bool) {
+// apply changes the request.
+func (p *permit) apply(x *exchange.Exchange) {
 	applyRequest(p.request, &x.Request.Header)
 	for _, n := range p.remove {
 		x.Request.Header.Del(n)
@@ -151,5 +158,18 @@ func (p *permit) apply(x *exchange.Exchange) (changed bool) {
 	if p.path != "" {
 		x.Request.Path = p.path
 	}
-	return len(p.request) > 0 || len(p.remove) > 0 || p.path != ""
+}
+
+// reroutes tells whether the route may be another now. Names are those of the fields that
+// routes look at; none: any.
+func (p *permit) reroutes(names map[string]bool) bool {
+	if p.path != "" || names == nil && len(p.request)+len(p.remove) > 0 {
+		return true
+	}
+	for _, m := range p.request {
+		if names[m.name] {
+			return true
+		}
+	}
+	return slices.ContainsFunc(p.remove, func(n string) bool { return names[n] })
 }

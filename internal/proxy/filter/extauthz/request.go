@@ -4,12 +4,14 @@ import (
 	"encoding/pem"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -18,10 +20,11 @@ import (
 )
 
 // request says what the server is asked.
-func (f *Filter) request(x *exchange.Exchange, s *settings) *authv3.CheckRequest {
-	a := &authv3.AttributeContext{Source: f.source(x), Destination: &authv3.AttributeContext_Peer{Address: address(x.Conn.Local)}, ContextExtensions: s.extensions,
-		Request: &authv3.AttributeContext_Request{Time: timestamppb.New(x.Start), Http: f.http(x)}, MetadataContext: &corev3.Metadata{FilterMetadata: f.metadata(x)},
-		RouteMetadataContext: &corev3.Metadata{}}
+func (q *question) request() *authv3.CheckRequest {
+	x, f := q.x, q.f
+	a := &authv3.AttributeContext{Source: f.source(x), Destination: &authv3.AttributeContext_Peer{Address: address(x.Conn.Local), Labels: f.labels},
+		ContextExtensions: q.s.extensions, Request: &authv3.AttributeContext_Request{Time: timestamppb.New(x.Start), Http: q.http()},
+		MetadataContext: &corev3.Metadata{FilterMetadata: f.metadata(x)}, RouteMetadataContext: f.routeMetadata(x)}
 	if x.Conn.TLS && f.localURI != nil {
 		a.Destination.Principal = f.localURI()
 	}
@@ -61,36 +64,78 @@ func (f *Filter) source(x *exchange.Exchange) *authv3.AttributeContext_Peer {
 // partial is Envoy's own header in a check; a client's is not passed on.
 const partial = "x-envoy-auth-partial-body"
 
-func (f *Filter) http(x *exchange.Exchange) *authv3.AttributeContext_HttpRequest {
-	rq := &x.Request
+func (q *question) http() *authv3.AttributeContext_HttpRequest {
+	rq := &q.x.Request
 	h := &authv3.AttributeContext_HttpRequest{
-		Id: strconv.FormatUint(x.Random(), 10), Method: rq.Method, Path: rq.Path, Host: rq.Authority, Scheme: rq.Scheme,
-		Protocol: "HTTP/2", Headers: make(map[string]string, rq.Header.Len()+4),
+		Id: strconv.FormatUint(q.x.Random(), 10), Method: rq.Method, Path: rq.Path, Host: rq.Authority, Scheme: rq.Scheme,
+		Protocol: "HTTP/2", Size: int64(len(q.body)),
 	}
 	if rq.ProtoMajor == 1 {
 		h.Protocol = "HTTP/1." + strconv.Itoa(rq.ProtoMinor)
 	}
-	add := func(name, value string) {
-		if name == partial || !f.passes(name) {
+	if q.f.raw {
+		h.HeaderMap = &corev3.HeaderMap{}
+	} else {
+		h.Headers = make(map[string]string, rq.Header.Len()+4)
+	}
+	q.headers((*Filter).passes, func(name, value string) {
+		if q.f.raw {
+			h.HeaderMap.Headers = append(h.HeaderMap.Headers, &corev3.HeaderValue{Key: name, RawValue: []byte(value)})
 			return
 		}
-		value = strings.ToValidUTF8(value, "!") // as Envoy does
-		if old, there := h.Headers[name]; there {
-			value = old + "," + value
-		}
 		h.Headers[name] = value
-	}
-	add(":method", rq.Method)
-	add(":path", rq.Path)
-	add(":authority", rq.Authority)
-	add(":scheme", rq.Scheme)
-	for _, e := range rq.Header.Fields() {
-		add(e.Name, e.Value)
+	})
+	switch {
+	case q.raw:
+		h.RawBody = q.body
+	default:
+		h.Body = strings.ToValidUTF8(string(q.body), "!")
 	}
 	return h
 }
 
-// passes tells whether the server may see a header.
+// headers gives the fields that the server may see. Unless they are told raw, those of
+// one name are joined, and what is not UTF-8 is replaced, as Envoy does.
+func (q *question) headers(passes func(f *Filter, name string) bool, yield func(name, value string)) {
+	rq := &q.x.Request
+	for _, p := range [...]exchange.Field{{Name: ":method", Value: rq.Method}, {Name: ":path", Value: rq.Path}, {Name: ":authority", Value: rq.Authority}, {Name: ":scheme", Value: rq.Scheme}} {
+		if passes(q.f, p.Name) {
+			yield(p.Name, q.text(p.Value))
+		}
+	}
+	all := rq.Header.Fields()
+	for i, e := range all {
+		if e.Name == partial || !passes(q.f, e.Name) {
+			continue
+		}
+		if q.f.raw {
+			yield(e.Name, e.Value)
+			continue
+		}
+		if slices.ContainsFunc(all[:i], func(o exchange.Field) bool { return o.Name == e.Name }) {
+			continue
+		}
+		value := e.Value
+		for _, o := range all[i+1:] {
+			if o.Name == e.Name {
+				value += "," + o.Value
+			}
+		}
+		yield(e.Name, q.text(value))
+	}
+	if q.content {
+		yield(partial, strconv.FormatBool(q.part))
+	}
+}
+
+func (q *question) text(s string) string {
+	if q.f.raw {
+		return s
+	}
+	return strings.ToValidUTF8(s, "!")
+}
+
+// passes tells whether a server of gRPC may see a header.
 func (f *Filter) passes(name string) bool {
 	if anyOf(f.disallowed, name) {
 		return false
@@ -125,6 +170,36 @@ func (f *Filter) metadata(x *exchange.Exchange) map[string]*structpb.Struct {
 			out = map[string]*structpb.Struct{}
 		}
 		out[n] = s
+	}
+	return out
+}
+
+// withMetadata is what the filter asks a route.
+type withMetadata interface{ Metadata() *corev3.Metadata }
+
+// routeMetadata gives the namespaces of the route's metadata that the server is told.
+func (f *Filter) routeMetadata(x *exchange.Exchange) *corev3.Metadata {
+	out := &corev3.Metadata{}
+	r, ok := x.Route.(withMetadata)
+	if !ok || len(f.routeNamespaces) == 0 && len(f.routeTyped) == 0 {
+		return out
+	}
+	m := r.Metadata()
+	for _, n := range f.routeNamespaces {
+		if s, ok := m.GetFilterMetadata()[n]; ok {
+			if out.FilterMetadata == nil {
+				out.FilterMetadata = map[string]*structpb.Struct{}
+			}
+			out.FilterMetadata[n] = s
+		}
+	}
+	for _, n := range f.routeTyped {
+		if a, ok := m.GetTypedFilterMetadata()[n]; ok {
+			if out.TypedFilterMetadata == nil {
+				out.TypedFilterMetadata = map[string]*anypb.Any{}
+			}
+			out.TypedFilterMetadata[n] = a
+		}
 	}
 	return out
 }
