@@ -3,6 +3,7 @@ package xdsgen
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -25,16 +26,35 @@ type Generator struct {
 	outbound  memo.Table[string, *Resource]
 	edges     memo.Table[string, []*Resource]
 	inbound   memo.Table[string, []*Resource]
+	scopes    memo.Table[string, map[string]*Resource]
+	unions    memo.Table[string, map[string]*Resource]
 	shared    *shared
 }
 
-// shared is what all proxies see of one model.
+// shared is what all proxies see of one model. A map stays the same one while its
+// content does: whoever compares what proxies have and are to have need not look into it.
 type shared struct {
-	clusters, endpoints map[string]*Resource
+	clusters, endpoints *catalog
 	routes              map[string]map[string]*Resource // by scope
 	definitions         []any                           // of all services, as inputs
 	meshServices        []any                           // VirtualServices of sidecars
 	bySourceLabels      bool                            // one of them asks for the caller's labels
+}
+
+// catalog is a map that can be compared with ==.
+type catalog struct{ resources map[string]*Resource }
+
+// same gives the old one if the content is the same.
+func (c *catalog) same(old *catalog) *catalog {
+	if old != nil && maps.EqualFunc(c.resources, old.resources, equal) {
+		return old
+	}
+	return c
+}
+
+// equal compares resources of one type and name.
+func equal(a, b *Resource) bool {
+	return a == b || a.Version == b.Version && slices.Equal(a.Origins, b.Origins)
 }
 
 // New makes a generator.
@@ -53,13 +73,13 @@ func (g *Generator) Generate(m *mesh.Model, p *mesh.Proxy) *Set {
 		g.take(m)
 	}
 	s := &Set{Generation: m.Generation, ByType: map[string]map[string]*Resource{
-		EndpointType: g.shared.endpoints, ListenerType: {}, SecretType: {}, RouteType: {},
+		EndpointType: g.shared.endpoints.resources, ListenerType: {}, SecretType: {}, RouteType: {},
 	}}
-	own := map[string]*Resource{}
+	var own []*Resource
 	add := func(list []*Resource) {
 		for _, r := range list {
 			if r.Type == ClusterType {
-				own[r.Name] = r
+				own = append(own, r)
 			} else {
 				s.ByType[r.Type][r.Name] = r
 			}
@@ -78,13 +98,26 @@ func (g *Generator) Generate(m *mesh.Model, p *mesh.Proxy) *Set {
 		s.ByType[RouteType] = scope
 		add([]*Resource{g.outboundListener(p, r)})
 	}
-	s.ByType[ClusterType] = g.shared.clusters
-	if len(own) > 0 {
-		all := maps.Clone(g.shared.clusters)
-		maps.Copy(all, own)
-		s.ByType[ClusterType] = all
-	}
+	s.ByType[ClusterType] = g.union(p, own)
 	return s
+}
+
+// union gives the clusters of all proxies and this one's own.
+func (g *Generator) union(p *mesh.Proxy, own []*Resource) map[string]*Resource {
+	if len(own) == 0 {
+		return g.shared.clusters.resources
+	}
+	deps := []any{g.shared.clusters}
+	for _, r := range own {
+		deps = append(deps, r.Name, r.Version, fmt.Sprint(r.Origins))
+	}
+	return g.unions.Get(p.Namespace+"/"+p.Name, deps, func() map[string]*Resource {
+		all := maps.Clone(g.shared.clusters.resources)
+		for _, r := range own {
+			all[r.Name] = r
+		}
+		return all
+	})
 }
 
 // take makes what all proxies share of a new model.
@@ -96,20 +129,23 @@ func (g *Generator) take(m *mesh.Model) {
 		g.outbound.Turn()
 		g.edges.Turn()
 		g.inbound.Turn()
+		g.scopes.Turn()
+		g.unions.Turn()
 	}
 	g.model = m
-	sh := &shared{clusters: map[string]*Resource{}, endpoints: map[string]*Resource{}, routes: map[string]map[string]*Resource{}}
+	sh := &shared{routes: map[string]map[string]*Resource{}}
+	clusters, endpoints := map[string]*Resource{}, map[string]*Resource{}
 	for _, r := range g.fixed {
-		sh.clusters[r.Name] = r
+		clusters[r.Name] = r
 	}
 	for _, s := range m.Services {
 		sh.definitions = append(sh.definitions, s.Definition)
 		deps := []any{s.Definition, strings.Join(s.Accounts, " ")}
 		for _, r := range g.clusters.Get(s.Hostname, deps, func() []*Resource { return serviceClusters(s) }) {
-			sh.clusters[r.Name] = r
+			clusters[r.Name] = r
 		}
 		for _, r := range g.endpoints.Get(s.Hostname, []any{s}, func() []*Resource { return serviceEndpoints(s) }) {
-			sh.endpoints[r.Name] = r
+			endpoints[r.Name] = r
 		}
 	}
 	for _, v := range m.VirtualServices {
@@ -117,6 +153,10 @@ func (g *Generator) take(m *mesh.Model) {
 			sh.meshServices = append(sh.meshServices, v)
 			sh.bySourceLabels = sh.bySourceLabels || asksForLabels(v)
 		}
+	}
+	sh.clusters, sh.endpoints = &catalog{clusters}, &catalog{endpoints}
+	if old := g.shared; old != nil {
+		sh.clusters, sh.endpoints = sh.clusters.same(old.clusters), sh.endpoints.same(old.endpoints)
 	}
 	g.shared = sh
 }

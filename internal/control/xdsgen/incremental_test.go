@@ -3,6 +3,7 @@ package xdsgen_test
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -104,4 +105,49 @@ func versions(s *xdsgen.Set) map[string]string {
 		}
 	}
 	return out
+}
+
+// TestUnchangedMapsStay holds that a change of policy gives the very maps of clusters,
+// endpoints and routes again, so that nobody compares a thousand services with themselves.
+func TestUnchangedMapsStay(t *testing.T) {
+	sidecar := proxy(t, []byte(`{"Namespace":"tutorial","Name":"preference-v1","Outbound":"127.1.0.9:15001",
+		"Inbound":[{"Name":"http","Protocol":"http","Port":8081,"Listen":"127.1.0.9:8081","App":"127.0.0.1:4000"}]}`))
+	tr, gen := translate.New(), xdsgen.New(options)
+	var old *source.Snapshot
+	var before *xdsgen.Set
+	for generation, path := range []string{"/a", "/b"} {
+		var list []*unstructured.Unstructured
+		for _, text := range append(variants[:4:4], "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a, namespace: tutorial}\nspec: {rules: [{to: [{operation: {paths: ['"+path+"']}}]}]}") {
+			u := objects(t, []byte(strings.ReplaceAll(text, "%d", "1")))[0]
+			u.SetResourceVersion(fmt.Sprint(len(list)))
+			u.SetGeneration(1)
+			if u.GetKind() == "AuthorizationPolicy" {
+				u.SetResourceVersion(path)
+				u.SetGeneration(int64(generation + 1))
+			}
+			list = append(list, u)
+		}
+		in, err := source.FromObjects(uint64(generation+1), list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if old != nil {
+			in.Reuse(old)
+		}
+		old = in
+		model, _ := tr.Translate(in)
+		set := gen.Generate(model, sidecar)
+		if before == nil {
+			before = set
+			continue
+		}
+		if d := cmp.Diff(versions(before), versions(set)); !strings.Contains(d, "inbound_127.1.0.9_8081") {
+			t.Fatalf("the policy changed nothing: %s", d)
+		}
+		for _, kind := range []string{xdsgen.ClusterType, xdsgen.EndpointType, xdsgen.RouteType} {
+			if a, b := before.ByType[kind], set.ByType[kind]; len(a) == 0 || reflect.ValueOf(a).Pointer() != reflect.ValueOf(b).Pointer() {
+				t.Errorf("%s: another map (%d entries)", kind, len(a))
+			}
+		}
+	}
 }

@@ -29,7 +29,7 @@ func (g *Generator) outboundRoutes(m *mesh.Model, p *mesh.Proxy) (*Resource, map
 	deps := append([]any{m.Settings}, g.shared.definitions...)
 	deps = append(deps, g.shared.meshServices...)
 	r := g.outbound.Get(key, deps, func() *Resource { return outboundConfig(m, p) })
-	scope := map[string]*Resource{outboundName: r}
+	scope := g.scopes.Get(key, []any{r}, func() map[string]*Resource { return map[string]*Resource{outboundName: r} })
 	g.shared.routes[key] = scope
 	return r, scope
 }
