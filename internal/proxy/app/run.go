@@ -179,7 +179,7 @@ func build(o Options) (*proxy, error) {
 		Filters: filters, Secrets: secrets{p}, Snapshot: p.snapshot, AccessLogs: p.access,
 		ProxyCredential: p.credential, Observe: p.metrics.Requests.Observe, HTTP2: &p.downstream, Log: p.log, Now: time.Now,
 	}, o.Drain, o.Halt)
-	clusters := upstream.Options{Secrets: secrets{p}, DialAllowed: notOwn(o.Bootstrap), HTTP2: &p.upstream, Log: p.log, Now: time.Now}
+	clusters := upstream.Options{Secrets: secrets{p}, DialAllowed: notOwn(o.Bootstrap), HTTP2: &p.upstream, Counters: counts, Log: p.log, Now: time.Now}
 	so := config.Options{
 		Cluster:   func(m *clusterv3.Cluster) (*upstream.Cluster, error) { return upstream.Compile(m, clusters) },
 		Route:     func(m *routev3.RouteConfiguration) (*route.Table, error) { return route.Compile(m, filters) },

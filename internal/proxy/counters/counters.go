@@ -5,6 +5,7 @@ package counters
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -16,8 +17,10 @@ type Scope struct{ Prefix, Label string }
 
 // The scopes that filters count in.
 var (
-	HTTP           = Scope{"http.", "envoy_http_conn_manager_prefix"}
-	Network        = Scope{"", "envoy_rbac_prefix"}
+	HTTP    = Scope{"http.", "envoy_http_conn_manager_prefix"}
+	Network = Scope{"", "envoy_rbac_prefix"}
+	// Cluster's are those of clusters, which are held (Hold) while there is one of the name.
+	Cluster        = Scope{"cluster.", "envoy_cluster_name"}
 	LocalRateLimit = Scope{"", "envoy_local_http_ratelimit_prefix"}
 )
 
@@ -38,8 +41,44 @@ type Value struct {
 // Set holds counters. They go on counting when a configuration is replaced by one
 // that counts under the same names.
 type Set struct {
-	mu  sync.Mutex
-	all map[Name]*atomic.Int64
+	mu   sync.Mutex
+	all  map[Name]*atomic.Int64
+	held map[owner]int
+}
+
+// owner is what counters are of.
+type owner struct {
+	scope Scope
+	of    string
+}
+
+// Hold keeps the counters of an owner until it is released as often; those that are
+// never held stay.
+func (s *Set) Hold(scope Scope, of string) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held == nil {
+		s.held = map[owner]int{}
+	}
+	s.held[owner{scope, of}]++
+}
+
+// Release ends a Hold. With the last one the owner's counters go.
+func (s *Set) Release(scope Scope, of string) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := owner{scope, of}
+	if s.held[o]--; s.held[o] > 0 {
+		return
+	}
+	delete(s.held, o)
+	maps.DeleteFunc(s.all, func(n Name, _ *atomic.Int64) bool { return owner{n.Scope, n.Of} == o })
 }
 
 // Of gives the counter of that name; a nil Set's are nobody's.

@@ -300,6 +300,7 @@ func (s *session) once(f *route.Forward, host *upstream.Host, l *limits, fresh b
 	for {
 		var err error
 		if conn, err = host.Get(s.ctx, l.total, fresh, x.Request.ProtoMajor); err != nil {
+			reportUnconnected(host, err, l)
 			return nil, err
 		}
 		if conn.Reused && !conn.Alive() {
@@ -308,6 +309,7 @@ func (s *session) once(f *route.Forward, host *upstream.Host, l *limits, fresh b
 		}
 		break
 	}
+	host.Connected()
 	s.watch(conn)
 	if s.entry.UpstreamLocal == "" && len(s.m.logs) > 0 {
 		s.entry.UpstreamLocal = conn.LocalAddr().String()
@@ -317,6 +319,7 @@ func (s *session) once(f *route.Forward, host *upstream.Host, l *limits, fresh b
 		err = s.head(conn, f, l)
 	}
 	if err == nil {
+		s.reportAnswer(host)
 		return conn, nil
 	}
 	untouched := err == errTerminated && conn.Untouched()
@@ -333,6 +336,7 @@ func (s *session) once(f *route.Forward, host *upstream.Host, l *limits, fresh b
 	if stale {
 		return nil, errStale
 	}
+	reportUnanswered(host, err)
 	return nil, err
 }
 

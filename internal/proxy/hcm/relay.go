@@ -2,6 +2,7 @@ package hcm
 
 import (
 	"errors"
+	"os"
 	"strconv"
 	"time"
 
@@ -40,6 +41,9 @@ func (s *session) relay(r *route.Route, c route.Choice, conn *upstream.Conn) {
 		var read *http1.ReadError
 		if errors.As(err, &read) && !s.lost.Load() {
 			s.truncated = true
+			if !errors.Is(err, os.ErrDeadlineExceeded) {
+				conn.Host().Failed()
+			}
 			x.Flags, x.Details = "UC", "upstream_reset_after_response_started{connection_termination}"
 			s.passReset(err)
 		} else {

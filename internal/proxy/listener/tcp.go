@@ -148,7 +148,7 @@ func (t *tcpProxy) dial(ctx context.Context, e *accesslog.Entry) net.Conn {
 		}
 		x.UpstreamHost = h.Text
 		e.Attempts++
-		up, err := h.Dial(ctx)
+		up, err := h.Connect(ctx)
 		if err == nil {
 			e.UpstreamLocal = up.LocalAddr().String()
 			return up

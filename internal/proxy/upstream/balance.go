@@ -39,6 +39,7 @@ type balance struct {
 type hostSet struct {
 	assignment *assignment
 	all        []*Host // beside assignment.endpoints
+	distinct   []*Host // the same, each once
 	levels     []level // priorities; at least one
 	loads      []lb.Load
 }
@@ -127,7 +128,7 @@ type member struct {
 
 // arrange makes the set of an assignment's hosts, as their health is now.
 func (c *Cluster) arrange(a *assignment, all []*Host) *hostSet {
-	s := &hostSet{assignment: a, all: all}
+	s := &hostSet{assignment: a, all: all, distinct: distinct(all)}
 	levels := make([][]member, a.priorities())
 	for i, h := range all {
 		e := &a.endpoints[i]
@@ -137,6 +138,9 @@ func (c *Cluster) arrange(a *assignment, all []*Host) *hostSet {
 	for i, l := range levels {
 		counts[i].All = len(l)
 		for _, m := range l {
+			if m.excluded() {
+				counts[i].Excluded++
+			}
 			switch m.state() {
 			case corev3.HealthStatus_HEALTHY:
 				counts[i].Healthy++
@@ -150,6 +154,18 @@ func (c *Cluster) arrange(a *assignment, all []*Host) *hostSet {
 		s.levels = append(s.levels, c.arrangeLevel(l, s.loads[i].Panic, a.overprovisioning))
 	}
 	return s
+}
+
+func distinct(all []*Host) []*Host {
+	seen := make(map[*Host]bool, len(all))
+	out := make([]*Host, 0, len(all))
+	for _, h := range all {
+		if !seen[h] {
+			seen[h] = true
+			out = append(out, h)
+		}
+	}
+	return out
 }
 
 func (c *Cluster) arrangeLevel(all []member, panic bool, overprovisioning uint32) (l level) {
@@ -214,11 +230,16 @@ func (c *Cluster) localized(ms, all []member, overprovisioning uint32) source {
 	s := c.flat(ms)
 	sizes := map[string]int{}
 	for _, m := range all {
-		sizes[m.locality.name]++
+		if !m.excluded() {
+			sizes[m.locality.name]++
+		}
 	}
 	var turns []lb.Entry
 	for _, group := range byLocality(ms) {
 		l := group[0].locality
+		if sizes[l.name] == 0 {
+			continue
+		}
 		part := min(1, float64(overprovisioning)/100*float64(len(group))/float64(sizes[l.name]))
 		if w := float64(l.weight) * part; w > 0 {
 			turns = append(turns, lb.Entry{Weight: w})

@@ -12,6 +12,7 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 
+	"github.com/usher-mesh/usher/internal/proxy/counters"
 	"github.com/usher-mesh/usher/internal/proxy/http2"
 	"github.com/usher-mesh/usher/internal/proxy/tls"
 )
@@ -33,8 +34,10 @@ type Options struct {
 	DialAllowed func(netip.AddrPort) error
 	// HTTP2 counts what happens on connections of HTTP/2; nil for nobody.
 	HTTP2 *http2.Counters
-	Log   *slog.Logger
-	Now   func() time.Time
+	// Counters holds what clusters count, under Envoy's names; nil for nobody.
+	Counters *counters.Set
+	Log      *slog.Logger
+	Now      func() time.Time
 }
 
 // Cluster is one compiled cluster. It is safe for concurrent use.
@@ -46,6 +49,7 @@ type Cluster struct {
 	// Counts is what happened to it.
 	Counts Counts
 
+	stat           string // what its counters are named by
 	opts           Options
 	dynamic        bool        // endpoints are what requests name
 	dns            *assignment // with names; nil: they are not resolved
@@ -65,6 +69,8 @@ type Cluster struct {
 	socket         *tls.Upstream
 	matches        []socketMatch
 	bind           netip.Addr
+	outlier        *detector // nil: outliers are not looked for
+	merge          merger
 
 	hosts     atomic.Pointer[hostSet]
 	active    atomic.Int64  // requests
@@ -97,27 +103,51 @@ func (c *Cluster) setHosts(a *assignment, all []*Host) {
 		}
 		return
 	}
-	old := c.hosts.Swap(c.arrange(a, all))
-	if old == nil {
-		return
-	}
 	kept := make(map[*Host]bool, len(all))
 	for _, h := range all {
 		kept[h] = true
 	}
-	changed := len(kept) != len(old.all)
-	for _, h := range old.all {
+	old := c.hosts.Load()
+	changed := old != nil && len(kept) != len(old.all)
+	for _, h := range c.distinct() {
 		if !kept[h] {
-			h.drain()
+			c.leave(h)
 			changed = true
 		}
 	}
+	c.merge.stop()
+	if changed {
+		c.merge.last = c.opts.Now()
+	}
+	c.hosts.Store(c.arrange(a, all))
 	if changed && c.balance.closeOnSet {
 		c.recycle.Add(1)
 		for h := range kept {
 			h.closeIdle()
 		}
 	}
+}
+
+// leave lets a host go. The lock is held.
+func (c *Cluster) leave(h *Host) {
+	h.gone = true
+	if c.outlier != nil {
+		c.outlier.leave(h)
+	}
+	h.drain()
+}
+
+// distinct gives the hosts, each once: several endpoints may be the same one.
+func (c *Cluster) distinct() []*Host {
+	if s := c.hosts.Load(); s != nil {
+		return s.distinct
+	}
+	return nil
+}
+
+// counter gives the cluster's counter of a name.
+func (c *Cluster) counter(name string, gauge bool) *atomic.Int64 {
+	return c.opts.Counters.Of(counters.Name{Scope: counters.Cluster, Of: c.stat, Name: name, Gauge: gauge})
 }
 
 // Recycle lets no connection that is open now carry another request: for when
@@ -132,8 +162,16 @@ func (c *Cluster) Recycle() {
 // Close drains all connections: idle ones at once, others after their request.
 func (c *Cluster) Close() {
 	c.mu.Lock()
+	again := c.closed
 	c.closed = true
+	c.merge.stop()
+	if c.outlier != nil && !again {
+		c.outlier.close()
+	}
 	c.mu.Unlock()
+	if !again {
+		c.opts.Counters.Release(counters.Cluster, c.stat)
+	}
 	for _, h := range c.everyHost() {
 		h.drain()
 	}

@@ -70,7 +70,8 @@ func TestBalance(t *testing.T) {
 		{"weights", "1*30 2*10 3*20", map[uint16]int{1: 30, 2: 10, 3: 20}},
 		{"large weights", "1*400000000 2*200000000", map[uint16]int{1: 40, 2: 20}},
 		{"unhealthy", "1 2 3!UNHEALTHY 4!DRAINING", map[uint16]int{1: 30, 2: 30}},
-		{"panic", "1 2!UNHEALTHY 3!DRAINING", map[uint16]int{1: 20, 2: 20, 3: 20}},
+		{"panic", "1 2!UNHEALTHY 3!UNHEALTHY 4!DRAINING", map[uint16]int{1: 15, 2: 15, 3: 15, 4: 15}},
+		{"draining does not count", "1 2!UNHEALTHY 3!DRAINING", map[uint16]int{1: 60}},
 		{"degraded only if need be", "1!DEGRADED 2 3 4", map[uint16]int{2: 20, 3: 20, 4: 20}},
 		{"degraded", "1!DEGRADED 2!DRAINING", map[uint16]int{1: 60}},
 		{"priority", "1|2", map[uint16]int{1: 60}},
@@ -180,7 +181,7 @@ func TestRefused(t *testing.T) {
 		{`{name: c, load_balancing_policy: {policies: [{typed_extension_config: {name: m, typed_config: {"@type": type.googleapis.com/envoy.extensions.load_balancing_policies.maglev.v3.Maglev, table_size: 9}}}]}}`,
 			"load_balancing_policy.policies[0].typed_extension_config.typed_config.table_size: must be a prime up to 5000011"},
 		{"{name: c, load_assignment: {cluster_name: c, endpoints: [{priority: 129}]}}", "load_assignment.endpoints[0].priority: above 128"},
-		{"{name: c, outlier_detection: {}}", "outlier_detection: not supported"},
+
 		{`{name: c, typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {"@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, auto_config: {}}}}`,
 			"typed_extension_protocol_options[envoy.extensions.upstreams.http.v3.HttpProtocolOptions].auto_config: needs TLS, whose ALPN chooses the protocol"},
 		{`{name: c, typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {"@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, explicit_http_config: {http2_protocol_options: {allow_metadata: true}}}}}`,

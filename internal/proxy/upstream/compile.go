@@ -3,6 +3,7 @@ package upstream
 //lint:file-ignore SA1019 Envoy still reads the fields that it has deprecated, and control planes send them.
 
 import (
+	"cmp"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 
+	"github.com/usher-mesh/usher/internal/proxy/counters"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 	"github.com/usher-mesh/usher/internal/proxy/tls"
 )
@@ -36,19 +38,31 @@ func Compile(m *clusterv3.Cluster, o Options) (*Cluster, error) {
 		"circuit_breakers", "common_http_protocol_options", "http_protocol_options", "typed_extension_protocol_options",
 		"dns_refresh_rate", "respect_dns_ttl", "dns_lookup_family", "upstream_bind_config", "transport_socket", "metadata",
 		"common_lb_config", "close_connections_on_host_health_failure", "ignore_health_on_host_removal", "upstream_connection_options",
-		"load_balancing_policy", "least_request_lb_config", "round_robin_lb_config", "ring_hash_lb_config", "maglev_lb_config"); err != nil {
+		"outlier_detection", "load_balancing_policy", "least_request_lb_config", "round_robin_lb_config", "ring_hash_lb_config", "maglev_lb_config"); err != nil {
 		return nil, err
 	}
 	if m.GetName() == "" {
 		return nil, strict.Errorf("name", "empty")
 	}
-	c := &Cluster{Name: m.GetName(), opts: o, connectTimeout: defaultConnectTimeout, idleTimeout: defaultIdleTimeout, dnsRefresh: defaultDNSRefresh}
-	for _, step := range []func(*clusterv3.Cluster) error{c.sockets, c.settings, c.balancing, c.httpOptions, c.limits, c.discovery} {
-		if err := step(m); err != nil {
-			return nil, err
-		}
+	c := &Cluster{Name: m.GetName(), stat: cmp.Or(m.GetAltStatName(), m.GetName()), opts: o, connectTimeout: defaultConnectTimeout, idleTimeout: defaultIdleTimeout, dnsRefresh: defaultDNSRefresh}
+	o.Counters.Hold(counters.Cluster, c.stat)
+	if err := c.compile(m); err != nil {
+		o.Counters.Release(counters.Cluster, c.stat)
+		return nil, err
+	}
+	if c.outlier != nil {
+		c.outlier.start()
 	}
 	return c, nil
+}
+
+func (c *Cluster) compile(m *clusterv3.Cluster) error {
+	for _, step := range []func(*clusterv3.Cluster) error{c.sockets, c.settings, c.balancing, c.httpOptions, c.limits, c.outliers, c.discovery} {
+		if err := step(m); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *Cluster) sockets(m *clusterv3.Cluster) (err error) {

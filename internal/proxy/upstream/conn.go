@@ -91,6 +91,9 @@ func (c *Conn) Interim() {
 	}
 }
 
+// Host gives the endpoint that the connection leads to.
+func (c *Conn) Host() *Host { return c.host }
+
 // HTTP2 tells whether it is a stream of HTTP/2.
 func (c *Conn) HTTP2() bool { return c.stream != nil }
 

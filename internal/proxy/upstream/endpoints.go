@@ -84,17 +84,6 @@ type locality struct {
 	weight uint32
 }
 
-// state is HEALTHY, DEGRADED or UNHEALTHY.
-func (e *endpoint) state() corev3.HealthStatus {
-	switch e.health {
-	case corev3.HealthStatus_UNKNOWN, corev3.HealthStatus_HEALTHY:
-		return corev3.HealthStatus_HEALTHY
-	case corev3.HealthStatus_DEGRADED:
-		return corev3.HealthStatus_DEGRADED
-	}
-	return corev3.HealthStatus_UNHEALTHY
-}
-
 // SetEndpoints replaces the endpoints of the cluster. Connections to those that
 // stay are kept; the others are drained. An error changes nothing.
 func (c *Cluster) SetEndpoints(m *endpointv3.ClusterLoadAssignment) error {

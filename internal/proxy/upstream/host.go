@@ -36,6 +36,9 @@ type Host struct {
 	name    string        // to be resolved, of a dynamic cluster
 	port    uint16
 	active  atomic.Int64
+	flags   flags
+	monitor *monitor // nil: outliers are not looked for
+	gone    bool     // the cluster has it no more; guarded by the cluster's lock
 
 	mu       sync.Mutex
 	idle     []*Conn // the one used last stands last
@@ -153,6 +156,22 @@ func (e *ConnectError) Unwrap() error { return e.Err }
 // Dial opens a connection of its own, TLS included, outside the pool. Errors are
 // *ConnectError.
 func (h *Host) Dial(ctx context.Context) (net.Conn, error) { return h.dial(ctx, http1ALPN) }
+
+// Connect is Dial whose end outlier detection hears: nothing follows that would tell more.
+func (h *Host) Connect(ctx context.Context) (net.Conn, error) {
+	nc, err := h.Dial(ctx)
+	var c *ConnectError
+	switch {
+	case err == nil:
+		h.Established()
+	case ctx.Err() != nil: // whoever asked is gone
+	case errors.As(err, &c) && c.Timeout:
+		h.TimedOut()
+	default:
+		h.Failed()
+	}
+	return nc, err
+}
 
 func (h *Host) dial(ctx context.Context, protocols ...string) (net.Conn, error) {
 	c := h.cluster

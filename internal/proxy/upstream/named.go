@@ -167,5 +167,9 @@ func (c *Cluster) host(k hostKey) *Host {
 	if k.socket >= 0 {
 		h.socket = c.matches[k.socket].socket
 	}
+	if c.outlier != nil {
+		h.monitor = &monitor{d: c.outlier, host: h}
+		h.monitor.answers.shown, h.monitor.connects.shown = -1, -1
+	}
 	return h
 }

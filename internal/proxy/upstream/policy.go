@@ -29,6 +29,10 @@ func (c *Cluster) balancing(m *clusterv3.Cluster) error {
 	if err := c.balance.common(m.GetCommonLbConfig(), m.GetLoadBalancingPolicy() != nil); err != nil {
 		return strict.At("common_lb_config", err)
 	}
+	var err error
+	if c.merge.window, err = notNegative("update_merge_window", m.GetCommonLbConfig().GetUpdateMergeWindow(), defaultMergeWindow); err != nil {
+		return strict.At("common_lb_config", err)
+	}
 	if p := m.GetLoadBalancingPolicy(); p != nil {
 		return strict.At("load_balancing_policy", c.balance.typed(p))
 	}
@@ -61,9 +65,7 @@ func (c *Cluster) balancing(m *clusterv3.Cluster) error {
 
 // common reads common_lb_config, part of which does not go with load_balancing_policy.
 func (b *balance) common(m *clusterv3.Cluster_CommonLbConfig, typed bool) (err error) {
-	names := []string{"healthy_panic_threshold", "close_connections_on_host_set_change"}
-	// How long changes of health may be held back matters only to who holds them back.
-	names = append(names, "update_merge_window")
+	names := []string{"healthy_panic_threshold", "close_connections_on_host_set_change", "update_merge_window"}
 	if !typed {
 		names = append(names, "zone_aware_lb_config", "locality_weighted_lb_config", "consistent_hashing_lb_config")
 	}

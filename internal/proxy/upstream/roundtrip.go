@@ -16,7 +16,7 @@ func (c *Cluster) RoundTripper() http.RoundTripper {
 		if err != nil {
 			return nil, err
 		}
-		return h.Dial(ctx)
+		return h.Connect(ctx)
 	}
 	return &http.Transport{
 		DialContext:            dial,

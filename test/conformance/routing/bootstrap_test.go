@@ -39,8 +39,20 @@ func listener(name string, port int, routes object) object {
 // write makes the bootstrap file that both programs get.
 func write(t *testing.T, listeners, clusters list) string {
 	t.Helper()
-	b, err := json.MarshalIndent(object{"node": object{"id": "x", "cluster": "x"},
-		"static_resources": object{"listeners": listeners, "clusters": clusters}}, "", " ")
+	return writeObject(t, object{"node": object{"id": "x", "cluster": "x"},
+		"static_resources": object{"listeners": listeners, "clusters": clusters}})
+}
+
+// writeWithAdmin is write with an interface for administration.
+func writeWithAdmin(t *testing.T, port int, listeners, clusters list) string {
+	t.Helper()
+	return writeObject(t, object{"node": object{"id": "x", "cluster": "x"}, "admin": object{"address": address(port)},
+		"static_resources": object{"listeners": listeners, "clusters": clusters}})
+}
+
+func writeObject(t *testing.T, bootstrap object) string {
+	t.Helper()
+	b, err := json.MarshalIndent(bootstrap, "", " ")
 	if err != nil {
 		t.Fatal(err)
 	}

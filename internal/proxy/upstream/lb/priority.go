@@ -3,6 +3,8 @@ package lb
 // Level is what a priority has, in endpoints.
 type Level struct {
 	All, Healthy, Degraded int
+	// Excluded ones of All do not count where health is judged.
+	Excluded int
 }
 
 // Load is a priority's part of the requests.
@@ -27,9 +29,9 @@ func Spread(levels []Level, overprovisioning, panic uint32) []Load {
 	healthy, degraded := make([]uint32, len(levels)), make([]uint32, len(levels))
 	total := uint32(0)
 	for i, l := range levels {
-		if l.All > 0 {
-			healthy[i] = uint32(min(100, uint64(overprovisioning)*uint64(l.Healthy)/uint64(l.All)))
-			degraded[i] = uint32(min(100, uint64(overprovisioning)*uint64(l.Degraded)/uint64(l.All)))
+		if n := uint64(l.All - l.Excluded); n > 0 {
+			healthy[i] = uint32(min(100, uint64(overprovisioning)*uint64(l.Healthy)/n))
+			degraded[i] = uint32(min(100, uint64(overprovisioning)*uint64(l.Degraded)/n))
 		}
 		total = min(100, total+healthy[i]+degraded[i])
 	}
@@ -42,7 +44,8 @@ func Spread(levels []Level, overprovisioning, panic uint32) []Load {
 	}
 	all := true
 	for i, l := range levels {
-		loads[i].Panic = total < 100 && (l.All == 0 || 100*float64(l.Healthy)/float64(l.All)+100*float64(l.Degraded)/float64(l.All) < float64(panic))
+		n := float64(l.All - l.Excluded)
+		loads[i].Panic = total < 100 && (n == 0 || 100*float64(l.Healthy)/n+100*float64(l.Degraded)/n < float64(panic))
 		all = all && loads[i].Panic
 	}
 	if all {

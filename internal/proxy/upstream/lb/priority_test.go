@@ -14,21 +14,24 @@ func TestSpread(t *testing.T) {
 		panic  uint32
 		want   string // healthy+degraded of each priority, "!" in panic
 	}{
-		{"whole", []Level{{100, 100, 0}, {100, 100, 0}}, 50, "100+0 0+0"},
-		{"enough", []Level{{100, 72, 0}, {100, 72, 0}}, 50, "100+0 0+0"},
-		{"spill", []Level{{100, 71, 0}, {100, 71, 0}}, 50, "99+0 1+0"},
-		{"half", []Level{{100, 50, 0}, {100, 50, 0}}, 50, "70+0 30+0"},
-		{"one eats all", []Level{{100, 25, 0}, {100, 100, 0}}, 50, "35+0 65+0"},
-		{"too little", []Level{{100, 25, 0}, {100, 25, 0}}, 0, "50+0 50+0"},
-		{"three", []Level{{100, 5, 0}, {100, 0, 0}, {100, 65, 0}}, 50, "8+0! 0+0! 92+0"},
-		{"both panic", []Level{{5, 1, 0}, {15, 1, 0}}, 50, "25+0! 75+0!"},
-		{"none", []Level{{2, 0, 0}}, 50, "100+0!"},
-		{"none, no panic", []Level{{2, 0, 0}, {2, 0, 0}}, 0, "100+0 0+0"},
-		{"nobody", []Level{{0, 0, 0}}, 50, "100+0!"},
-		{"empty first", []Level{{0, 0, 0}, {2, 2, 0}}, 50, "0+0 100+0"},
-		{"degraded", []Level{{100, 0, 100}}, 50, "0+100"},
-		{"degraded aside", []Level{{100, 75, 25}}, 50, "100+0"},
-		{"degraded of the first before nobody", []Level{{100, 50, 20}, {100, 10, 0}}, 50, "70+16 14+0"},
+		{"whole", []Level{{100, 100, 0, 0}, {100, 100, 0, 0}}, 50, "100+0 0+0"},
+		{"enough", []Level{{100, 72, 0, 0}, {100, 72, 0, 0}}, 50, "100+0 0+0"},
+		{"spill", []Level{{100, 71, 0, 0}, {100, 71, 0, 0}}, 50, "99+0 1+0"},
+		{"half", []Level{{100, 50, 0, 0}, {100, 50, 0, 0}}, 50, "70+0 30+0"},
+		{"one eats all", []Level{{100, 25, 0, 0}, {100, 100, 0, 0}}, 50, "35+0 65+0"},
+		{"too little", []Level{{100, 25, 0, 0}, {100, 25, 0, 0}}, 0, "50+0 50+0"},
+		{"three", []Level{{100, 5, 0, 0}, {100, 0, 0, 0}, {100, 65, 0, 0}}, 50, "8+0! 0+0! 92+0"},
+		{"both panic", []Level{{5, 1, 0, 0}, {15, 1, 0, 0}}, 50, "25+0! 75+0!"},
+		{"none", []Level{{2, 0, 0, 0}}, 50, "100+0!"},
+		{"none, no panic", []Level{{2, 0, 0, 0}, {2, 0, 0, 0}}, 0, "100+0 0+0"},
+		{"nobody", []Level{{0, 0, 0, 0}}, 50, "100+0!"},
+		{"empty first", []Level{{0, 0, 0, 0}, {2, 2, 0, 0}}, 50, "0+0 100+0"},
+		{"degraded", []Level{{100, 0, 100, 0}}, 50, "0+100"},
+		{"excluded do not count", []Level{{100, 40, 0, 60}, {100, 100, 0, 0}}, 50, "100+0 0+0"},
+		{"excluded and unhealthy", []Level{{4, 1, 0, 2}, {1, 1, 0, 0}}, 50, "70+0 30+0"},
+		{"all excluded", []Level{{2, 0, 0, 2}}, 50, "100+0!"},
+		{"degraded aside", []Level{{100, 75, 25, 0}}, 50, "100+0"},
+		{"degraded of the first before nobody", []Level{{100, 50, 20, 0}, {100, 10, 0, 0}}, 50, "70+16 14+0"},
 	} {
 		got := ""
 		for i, l := range Spread(tt.levels, DefaultOverprovisioning, tt.panic) {
@@ -51,7 +54,8 @@ func FuzzSpread(f *testing.F) {
 	f.Fuzz(func(t *testing.T, a, h, d, a2, h2, d2 uint16, over, panic uint32) {
 		level := func(all, healthy, degraded uint16) Level {
 			healthy = min(healthy, all)
-			return Level{int(all), int(healthy), int(min(degraded, all-healthy))}
+			degraded = min(degraded, all-healthy)
+			return Level{int(all), int(healthy), int(degraded), int(all-healthy-degraded) / 2}
 		}
 		loads := Spread([]Level{level(a, h, d), level(a2, h2, d2)}, over, panic%101)
 		sum := uint32(0)
