@@ -14,6 +14,7 @@ const usage = `usher-proxy is the data plane of the usher service mesh.
 
   usher-proxy -c FILE                  serve as FILE says: Envoy's Bootstrap, YAML or JSON
   usher-proxy -c FILE --mode validate  say whether FILE is good
+  usher-proxy -c FILE --takeover SOCK  the same as without; the next one with this SOCK takes over from it
   usher-proxy supervise --dir DIR      run the local workload that DIR/workload.json describes
   usher-proxy version
 `

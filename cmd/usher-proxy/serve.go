@@ -26,6 +26,7 @@ func serve(args []string) int {
 	fs.StringVar(file, "config-path", "", "the same")
 	mode := fs.String("mode", "serve", "serve or validate")
 	drain := fs.Uint("drain-time-s", 0, "how long what is in flight may take at the end, in `seconds` (default $TERMINATION_DRAIN_DURATION_SECONDS, or 5)")
+	take := fs.String("takeover", "", "Unix `socket`: take over from the proxy that serves there, without a connection lost, and serve there for the next one (Linux)")
 	level := fs.String("l", "info", "log `level`: debug, info, warn, error")
 	if err := fs.Parse(args); err != nil {
 		return 2
@@ -39,7 +40,7 @@ func serve(args []string) int {
 	if err != nil {
 		return fail(err)
 	}
-	o := app.Options{Bootstrap: b, Level: lv, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: lv}))}
+	o := app.Options{Bootstrap: b, Takeover: *take, Level: lv, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: lv}))}
 	if *mode == "validate" {
 		if err := app.Validate(o); err != nil {
 			return fail(fmt.Errorf("%s: %w", *file, err))

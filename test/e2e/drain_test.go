@@ -60,7 +60,7 @@ func TestDrain(t *testing.T) {
 		warm.Add(2 * each)
 		for range each {
 			clients.Go(func() {
-				if err := askOn(addr, &asked, warm.Done); err != nil {
+				if err := askOn(context.Background(), addr, &asked, warm.Done); err != nil {
 					t.Errorf("HTTP/1.1: %v", err)
 				}
 			})
@@ -83,16 +83,16 @@ func TestDrain(t *testing.T) {
 // many is how many requests a client has sent when the drain may begin.
 const many = 50
 
-// askOn asks on one connection until it is told that it ends.
-func askOn(addr string, asked *atomic.Int64, warm func()) error {
+// askOn asks on one connection until it is told that it ends, or ctx ends.
+func askOn(ctx context.Context, addr string, asked *atomic.Int64, warm func()) error {
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(30 * time.Second))
 	r := bufio.NewReader(c)
 	for n := 1; ; n++ {
+		c.SetDeadline(time.Now().Add(30 * time.Second))
 		if _, err := io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"); err != nil {
 			return fmt.Errorf("request %d: %w", n, err)
 		}
@@ -108,7 +108,7 @@ func askOn(addr string, asked *atomic.Int64, warm func()) error {
 		if n == many {
 			warm()
 		}
-		if rs.Close {
+		if rs.Close || ctx.Err() != nil {
 			if n < many {
 				warm()
 			}
@@ -119,30 +119,45 @@ func askOn(addr string, asked *atomic.Int64, warm func()) error {
 
 // ask2 asks until nobody listens.
 func ask2(addr string, asked *atomic.Int64, warm func()) error {
-	tr := &http.Transport{Protocols: new(http.Protocols)}
-	tr.Protocols.SetUnencryptedHTTP2(true)
+	tr := transport2()
 	defer tr.CloseIdleConnections()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
 	for n := 1; ; n++ {
-		rq, _ := http.NewRequestWithContext(ctx, "GET", "http://"+addr+"/", nil)
-		rs, err := tr.RoundTrip(rq)
+		err := get(tr, addr)
 		if errors.Is(err, syscall.ECONNREFUSED) && n > many {
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("request %d: %w", n, err)
 		}
-		b, err := io.ReadAll(rs.Body)
-		rs.Body.Close()
-		if err != nil || rs.StatusCode != 200 || string(b) != "hello" {
-			return fmt.Errorf("request %d: %s %q %w", n, rs.Status, b, err)
-		}
 		asked.Add(1)
 		if n == many {
 			warm()
 		}
 	}
+}
+
+// transport2 speaks HTTP/2 in clear.
+func transport2() *http.Transport {
+	tr := &http.Transport{Protocols: new(http.Protocols)}
+	tr.Protocols.SetUnencryptedHTTP2(true)
+	return tr
+}
+
+// get asks once.
+func get(tr *http.Transport, addr string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	rq, _ := http.NewRequestWithContext(ctx, "GET", "http://"+addr+"/", nil)
+	rs, err := tr.RoundTrip(rq)
+	if err != nil {
+		return err
+	}
+	defer rs.Body.Close()
+	b, err := io.ReadAll(rs.Body)
+	if err != nil || rs.StatusCode != 200 || string(b) != "hello" {
+		return fmt.Errorf("%s %q %w", rs.Status, b, err)
+	}
+	return nil
 }
 
 const drained = `

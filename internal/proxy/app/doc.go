@@ -19,8 +19,11 @@ type Options struct {
 	// default 5 s, as Istio's terminationDrainDuration; Halt ends them at once (nil: nothing does).
 	Drain time.Duration
 	Halt  <-chan struct{}
-	Level *slog.LevelVar
-	Log   *slog.Logger
+	// Takeover is the Unix socket at which a successor may take over, and at which this
+	// proxy takes over first if another one serves there; "": neither.
+	Takeover string
+	Level    *slog.LevelVar
+	Log      *slog.Logger
 }
 
 // Notice is how the proxy is.

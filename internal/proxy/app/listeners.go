@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -9,14 +10,16 @@ import (
 
 	"github.com/usher-mesh/usher/internal/proxy/config"
 	"github.com/usher-mesh/usher/internal/proxy/listener"
+	"github.com/usher-mesh/usher/internal/proxy/takeover"
 )
 
 // listeners are the running listeners by name.
 type listeners struct {
-	o     listener.Options
-	dry   bool            // compile, but bind nothing
-	limit time.Duration   // of a drain
-	halt  <-chan struct{} // ends drains at once
+	o       listener.Options
+	sockets *takeover.Sockets
+	dry     bool            // compile, but bind nothing
+	limit   time.Duration   // of a drain
+	halt    <-chan struct{} // ends drains at once
 
 	mu      sync.Mutex
 	running map[string]*listener.Listener // with those that drain as part of the whole
@@ -29,8 +32,8 @@ const settle = 50 * time.Millisecond
 
 var _ config.Listeners = (*listeners)(nil)
 
-func newListeners(o listener.Options, limit time.Duration, halt <-chan struct{}) *listeners {
-	return &listeners{o: o, limit: limit, halt: halt, running: map[string]*listener.Listener{}}
+func newListeners(o listener.Options, sockets *takeover.Sockets, limit time.Duration, halt <-chan struct{}) *listeners {
+	return &listeners{o: o, sockets: sockets, limit: limit, halt: halt, running: map[string]*listener.Listener{}}
 }
 
 type prepared struct {
@@ -63,10 +66,11 @@ func (p *prepared) Apply() error {
 	if ls.closed != nil && ls.closed(p.spec) {
 		return nil
 	}
-	l, err := listener.New(p.spec)
+	ln, err := ls.sockets.Listen("tcp", p.spec.Address.String())
 	if err != nil {
-		return err
+		return fmt.Errorf("listener %s: %w", p.spec.Name, err)
 	}
+	l := listener.On(p.spec, ln)
 	ls.running[p.spec.Name] = l
 	if old != nil {
 		ls.leave(old, 0)

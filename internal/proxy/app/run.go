@@ -36,6 +36,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/metrics"
 	"github.com/usher-mesh/usher/internal/proxy/route"
 	"github.com/usher-mesh/usher/internal/proxy/snapshot"
+	"github.com/usher-mesh/usher/internal/proxy/takeover"
 	"github.com/usher-mesh/usher/internal/proxy/upstream"
 	"github.com/usher-mesh/usher/internal/proxy/xds"
 )
@@ -49,6 +50,7 @@ type proxy struct {
 
 	own       *identity.Rotating // nil: the proxy has no identity
 	store     *config.Store
+	sockets   takeover.Sockets
 	listeners *listeners
 	keys      *keySets
 	client    *xds.Client // nil: nobody configures the proxy
@@ -59,6 +61,7 @@ type proxy struct {
 
 	downstream, upstream http2.Counters
 	draining             atomic.Bool
+	began                chan struct{} // closed when the proxy was ready for the first time
 }
 
 // Validate compiles what the bootstrap holds and binds nothing.
@@ -85,15 +88,29 @@ func Run(ctx context.Context, o Options) error {
 	p.quit = quit
 	ctx, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
+	if o.Takeover != "" {
+		if err := p.sockets.Ask(o.Takeover); err != nil {
+			return err
+		}
+		defer p.sockets.GiveUp()
+	}
 	if err := p.store.Static(o.Bootstrap); err != nil {
 		return err
 	}
 	if p.client == nil {
 		p.restore()
 	}
-	a, err := admin.Start(bootstrap.Admin(o.Bootstrap), p.local.AdminSocket, p.adminOptions())
+	a, err := admin.Start(bootstrap.Admin(o.Bootstrap), p.local.AdminSocket, p.sockets.Listen, p.adminOptions())
 	if err != nil {
 		return err
+	}
+	var untaken error
+	if o.Takeover != "" {
+		successors, err := p.sockets.Serve(o.Takeover, p.log, quit)
+		if err != nil {
+			return errors.Join(err, a.Close())
+		}
+		defer successors.Close()
 	}
 	var work sync.WaitGroup
 	if p.own != nil {
@@ -110,14 +127,41 @@ func Run(ctx context.Context, o Options) error {
 		})
 	}
 	work.Go(func() { p.tell(ctx) })
+	if p.sockets.Taking() {
+		work.Go(func() {
+			if untaken = p.take(ending); untaken != nil {
+				quit()
+			}
+		})
+	}
 	p.changed()
 	<-ending.Done()
 	p.log.Info("stopping", "limit", p.o.Drain)
-	p.draining.Store(true)
+	if !p.sockets.Left() { // else it is the successor who is asked whether it is ready
+		p.draining.Store(true)
+	}
 	p.listeners.drain()
 	end()
 	work.Wait()
-	return a.Close()
+	return errors.Join(untaken, a.Close())
+}
+
+// take has the proxy that was here before leave when this one is ready.
+func (p *proxy) take(ctx context.Context) error {
+	t := time.NewTimer(takeover.ReadyWithin)
+	defer t.Stop()
+	select {
+	case <-p.began:
+	case <-t.C:
+		return errors.New("take over: not ready in time, the other proxy goes on")
+	case <-ctx.Done():
+		return nil
+	}
+	if err := p.sockets.Take(); err != nil {
+		return err
+	}
+	p.log.Info("took over")
+	return nil
 }
 
 // restore puts the last good configuration in force. Where there is a control plane,
@@ -145,7 +189,7 @@ func build(o Options) (*proxy, error) {
 	if o.Drain <= 0 {
 		o.Drain = defaultDrain
 	}
-	p := &proxy{o: o, local: bootstrap.Local(o.Bootstrap), log: o.Log, started: time.Now(), notices: make(chan struct{}, 1), access: &accesslog.Files{}}
+	p := &proxy{o: o, local: bootstrap.Local(o.Bootstrap), log: o.Log, started: time.Now(), notices: make(chan struct{}, 1), began: make(chan struct{}), access: &accesslog.Files{}}
 	if err := p.identity(); err != nil {
 		return nil, err
 	}
@@ -178,7 +222,7 @@ func build(o Options) (*proxy, error) {
 		RBAC:    guards,
 		Filters: filters, Secrets: secrets{p}, Snapshot: p.snapshot, AccessLogs: p.access,
 		ProxyCredential: p.credential, Observe: p.metrics.Requests.Observe, HTTP2: &p.downstream, Log: p.log, Now: time.Now,
-	}, o.Drain, o.Halt)
+	}, &p.sockets, o.Drain, o.Halt)
 	clusters := upstream.Options{Secrets: secrets{p}, DialAllowed: notOwn(o.Bootstrap), HTTP2: &p.upstream, Counters: counts, Log: p.log, Now: time.Now}
 	so := config.Options{
 		Cluster:   func(m *clusterv3.Cluster) (*upstream.Cluster, error) { return upstream.Compile(m, clusters) },
@@ -232,6 +276,7 @@ func (p *proxy) tell(ctx context.Context) {
 	var last Notice
 	var trim <-chan time.Time
 	first := true
+	begun := sync.OnceFunc(func() { close(p.began) })
 	for {
 		select {
 		case <-ctx.Done():
@@ -247,6 +292,7 @@ func (p *proxy) tell(ctx context.Context) {
 		}
 		if n.Ready && !last.Ready {
 			p.log.Info("ready", "after", time.Since(p.started).Round(time.Millisecond))
+			begun()
 		}
 		if n.Config != last.Config || n.Ready != last.Ready {
 			trim = time.After(trimAfter)

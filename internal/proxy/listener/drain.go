@@ -18,9 +18,15 @@ func (l *Listener) Announce() {
 
 // Stop drains, and accepts no further connections but those that the kernel has taken
 // already: these and, for as long as settle, those whose handshake is under way are
-// served, none is reset. The socket is closed when it returns.
+// served, none is reset. The socket is closed when it returns. If another process has
+// it, too, what waits there is left to that one.
 func (l *Listener) Stop(settle time.Duration) {
 	l.once.Do(func() {
+		if s, ok := l.ln.(interface{ Retire() (shared bool) }); ok && s.Retire() {
+			close(l.stopping)
+			l.ln.Close()
+			return
+		}
 		if c, ok := l.ln.(syscall.Conn); ok {
 			if err := refuseNew(c); err != nil && !errors.Is(err, net.ErrClosed) {
 				l.spec.Load().log.Debug("new connections are taken until the socket is closed", "error", err)

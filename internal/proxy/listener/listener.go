@@ -33,17 +33,7 @@ type Listener struct {
 	wg     sync.WaitGroup // of the goroutines
 }
 
-// New binds the spec's address and begins to accept. Port 0 takes a free one: see
-// Addr.
-func New(s *Spec) (*Listener, error) {
-	ln, err := net.Listen("tcp", s.Address.String())
-	if err != nil {
-		return nil, fmt.Errorf("listener %s: %w", s.Name, err)
-	}
-	return On(s, ln), nil
-}
-
-// On is New with a socket that is bound already.
+// On begins to accept on a socket that is bound to the spec's address.
 func On(s *Spec, ln net.Listener) *Listener {
 	l := &Listener{ln: ln, conns: make(map[*conn]struct{}), stopping: make(chan struct{}), accepted: make(chan struct{})}
 	l.ctx, l.end = context.WithCancel(context.Background())

@@ -100,10 +100,12 @@ func (p *proxy) compile(text string) *listener.Spec {
 
 func (p *proxy) start(text string) *proxy {
 	p.Helper()
-	l, err := listener.New(p.compile(text))
+	spec := p.compile(text)
+	ln, err := net.Listen("tcp", spec.Address.String())
 	if err != nil {
 		p.Fatal(err)
 	}
+	l := listener.On(spec, ln)
 	p.Listener, p.addr = l, l.Addr().String()
 	p.Cleanup(l.Close)
 	return p
