@@ -216,10 +216,15 @@ func build(o Options) (*proxy, error) {
 		jwtauthn.Factory(jwtauthn.Options{Fetch: p.keys, Counters: tokens, Log: p.log, Now: time.Now}),
 		rbac.Factory(),
 	}
+	limits := bootstrap.LimitsOf(o.Bootstrap)
+	var gate *listener.Gate
+	if limits.Connections != nil {
+		gate = &listener.Gate{Max: *limits.Connections}
+	}
 	guards := &rbac.Counters{}
 	p.metrics.AddCounters(rbacCounters(guards))
 	p.listeners = newListeners(listener.Options{
-		RBAC:    guards,
+		RBAC: guards, Limits: limits.ListenerConnections, Gate: gate,
 		Filters: filters, Secrets: secrets{p}, Snapshot: p.snapshot, AccessLogs: p.access,
 		ProxyCredential: p.credential, Observe: p.metrics.Requests.Observe, HTTP2: &p.downstream, Log: p.log, Now: time.Now,
 	}, &p.sockets, o.Drain, o.Halt)

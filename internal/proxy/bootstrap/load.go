@@ -12,6 +12,7 @@ import (
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/usher-mesh/usher/internal/atomicfile"
 	"github.com/usher-mesh/usher/internal/proxy/bootstrap/sidecar"
@@ -44,32 +45,42 @@ func New(p sidecar.Params) (*bootstrapv3.Bootstrap, error) {
 
 // Parse reads a bootstrap from YAML, of which JSON is a part.
 func Parse(text []byte) (*bootstrapv3.Bootstrap, error) {
-	var tree any
-	if err := json.Unmarshal(text, &tree); err != nil {
-		if err := yaml.Unmarshal(text, &tree); err != nil {
-			return nil, err
-		}
-	}
-	if tree == nil {
-		return nil, errors.New("the file is empty")
-	}
-	tree, err := plain(tree, 0)
-	if err != nil {
-		return nil, err
-	}
 	b := new(bootstrapv3.Bootstrap)
-	if err := fields(tree, b.ProtoReflect().Descriptor(), ""); err != nil {
+	if err := Decode(text, b); err != nil {
 		return nil, err
-	}
-	js, err := json.Marshal(tree)
-	if err != nil {
-		return nil, err
-	}
-	if err := protojson.Unmarshal(js, b); err != nil {
-		return nil, locate(tree, b, err)
 	}
 	if err := supported(b); err != nil {
 		return nil, err
 	}
 	return b, nil
+}
+
+// Decode reads a message from YAML or JSON as Envoy spells it. An error names the field.
+func Decode(text []byte, m proto.Message) error {
+	var tree any
+	if err := json.Unmarshal(text, &tree); err != nil {
+		if err := yaml.Unmarshal(text, &tree); err != nil {
+			return err
+		}
+	}
+	if tree == nil {
+		return errors.New("the file is empty")
+	}
+	tree, err := plain(tree, 0)
+	if err != nil {
+		return err
+	}
+	d := m.ProtoReflect().Descriptor()
+	tree = spelled(tree, d)
+	if err := fields(tree, d, ""); err != nil {
+		return err
+	}
+	js, err := json.Marshal(tree)
+	if err != nil {
+		return err
+	}
+	if err := protojson.Unmarshal(js, m); err != nil {
+		return locate(tree, m, err)
+	}
+	return nil
 }

@@ -24,10 +24,8 @@ func Local(b *bootstrapv3.Bootstrap) sidecar.Local {
 
 func local(r *bootstrapv3.LayeredRuntime) (l sidecar.Local, err error) {
 	for i, layer := range r.GetLayers() {
-		for k := range layer.GetStaticLayer().GetFields() {
-			if k != "usher" {
-				return l, strict.AtIndex("layers", i, strict.Errorf("static_layer."+k, "%w", strict.ErrUnsupported))
-			}
+		if layer.GetName() != sidecar.Layer {
+			continue
 		}
 		js, err := json.Marshal(layer.GetStaticLayer().GetFields()["usher"].AsInterface())
 		if err != nil {

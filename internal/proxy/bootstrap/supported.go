@@ -1,6 +1,8 @@
 package bootstrap
 
 import (
+	"slices"
+
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
@@ -112,9 +114,15 @@ func layers(r *bootstrapv3.LayeredRuntime) error {
 		if err := strict.Only(l, "name", "static_layer"); err != nil {
 			return strict.AtIndex("layers", i, err)
 		}
-		if l.GetName() != sidecar.Layer {
-			return strict.AtIndex("layers", i, strict.Errorf("name", "%q: %w", l.GetName(), strict.ErrUnsupported))
+		if l.GetName() == "" {
+			return strict.AtIndex("layers", i, strict.Errorf("name", "empty"))
 		}
+		if slices.ContainsFunc(r.GetLayers()[:i], func(o *bootstrapv3.RuntimeLayer) bool { return o.GetName() == l.GetName() }) {
+			return strict.AtIndex("layers", i, strict.Errorf("name", "%q is there already", l.GetName()))
+		}
+	}
+	if _, err := limits(r); err != nil {
+		return err
 	}
 	_, err := local(r)
 	return err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/usher-mesh/usher/internal/proxy/accesslog"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
+	"github.com/usher-mesh/usher/internal/proxy/http1"
 	"github.com/usher-mesh/usher/internal/proxy/route"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
@@ -102,9 +103,16 @@ func (m *Manager) timeouts(c *hcmv3.HttpConnectionManager) error {
 			"max_requests_per_connection", "headers_with_underscores_action"); err != nil {
 			return strict.At("common_http_protocol_options", err)
 		}
-		if p.GetHeadersWithUnderscoresAction() != corev3.HttpProtocolOptions_ALLOW {
+		switch p.GetHeadersWithUnderscoresAction() {
+		case corev3.HttpProtocolOptions_ALLOW:
+		case corev3.HttpProtocolOptions_REJECT_REQUEST:
+			m.limits.Underscores = http1.RefuseUnderscores
+		case corev3.HttpProtocolOptions_DROP_HEADER:
+			m.limits.Underscores = http1.DropUnderscores
+		default:
 			return strict.Errorf("common_http_protocol_options.headers_with_underscores_action", "%w", strict.ErrUnsupported)
 		}
+		m.http2.Underscores = m.limits.Underscores
 		m.idle = duration(p.GetIdleTimeout(), m.idle)
 		m.maxAge = p.GetMaxConnectionDuration().AsDuration()
 		m.maxStream = p.GetMaxStreamDuration().AsDuration()

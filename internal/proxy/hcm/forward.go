@@ -20,8 +20,7 @@ import (
 func (s *session) forward(r *route.Route) {
 	x := &s.x
 	f := r.Forward
-	if u := x.Request.Upgrade; u != "" && !s.upgradeAllowed(f, u) {
-		x.Reply(403, "", "upgrade_failed")
+	if !s.upgradeAllowed(r) { // a filter may have led it to another route
 		s.respondLocal(r)
 		return
 	}
@@ -77,11 +76,23 @@ func (s *session) badBody(r *route.Route) {
 	}
 }
 
-func (s *session) upgradeAllowed(f *route.Forward, kind string) bool {
-	if on, ok := f.Upgrades[kind]; ok {
-		return on
+// upgradeAllowed refuses the upgrade that a request asks for, if there is one, where
+// neither the route nor the manager allows it.
+func (s *session) upgradeAllowed(r *route.Route) bool {
+	kind := s.x.Request.Upgrade
+	if kind == "" {
+		return true
 	}
-	return s.m.upgrades[kind]
+	on := s.m.upgrades[kind]
+	if r.Forward != nil {
+		if own, ok := r.Forward.Upgrades[kind]; ok {
+			on = own
+		}
+	}
+	if !on {
+		s.x.Reply(403, "", "upgrade_failed")
+	}
+	return on
 }
 
 func (s *session) expectedTimeout(f *route.Forward) {

@@ -63,6 +63,9 @@ func (s *session) admit() bool {
 		return false
 	}
 	s.findRoute()
+	if r, ok := x.Route.(*route.Route); ok && !s.upgradeAllowed(r) {
+		return false
+	}
 	for i := range m.filters {
 		f := &m.filters[i]
 		r, _ := x.Route.(*route.Route)

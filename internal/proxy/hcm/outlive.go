@@ -55,8 +55,7 @@ func (s *session) again() (until time.Time, why string, ok bool) {
 	if r == nil || r.Forward == nil {
 		return until, "route_not_found", false
 	}
-	switch u := j.x.Request.Upgrade; {
-	case u != "" && !j.upgradeAllowed(r.Forward, u), u == "" && !m.o.HTTPProxy:
+	if !j.upgradeAllowed(r) || j.x.Request.Upgrade == "" && !m.o.HTTPProxy {
 		return until, "upgrade_failed", false
 	}
 	return j.x.Until, "", true

@@ -62,10 +62,11 @@ func (s *session) forwarded() {
 	}
 	proto := h.Get("x-forwarded-proto")
 	if m.useRemote {
+		if s.peer == "" {
+			s.peer = x.Conn.Remote.Addr().String()
+		}
+		h.Set("x-envoy-external-address", m.client(joined(h, "x-forwarded-for"), s.peer))
 		if !m.skipXFFAppend {
-			if s.peer == "" {
-				s.peer = x.Conn.Remote.Addr().String()
-			}
 			peer := s.peer
 			if old := joined(h, "x-forwarded-for"); old != "" {
 				peer = old + "," + peer
@@ -81,6 +82,24 @@ func (s *session) forwarded() {
 	}
 	h.Set("x-forwarded-proto", proto)
 	x.Request.Scheme = proto
+}
+
+// client gives the address of who asks at the edge: that of the connection, or what the
+// first of the trusted proxies has said.
+func (m *Manager) client(forwarded, peer string) string {
+	for hops := m.trustedHops; hops > 0; hops-- {
+		i := strings.LastIndexByte(forwarded, ',')
+		if hops == 1 {
+			if a, err := netip.ParseAddr(strings.TrimSpace(forwarded[i+1:])); err == nil {
+				return a.String()
+			}
+		}
+		if i < 0 {
+			break
+		}
+		forwarded = forwarded[:i]
+	}
+	return peer
 }
 
 // joined gives all values of a field, by commas.

@@ -253,6 +253,12 @@ func (b *Body) trailers() error {
 		if !trailerAllowed(name) {
 			return errTrailer
 		}
+		switch b.r.Limits.Underscores.Of(name) {
+		case DropUnderscores:
+			continue
+		case RefuseUnderscores:
+			return errUnderscore
+		}
 		if !b.r.Limits.Trailers {
 			continue
 		}

@@ -42,6 +42,7 @@ var (
 	errChunkEnd      = bad("chunk without its line end")
 	errTrailer       = &Error{400, "http1.invalid_trailer", "field not allowed as trailer"}
 	errTrailerSize   = &Error{431, "request_headers_too_large", "trailers too large"}
+	errUnderscore    = &Error{400, "http1.unexpected_underscore", "underscore in a field name"}
 	errUpgrade       = bad("malformed Upgrade")
 	errExpect        = &Error{417, "http1.expectation_failed", "unknown expectation"}
 )

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"runtime"
+	"strings"
 
 	"github.com/usher-mesh/usher/internal/proxy/buffer"
 	"github.com/usher-mesh/usher/internal/proxy/deadline"
@@ -23,6 +24,25 @@ type Limits struct {
 	CustomMethods bool
 	// Trailers has trailers taken; else they are checked and dropped.
 	Trailers bool
+	// Underscores says what becomes of fields with an underscore in their name.
+	Underscores Underscores
+}
+
+// Underscores is headers_with_underscores_action.
+type Underscores uint8
+
+const (
+	AllowUnderscores Underscores = iota
+	DropUnderscores
+	RefuseUnderscores
+)
+
+// Of tells what becomes of the field of that name.
+func (u Underscores) Of(name string) Underscores {
+	if u == AllowUnderscores || strings.IndexByte(name, '_') < 0 {
+		return AllowUnderscores
+	}
+	return u
 }
 
 const (
@@ -324,6 +344,12 @@ func (r *Reader) fields(b []byte, h *exchange.Header, f *framing) error {
 		name, value, err := field(l)
 		if err != nil {
 			return err
+		}
+		switch r.Limits.Underscores.Of(name) {
+		case DropUnderscores:
+			continue
+		case RefuseUnderscores:
+			return errUnderscore
 		}
 		keep, err := f.special(name, value)
 		if err != nil {

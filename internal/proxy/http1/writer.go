@@ -156,7 +156,7 @@ func (w *Writer) Response(rs *exchange.Response, f Framing) (chunked bool, err e
 	switch {
 	case rs.Status < 200:
 		if rs.Status == 101 {
-			w.text("connection: upgrade\r\n")
+			w.text("connection: Upgrade\r\n")
 		}
 		w.text("\r\n")
 		return false, nil

@@ -34,6 +34,7 @@ type head struct {
 	size, count                     int
 	tooLarge                        bool
 	malformed                       string // why; "" if it is not
+	underscore                      bool   // that is a matter of the stream alone
 }
 
 // Bits of pseudo fields.
@@ -80,6 +81,14 @@ func (h *head) add(f hpack.HeaderField, o *Options) {
 	h.regular = true
 	if !http1.ValidName(f.Name) {
 		h.bad("field name")
+		return
+	}
+	switch o.Underscores.Of(f.Name) {
+	case http1.DropUnderscores:
+		return
+	case http1.RefuseUnderscores:
+		h.underscore = true
+		h.bad("underscore in a field name")
 		return
 	}
 	if h.kind == trailerHead {

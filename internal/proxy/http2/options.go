@@ -2,6 +2,8 @@ package http2
 
 import (
 	"time"
+
+	"github.com/usher-mesh/usher/internal/proxy/http1"
 )
 
 // Options are the settings of one side of a connection. See Defaults.
@@ -23,6 +25,9 @@ type Options struct {
 	StreamErrors bool
 	// CustomMethods takes any token for a method, and not registered ones alone.
 	CustomMethods bool
+	// Underscores says what becomes of fields with an underscore in their name; a stream
+	// that they are refused on ends alone.
+	Underscores http1.Underscores
 	// Connect lets requests ask for another protocol on their stream (RFC 8441).
 	Connect bool
 

@@ -213,14 +213,18 @@ func (c *Conn) receivedInterim(st *Stream) error {
 // invalid ends what brought a malformed head: the stream alone or the connection.
 func (c *Conn) invalid(st *Stream) error {
 	c.n.MessagingErrors.Add(1)
-	if c.server && !c.o.StreamErrors {
+	if c.server && !c.o.StreamErrors && !c.cur.underscore {
 		return fatal(xh2.ErrCodeProtocol, "malformed head: "+c.cur.malformed)
 	}
+	code := xh2.ErrCodeProtocol
+	if c.cur.underscore {
+		code = xh2.ErrCodeInternal // as Envoy: a client may send again what ends by PROTOCOL_ERROR
+	}
 	if st != nil {
-		st.abort(xh2.ErrCodeProtocol, ErrMalformed)
+		st.abort(code, ErrMalformed)
 		c.notify(st)
 	} else {
-		c.sendReset(c.curID, xh2.ErrCodeProtocol)
+		c.sendReset(c.curID, code)
 		c.abandon(c.curID)
 	}
 	return c.flooded()

@@ -41,9 +41,12 @@ func Compile(m *listenerv3.Listener, o Options) (*Spec, error) {
 		return nil, err
 	}
 	s := &Spec{Name: m.GetName(), Address: at, Inbound: m.GetTrafficDirection() == corev3.TrafficDirection_INBOUND,
-		timeout: defaultInspect, max: o.MaxConnections, log: o.Log}
+		timeout: defaultInspect, max: o.MaxConnections, gate: o.Gate, log: o.Log}
 	if s.max <= 0 {
 		s.max = defaultMax
+	}
+	if limit, ok := o.Limits[s.Name]; ok {
+		s.max = limit
 	}
 	if t := m.GetListenerFiltersTimeout(); t != nil {
 		if s.timeout = t.AsDuration(); s.timeout <= 0 {

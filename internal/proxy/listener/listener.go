@@ -143,7 +143,7 @@ func (l *Listener) begin(nc net.Conn) {
 	s := l.spec.Load()
 	c := &conn{l: l, raw: deadline.New(nc)}
 	l.mu.Lock()
-	if l.closed || s.deny || len(l.conns) >= s.max {
+	if l.closed || s.deny || len(l.conns) >= s.max || !s.gate.enter() {
 		l.mu.Unlock()
 		nc.Close()
 		return
@@ -157,6 +157,7 @@ func (l *Listener) begin(nc net.Conn) {
 			l.mu.Lock()
 			delete(l.conns, c)
 			l.mu.Unlock()
+			s.gate.leave()
 			nc.Close()
 		}()
 		defer contain(s)

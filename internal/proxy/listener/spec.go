@@ -36,6 +36,10 @@ type Options struct {
 	Now   func() time.Time
 	// MaxConnections bounds the open connections of a listener; 0: 16,384.
 	MaxConnections int
+	// Limits are MaxConnections of listeners by their name.
+	Limits map[string]int
+	// Gate bounds the connections of all listeners; nil: nothing does.
+	Gate *Gate
 }
 
 // Spec is a compiled listener. It is immutable.
@@ -53,6 +57,7 @@ type Spec struct {
 	hello    bool           // the ClientHello's names matter for the choice
 	timeout  time.Duration
 	max      int
+	gate     *Gate
 	log      *slog.Logger
 	deny     bool
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
+	"github.com/usher-mesh/usher/internal/proxy/match"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
 
@@ -44,7 +45,28 @@ var _ filter.Encoder = (*Filter)(nil)
 type policy struct {
 	origins                          []func(string) bool
 	methods, headers, expose, maxAge string
-	credentials                      bool
+	credentials                      *bool
+	enabled                          match.Fraction
+}
+
+// Over takes from the level above what p itself leaves open.
+func (p *policy) Over(less any) any {
+	above, ok := less.(*policy)
+	if !ok || above == nil {
+		return p
+	}
+	if len(p.origins) == 0 {
+		p.origins = above.origins
+	}
+	for _, f := range []struct{ own, above *string }{{&p.methods, &above.methods}, {&p.headers, &above.headers}, {&p.expose, &above.expose}, {&p.maxAge, &above.maxAge}} {
+		if *f.own == "" {
+			*f.own = *f.above
+		}
+	}
+	if p.credentials == nil {
+		p.credentials = above.credentials
+	}
+	return p
 }
 
 func compile(a *anypb.Any) (any, error) {
@@ -52,22 +74,40 @@ func compile(a *anypb.Any) (any, error) {
 	if err := strict.Unpack(a, m); err != nil {
 		return nil, err
 	}
-	if err := strict.Only(m, "allow_origin_string_match", "allow_methods", "allow_headers", "expose_headers", "max_age", "allow_credentials"); err != nil {
+	if err := strict.Only(m, "allow_origin_string_match", "allow_methods", "allow_headers", "expose_headers", "max_age", "allow_credentials", "filter_enabled", "shadow_enabled"); err != nil {
 		return nil, err
 	}
 	p := &policy{
 		methods: m.GetAllowMethods(), headers: m.GetAllowHeaders(), expose: m.GetExposeHeaders(),
-		maxAge: m.GetMaxAge(), credentials: m.GetAllowCredentials().GetValue(),
+		maxAge: m.GetMaxAge(), enabled: match.Everything,
+	}
+	if c := m.GetAllowCredentials(); c != nil {
+		p.credentials = &c.Value
+	}
+	var err error
+	if e := m.GetFilterEnabled(); e != nil {
+		if p.enabled, err = match.CompileRuntimeFraction(e); err != nil {
+			return nil, strict.At("filter_enabled", err)
+		}
+	}
+	// A policy in the shadow only counts.
+	if _, err := match.CompileRuntimeFraction(m.GetShadowEnabled()); err != nil {
+		return nil, strict.At("shadow_enabled", err)
 	}
 	for i, o := range m.GetAllowOriginStringMatch() {
 		f, err := origin(o)
 		if err != nil {
 			return nil, strict.AtIndex("allow_origin_string_match", i, err)
 		}
+		if f("*") { // whatever matches "*" stands for every origin, as Envoy has it
+			f = anybody
+		}
 		p.origins = append(p.origins, f)
 	}
 	return p, nil
 }
+
+func anybody(string) bool { return true }
 
 func origin(m *matcherv3.StringMatcher) (func(string) bool, error) {
 	if err := strict.Only(m, "exact", "prefix", "suffix", "contains", "safe_regex", "ignore_case"); err != nil {
@@ -79,8 +119,7 @@ func origin(m *matcherv3.StringMatcher) (func(string) bool, error) {
 	}
 	switch p := m.GetMatchPattern().(type) {
 	case *matcherv3.StringMatcher_Exact:
-		// "*" is every origin, as Envoy has it.
-		return func(s string) bool { return p.Exact == "*" || fold(s) == fold(p.Exact) }, nil
+		return func(s string) bool { return fold(s) == fold(p.Exact) }, nil
 	case *matcherv3.StringMatcher_Prefix:
 		return func(s string) bool { return strings.HasPrefix(fold(s), fold(p.Prefix)) }, nil
 	case *matcherv3.StringMatcher_Suffix:
@@ -108,8 +147,8 @@ func (f *Filter) allowed(x *exchange.Exchange) (*policy, string) {
 	if !ok || p == nil {
 		return nil, ""
 	}
-	for _, match := range p.origins {
-		if match(o) {
+	for _, is := range p.origins {
+		if is(o) {
 			return p, o
 		}
 	}
@@ -119,11 +158,18 @@ func (f *Filter) allowed(x *exchange.Exchange) (*policy, string) {
 // Decode answers a preflight of an allowed origin.
 func (f *Filter) Decode(x *exchange.Exchange) bool {
 	h := &x.Request.Header
-	if x.Request.Method != "OPTIONS" || h.Get("access-control-request-method") == "" {
-		return true
-	}
 	p, _ := f.allowed(x)
 	if p == nil {
+		return true
+	}
+	if p.enabled != match.Everything {
+		hit := p.enabled.Hit()
+		x.Keep(f, hit)
+		if !hit {
+			return true
+		}
+	}
+	if x.Request.Method != "OPTIONS" || h.Get("access-control-request-method") == "" {
 		return true
 	}
 	x.Reply(200, "", "cors_response")
@@ -142,12 +188,12 @@ func (f *Filter) Decode(x *exchange.Exchange) bool {
 // Encode tells the browser that the origin may read the response.
 func (f *Filter) Encode(x *exchange.Exchange) {
 	p, o := f.allowed(x)
-	if p == nil {
+	if p == nil || p.enabled != match.Everything && x.Kept(f) != true {
 		return
 	}
 	h := &x.Response.Header
 	h.Set("access-control-allow-origin", strings.Clone(o))
-	if p.credentials {
+	if p.credentials != nil && *p.credentials {
 		h.Set("access-control-allow-credentials", "true")
 	}
 	if p.expose != "" {

@@ -61,8 +61,8 @@ func compile(m *authzv3.ExtAuthz, o *Options) (*config, error) {
 		"max_denied_response_body_bytes", "emit_client_span"); err != nil {
 		return nil, err
 	}
-	if m.GetTransportApiVersion() != corev3.ApiVersion_V3 {
-		return nil, strict.Errorf("transport_api_version", "must be V3")
+	if m.GetTransportApiVersion() == corev3.ApiVersion_V2 {
+		return nil, strict.Errorf("transport_api_version", "V2: %w", strict.ErrUnsupported)
 	}
 	c := &config{failureAllow: m.GetFailureModeAllow(), failureAllowHeader: m.GetFailureModeAllowHeaderAdd(), clearRoute: m.GetClearRouteCache(),
 		statusOnError: 403, namespaces: m.GetMetadataContextNamespaces(), routeNamespaces: m.GetRouteMetadataContextNamespaces(),

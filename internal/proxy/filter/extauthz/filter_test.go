@@ -203,7 +203,7 @@ func httpUnder(fields string) string {
 func TestRefusedConfigurations(t *testing.T) {
 	const grpc = "transport_api_version: V3, grpc_service: "
 	for text, path := range map[string]string{
-		"grpc_service: {envoy_grpc: {cluster_name: a}}":                                             "transport_api_version",
+		"transport_api_version: V2, grpc_service: {envoy_grpc: {cluster_name: a}}": "transport_api_version",
 		"transport_api_version: V3":                                                                 "services",
 		"transport_api_version: V3, http_service: {}":                                               "http_service.server_uri.uri",
 		grpc + "{google_grpc: {target_uri: a, stat_prefix: b}}":                                     "grpc_service.google_grpc",
