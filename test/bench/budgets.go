@@ -26,6 +26,7 @@ var budgets = []budget{
 	{work: "jwt-cache", peer: "envoy", most: 0.25},
 	{work: "mesh", peer: "nginx", most: 0.75},
 	{work: "mesh", peer: "envoy", most: 0.3},
+	{work: "configured", peer: "usher", of: "mesh", most: 1.3},
 	{work: "h2", peer: "envoy", most: 1.0},
 }
 

@@ -36,6 +36,12 @@ func (c *comparison) run(ctx context.Context, picked []work, bin string) (err er
 	defer s.remove()
 	found, missing := findPeers(bin)
 	c.LeftOut = missing
+	if slices.ContainsFunc(picked, func(w work) bool { return w.listener == "configured" }) {
+		progress("start a mesh for work configured")
+		if err := s.writeConfigured(ctx, bin); err != nil {
+			return fmt.Errorf("work configured: %w", err)
+		}
+	}
 	picked, stop, err := c.upstreams(ctx, s, picked)
 	defer func() { err = errors.Join(err, stop()) }()
 	if err != nil {

@@ -26,8 +26,11 @@ func (p *peer) command(file string) []string {
 func (p *peer) serves(w work) bool { return slices.Contains(p.listeners, w.listener) }
 
 func (p *peer) fileFor(w work) string {
-	if w.listener == "h2" {
+	switch w.listener {
+	case "h2":
 		return p.h2File
+	case "configured":
+		return "configured.json"
 	}
 	return p.file
 }
@@ -80,7 +83,7 @@ func findPeers(bin string) (found []*peer, missing []string) {
 			fileFlag: "-f"}, "haproxy", find},
 		{peer{name: "envoy", file: "bootstrap.json", h2File: "bootstrap-h2.json", listeners: all,
 			args: []string{"--concurrency", "1", "-l", "error", "--disable-hot-restart"}, fileFlag: "-c"}, "envoy", findEnvoy},
-		{peer{name: "usher", file: "bootstrap.json", h2File: "bootstrap-h2.json", listeners: all,
+		{peer{name: "usher", file: "bootstrap.json", h2File: "bootstrap-h2.json", listeners: append(all, "configured"),
 			args: []string{"-l", "error"}, fileFlag: "-c", env: []string{"GOMAXPROCS=1"}}, filepath.Join(bin, "usher-proxy"), findUsher},
 	} {
 		path, err := c.find(c.program)

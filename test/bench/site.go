@@ -43,7 +43,7 @@ func newSite(tokens int) (*site, error) {
 }
 
 func (s *site) fill(tokens int) (err error) {
-	if s.Port, err = freePorts("upstream", "upstream-h2", "plain", "jwt", "jwt-cache", "mesh", "mtls", "h2"); err != nil {
+	if s.Port, err = freePorts("upstream", "upstream-h2", "plain", "jwt", "jwt-cache", "mesh", "mtls", "configured", "configured-inbound", "h2"); err != nil {
 		return err
 	}
 	if err := s.writeTokens(tokens); err != nil {

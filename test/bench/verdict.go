@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -15,30 +16,30 @@ func checkVerdicts(ctx context.Context, s *site, w work) error {
 	if w.token != noToken {
 		good = s.tokens[0]
 	}
-	if err := wantStatus(ctx, s, w.listener, good, http.StatusOK); err != nil {
+	if err := wantStatus(ctx, s, w, good, http.StatusOK); err != nil {
 		return err
 	}
 	switch {
 	case w.token != noToken:
-		if err := wantStatus(ctx, s, w.listener, s.tokens[len(s.tokens)-1], http.StatusOK); err != nil {
+		if err := wantStatus(ctx, s, w, s.tokens[len(s.tokens)-1], http.StatusOK); err != nil {
 			return fmt.Errorf("another token: %w", err)
 		}
-		if err := wantStatus(ctx, s, w.listener, "", http.StatusUnauthorized); err != nil {
+		if err := wantStatus(ctx, s, w, "", cmp.Or(w.refusal, http.StatusUnauthorized)); err != nil {
 			return fmt.Errorf("without a token: %w", err)
 		}
-		if err := wantStatus(ctx, s, w.listener, tamper(good), http.StatusUnauthorized); err != nil {
+		if err := wantStatus(ctx, s, w, tamper(good), http.StatusUnauthorized); err != nil {
 			return fmt.Errorf("with a tampered token: %w", err)
 		}
 	case w.listener == "mesh":
-		if status, err := ask(ctx, s, "mtls", ""); err == nil && status == http.StatusOK {
+		if status, err := ask(ctx, s, work{listener: "mtls"}, ""); err == nil && status == http.StatusOK {
 			return fmt.Errorf("between the two ends a request in clear is answered with %d", status)
 		}
 	}
 	return nil
 }
 
-func wantStatus(ctx context.Context, s *site, listener, token string, want int) error {
-	got, err := ask(ctx, s, listener, token)
+func wantStatus(ctx context.Context, s *site, w work, token string, want int) error {
+	got, err := ask(ctx, s, w, token)
 	if err != nil {
 		return err
 	}
@@ -49,18 +50,19 @@ func wantStatus(ctx context.Context, s *site, listener, token string, want int) 
 }
 
 // ask sends a GET with the token, if there is one, on a connection of its own.
-func ask(ctx context.Context, s *site, listener, token string) (status int, err error) {
+func ask(ctx context.Context, s *site, w work, token string) (status int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url(listener), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url(w.listener), nil)
 	if err != nil {
 		return 0, err
 	}
+	req.Host = w.host
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	t := &http.Transport{DisableKeepAlives: true, Protocols: new(http.Protocols)}
-	if listener == "h2" {
+	if w.listener == "h2" {
 		t.Protocols.SetUnencryptedHTTP2(true)
 	} else {
 		t.Protocols.SetHTTP1(true)

@@ -11,6 +11,8 @@ type work struct {
 	listener string // of the proxies: the name of its port
 	script   string // for wrk; "": GETs without a script
 	token    token
+	host     string // instead of the listener's address
+	refusal  int    // status of a request without a token, if it is not 401
 }
 
 // token says what a request carries.
@@ -30,6 +32,7 @@ var works = []work{
 	{name: "jwt", listener: "jwt", script: "jwt.lua", token: allTokens},
 	{name: "jwt-cache", listener: "jwt-cache", token: oneToken},
 	{name: "mesh", listener: "mesh"},
+	{name: "configured", listener: "configured", token: oneToken, host: configuredHost, refusal: 403},
 	{name: "h2", listener: "h2"},
 }
 

@@ -26,6 +26,9 @@ func wrk(ctx context.Context, s *site, w work, seconds, conns int) (load, error)
 	if w.token == oneToken {
 		argv = append(argv, "-H", "Authorization: Bearer "+s.tokens[0])
 	}
+	if w.host != "" {
+		argv = append(argv, "-H", "Host: "+w.host)
+	}
 	argv = append(argv, s.url(w.listener))
 	out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput()
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	rawv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/raw_buffer/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 
 	"github.com/usher-mesh/usher/internal/proxy/strict"
@@ -93,10 +94,10 @@ func isRaw(s *corev3.TransportSocket) (bool, error) {
 	if err := strict.Only(s, "name", "typed_config"); err != nil {
 		return false, err
 	}
-	switch s.GetTypedConfig().GetTypeUrl() {
-	case "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer":
+	switch {
+	case s.GetTypedConfig().MessageIs(&rawv3.RawBuffer{}):
 		return true, nil
-	case "":
+	case s.GetTypedConfig().GetTypeUrl() == "":
 		if s.GetName() == "envoy.transport_sockets.raw_buffer" || s.GetName() == "raw_buffer" {
 			return true, nil
 		}
