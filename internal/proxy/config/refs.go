@@ -30,17 +30,20 @@ type refs struct{ clusters, routes, secrets set }
 func newRefs() refs { return refs{set{}, set{}, set{}} }
 
 func (r refs) route(m *routev3.RouteConfiguration) {
+	mirrors := m.GetRequestMirrorPolicies()
 	for _, v := range m.GetVirtualHosts() {
+		mirrors = append(mirrors[:len(mirrors):len(mirrors)], v.GetRequestMirrorPolicies()...)
 		for _, rt := range v.GetRoutes() {
 			a := rt.GetRoute()
 			r.clusters.add(a.GetCluster())
 			for _, w := range a.GetWeightedClusters().GetClusters() {
 				r.clusters.add(w.GetName())
 			}
-			for _, p := range a.GetRequestMirrorPolicies() {
-				r.clusters.add(p.GetCluster())
-			}
+			mirrors = append(mirrors[:len(mirrors):len(mirrors)], a.GetRequestMirrorPolicies()...)
 		}
+	}
+	for _, p := range mirrors {
+		r.clusters.add(p.GetCluster())
 	}
 }
 

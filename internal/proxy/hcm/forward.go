@@ -40,6 +40,7 @@ func (s *session) forward(r *route.Route) {
 		return
 	}
 	s.expectedTimeout(f)
+	s.mirror(f)
 	conn, err := s.try(r, f, cluster)
 	switch {
 	case err == errClient:

@@ -2,6 +2,7 @@ package hcm
 
 import (
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -89,7 +90,8 @@ type Manager struct {
 	stripPort       bool
 	stripAnyPort    bool
 	stripDot        bool
-	suppressHeaders bool // router: suppress_envoy_headers
+	mirrors         atomic.Int64 // copies of requests that are under way
+	suppressHeaders bool         // router: suppress_envoy_headers
 }
 
 // RouteName is the RouteConfiguration that the manager takes by name, "" if it

@@ -33,15 +33,15 @@ func grpcBound(d *durationpb.Duration) time.Duration {
 	return max(d.AsDuration(), 0)
 }
 
-func compileForward(m *routev3.RouteAction, p *pathMatcher, retry *Retry, attempts bool) (*Forward, error) {
+func compileForward(m *routev3.RouteAction, p *pathMatcher, v *VirtualHost) (*Forward, error) {
 	if err := strict.Only(m, "cluster", "cluster_header", "weighted_clusters", "cluster_not_found_response_code", "prefix_rewrite",
 		"regex_rewrite", "path_rewrite", "host_rewrite_literal", "auto_host_rewrite", "host_rewrite_header", "host_rewrite_path_regex",
 		"append_x_forwarded_host", "timeout", "idle_timeout", "retry_policy", "upgrade_configs", "max_stream_duration",
-		"priority", "max_grpc_timeout", "path_rewrite_policy", "hash_policy"); err != nil {
+		"priority", "max_grpc_timeout", "path_rewrite_policy", "hash_policy", "request_mirror_policies"); err != nil {
 		return nil, err
 	}
-	f := &Forward{NotFound: 503, Timeout: defaultTimeout, Idle: -1, GRPCStream: -1, Retry: retry, prefixRewrite: m.GetPrefixRewrite(),
-		pathRewrite: m.GetPathRewrite(), forwardedHost: m.GetAppendXForwardedHost(), Attempts: attempts}
+	f := &Forward{NotFound: 503, Timeout: defaultTimeout, Idle: -1, GRPCStream: -1, Retry: v.retry, Mirrors: v.mirrors, prefixRewrite: m.GetPrefixRewrite(),
+		pathRewrite: m.GetPathRewrite(), forwardedHost: m.GetAppendXForwardedHost(), Attempts: v.attempts}
 	if m.GetClusterNotFoundResponseCode() == routev3.RouteAction_NOT_FOUND {
 		f.NotFound = 404
 	}
@@ -71,6 +71,12 @@ func compileForward(m *routev3.RouteAction, p *pathMatcher, retry *Retry, attemp
 			return nil, strict.At("retry_policy", err)
 		}
 		f.Retry = r
+	}
+	if list := m.GetRequestMirrorPolicies(); len(list) > 0 { // instead of those of the levels above
+		var err error
+		if f.Mirrors, err = compileMirrors(list); err != nil {
+			return nil, err
+		}
 	}
 	for i, u := range m.GetUpgradeConfigs() {
 		if err := strict.Only(u, "upgrade_type", "enabled"); err != nil {

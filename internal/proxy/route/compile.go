@@ -19,6 +19,7 @@ type compiler struct {
 	top       *mutations
 	topMost   bool // most_specific_header_mutations_wins
 	filters   perFilter
+	mirrors   []Mirror
 }
 
 // perFilter is a compiled typed_per_filter_config.
@@ -32,7 +33,7 @@ type perFilter struct {
 func Compile(m *routev3.RouteConfiguration, factories []filter.Factory) (*Table, error) {
 	if err := strict.Only(m, "name", "virtual_hosts", "response_headers_to_add", "response_headers_to_remove", "request_headers_to_add",
 		"request_headers_to_remove", "most_specific_header_mutations_wins", "validate_clusters", "max_direct_response_body_size_bytes",
-		"ignore_port_in_host_matching", "typed_per_filter_config", "metadata"); err != nil {
+		"ignore_port_in_host_matching", "typed_per_filter_config", "metadata", "request_mirror_policies"); err != nil {
 		return nil, err
 	}
 	c := &compiler{factories: factories, topMost: m.GetMostSpecificHeaderMutationsWins(),
@@ -42,6 +43,9 @@ func Compile(m *routev3.RouteConfiguration, factories []filter.Factory) (*Table,
 		return nil, err
 	}
 	if c.filters, err = c.perFilter(m.GetTypedPerFilterConfig(), perFilter{}); err != nil {
+		return nil, err
+	}
+	if c.mirrors, err = compileMirrors(m.GetRequestMirrorPolicies()); err != nil {
 		return nil, err
 	}
 	for i, v := range m.GetVirtualHosts() {
@@ -55,7 +59,8 @@ func Compile(m *routev3.RouteConfiguration, factories []filter.Factory) (*Table,
 
 func (c *compiler) virtualHost(m *routev3.VirtualHost) error {
 	if err := strict.Only(m, "name", "domains", "routes", "request_headers_to_add", "request_headers_to_remove", "response_headers_to_add",
-		"response_headers_to_remove", "typed_per_filter_config", "include_request_attempt_count", "retry_policy", "metadata", "require_tls"); err != nil {
+		"response_headers_to_remove", "typed_per_filter_config", "include_request_attempt_count", "retry_policy", "metadata", "require_tls",
+		"request_mirror_policies"); err != nil {
 		return err
 	}
 	if m.GetRequireTls() != routev3.VirtualHost_NONE {
@@ -73,12 +78,16 @@ func (c *compiler) virtualHost(m *routev3.VirtualHost) error {
 	if err != nil {
 		return err
 	}
-	retry, err := compileRetry(m.GetRetryPolicy())
-	if err != nil {
+	if v.retry, err = compileRetry(m.GetRetryPolicy()); err != nil {
 		return strict.At("retry_policy", err)
 	}
+	if v.mirrors = c.mirrors; len(m.GetRequestMirrorPolicies()) > 0 {
+		if v.mirrors, err = compileMirrors(m.GetRequestMirrorPolicies()); err != nil {
+			return err
+		}
+	}
 	for i, r := range m.GetRoutes() {
-		compiled, err := c.route(r, v, muts, filters, retry)
+		compiled, err := c.route(r, v, muts, filters)
 		if err != nil {
 			return strict.AtIndex("routes", i, err)
 		}
@@ -96,7 +105,7 @@ func (c *compiler) virtualHost(m *routev3.VirtualHost) error {
 	return nil
 }
 
-func (c *compiler) route(m *routev3.Route, v *VirtualHost, vm *mutations, vf perFilter, retry *Retry) (*Route, error) {
+func (c *compiler) route(m *routev3.Route, v *VirtualHost, vm *mutations, vf perFilter) (*Route, error) {
 	if err := strict.Only(m, "name", "match", "route", "redirect", "direct_response", "metadata", "decorator", "typed_per_filter_config",
 		"request_headers_to_add", "request_headers_to_remove", "response_headers_to_add", "response_headers_to_remove", "stat_prefix"); err != nil {
 		return nil, err
@@ -117,7 +126,7 @@ func (c *compiler) route(m *routev3.Route, v *VirtualHost, vm *mutations, vf per
 	r.filters, r.disabled = filters.configs, filters.disabled
 	switch a := m.GetAction().(type) {
 	case *routev3.Route_Route:
-		r.Forward, err = compileForward(a.Route, &r.path, retry, v.attempts)
+		r.Forward, err = compileForward(a.Route, &r.path, v)
 		err = strict.At("route", err)
 	case *routev3.Route_Redirect:
 		r.Redirect, err = compileRedirect(a.Redirect)

@@ -87,6 +87,7 @@ type Forward struct {
 	// What gRPC clients may ask for instead of Timeout and MaxDuration; see grpcBound.
 	GRPCTimeout, GRPCStream time.Duration
 	Retry                   *Retry
+	Mirrors                 []Mirror
 	HostRewrite             string
 	AutoHost                bool
 	hostHeader              string

@@ -28,6 +28,8 @@ type VirtualHost struct {
 	routes   []*Route
 	index    index
 	attempts bool // include_request_attempt_count
+	retry    *Retry
+	mirrors  []Mirror
 }
 
 // Lookup selects the route of a request, nil if there is none. Besides the

@@ -183,6 +183,29 @@ func line(s *session, port, text string) ask {
 	}}
 }
 
+// seen tells besides what the mirror was asked by it, if anything is to come there.
+func (a ask) seen(some bool) ask {
+	do := a.do
+	a.do = func(p proxy) string {
+		answer := do(p)
+		if !some {
+			select {
+			case x := <-copied:
+				return answer + "\nnot expected: " + x
+			default:
+				return answer
+			}
+		}
+		select {
+		case x := <-copied:
+			return answer + "\nmirrored: " + x
+		case <-time.After(patience):
+			return answer + "\nnothing is mirrored"
+		}
+	}
+	return a
+}
+
 // hold opens connections and keeps them, and tells which of them answer.
 func hold(port string, n int) ask {
 	return ask{says: fmt.Sprint(n, " connections to $", port), do: func(p proxy) string {

@@ -2,6 +2,7 @@ package examples
 
 import (
 	"crypto/tls"
+	"strings"
 	"time"
 )
 
@@ -65,6 +66,12 @@ var examples = []example{
 	{name: "underscores", asks: []ask{
 		get("DROP", "/", "a_b: c", "a-b: d"), get("REJECT", "/", "a_b: c"), get("REJECT", "/", "a-b: c"),
 		line(nil, "DROP", trailer), line(nil, "REJECT", trailer),
+	}},
+	{name: "route_mirror", asks: []ask{
+		send("GET", "PROXY", "/service/1?a", "").seen(true), send("POST", "PROXY", "/service/1", "content", "host: a.test:81").seen(true),
+		get("PROXY", "/service/2", "x-mirror-cluster: mirror").seen(true), get("PROXY", "/service/2").seen(false), get("PROXY", "/service/2", "x-mirror-cluster: none").seen(false),
+		get("PROXY", "/never").seen(false), get("PROXY", "/plain").seen(true), get("PROXY", "/other").seen(true), get("PROXY", "/service/1/hang").seen(true),
+		send("POST", "PROXY", "/service/1", strings.Repeat("x", 200<<10)).seen(true),
 	}},
 	{name: "fault", asks: []ask{get("PROXY", "/status/200"), get("PROXY", "/", "x-envoy-fault-abort-request: 503").but("x-envoy-* of outsiders is dropped")}},
 	{name: "cors", asks: []ask{

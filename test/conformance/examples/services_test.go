@@ -15,6 +15,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,6 +30,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/usher-mesh/usher/test/harness"
 )
 
 func sorted(lines []string) string {
@@ -45,7 +48,7 @@ func serve(t *testing.T) map[string]int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	services := map[string]int{}
+	services := map[string]int{"NOBODY": harness.FreePorts(t, 1)[0]}
 	for _, name := range []string{"SERVICE1", "SERVICE2"} {
 		services[name] = listen(t, func(ln net.Listener) { http.Serve(ln, echo(name)) })
 	}
@@ -68,6 +71,7 @@ func serve(t *testing.T) map[string]int {
 		t.Cleanup(s.Stop)
 		s.Serve(ln)
 	})
+	services["MIRROR"] = listen(t, func(ln net.Listener) { http.Serve(ln, http.HandlerFunc(copies)) })
 	services["AUTHZ_HTTP"] = listen(t, func(ln net.Listener) {
 		http.Serve(ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header()["Date"] = nil
@@ -112,6 +116,21 @@ func echo(name string) http.Handler {
 		}
 		fmt.Fprintf(w, "%s %s %s %s %s %q%s\n%s\n", name, r.Proto, r.Method, r.Host, r.RequestURI, body, secure, sorted(lines))
 	})
+}
+
+// copied are the requests that the mirror was asked.
+var copied = make(chan string, 100)
+
+// copies tells what it was asked, and does not answer where the path says so.
+func copies(w http.ResponseWriter, r *http.Request) {
+	answer := httptest.NewRecorder()
+	echo("MIRROR").ServeHTTP(answer, r)
+	copied <- forwardedFor.ReplaceAllString(answer.Body.String(), "X-Forwarded-For: [LOCAL]")
+	if strings.HasSuffix(r.URL.Path, "hang") {
+		<-r.Context().Done()
+		return
+	}
+	w.WriteHeader(http.StatusTeapot)
 }
 
 func websocket(w http.ResponseWriter) {
