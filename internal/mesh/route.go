@@ -46,6 +46,13 @@ type HTTPRoute struct {
 	Retries                  *Retries
 	Headers                  HeaderChanges
 	Fault                    *Fault
+	Mirrors                  []Mirror
+}
+
+// Mirror is where copies of a share of the requests go.
+type Mirror struct {
+	Destination
+	Share float64 // percent of requests; above 0
 }
 
 // Fault makes requests slow or fail on purpose.

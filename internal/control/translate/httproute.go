@@ -24,6 +24,7 @@ func (v *virtualService) route(in *networkingapi.HTTPRoute, n *names, path strin
 	for i, d := range in.Route {
 		r.Destinations = append(r.Destinations, v.destination(d, n, fmt.Sprintf("%s.route[%d]", path, i)))
 	}
+	r.Mirrors = v.mirrors(in, n, path)
 	if len(r.Destinations) == 1 && r.Destinations[0].Weight == 0 {
 		r.Destinations[0].Weight = 1
 	}
@@ -45,6 +46,38 @@ func (v *virtualService) route(in *networkingapi.HTTPRoute, n *names, path strin
 		v.verdict.refuse(reasonInvalid, "%s: one of route, redirect, directResponse must be given", path)
 	}
 	return r
+}
+
+// mirrors: all requests unless a percentage says otherwise, and none at 0. The older
+// mirror counts where there is one.
+func (v *virtualService) mirrors(in *networkingapi.HTTPRoute, n *names, path string) (out []mesh.Mirror) {
+	add := func(d *networkingapi.Destination, share float64, path string) {
+		if share < 0 || share > 100 {
+			v.verdict.refuse(reasonInvalid, "%s: the percentage is not from 0 to 100", path)
+		}
+		if share > 0 {
+			out = append(out, mesh.Mirror{Destination: v.destination(&networkingapi.HTTPRouteDestination{Destination: d}, n, path), Share: share})
+		}
+	}
+	if m := in.GetMirror(); m != nil {
+		share := 100.0
+		switch {
+		case in.GetMirrorPercentage() != nil:
+			share = in.GetMirrorPercentage().GetValue()
+		case in.GetMirrorPercent() != nil:
+			share = float64(in.GetMirrorPercent().GetValue())
+		}
+		add(m, share, path+".mirror")
+		return out
+	}
+	for i, m := range in.GetMirrors() {
+		share := 100.0
+		if m.GetPercentage() != nil {
+			share = m.GetPercentage().GetValue()
+		}
+		add(m.GetDestination(), share, fmt.Sprintf("%s.mirrors[%d]", path, i))
+	}
+	return out
 }
 
 // fault: without a percentage nothing is hit.

@@ -31,7 +31,8 @@ var usedVirtualService = set("hosts", "gateways", "exportTo", "http.name",
 	"http.redirect.redirectCode", "http.redirect.scheme", "http.redirect.port",
 	"http.directResponse.status", "http.directResponse.body.string",
 	"http.rewrite.uri", "http.rewrite.authority", "http.timeout", "http.retries.attempts",
-	"http.retries.perTryTimeout", "http.retries.retryOn", "http.headers")
+	"http.retries.perTryTimeout", "http.retries.retryOn", "http.headers",
+	"http.mirror", "http.mirrorPercent", "http.mirrorPercentage", "http.mirrors.destination", "http.mirrors.percentage")
 
 func (p *pass) readVirtualServices() {
 	var all []*virtualService
@@ -67,27 +68,41 @@ func namesServices(s *networkingapi.VirtualService) bool {
 				return true
 			}
 		}
+		if mayBeShort(h.GetMirror().GetHost()) {
+			return true
+		}
+		for _, m := range h.Mirrors {
+			if mayBeShort(m.GetDestination().GetHost()) {
+				return true
+			}
+		}
 	}
 	return false
+}
+
+func (p *pass) checkDestination(v *virtualService, d *mesh.Destination, path, so string) {
+	s := p.out.Service(d.Host)
+	switch {
+	case s == nil:
+		p.found.warn(v.Ref, "%s.host: there is no service %q: %s", path, d.Host, so)
+	case d.Port != 0 && s.Port(d.Port) < 0:
+		p.found.warn(v.Ref, "%s.port: %s has no port %d: %s", path, d.Host, d.Port, so)
+	case d.Port == 0 && len(s.Ports) > 1:
+		p.found.warn(v.Ref, "%s.port: %s has several ports: the one that the request came to is used", path, d.Host)
+	}
+	if s != nil && d.Subset != "" && !hasSubset(s, d.Subset) {
+		p.found.warn(v.Ref, "%s.subset: no DestinationRule gives %s a subset %q: %s", path, d.Host, d.Subset, so)
+	}
 }
 
 // checkVirtual warns of what the object names and there is not.
 func (p *pass) checkVirtual(v *virtualService) {
 	for i, r := range v.Routes {
-		for j, d := range r.Destinations {
-			path := fmt.Sprintf("spec.http[%d].route[%d].destination", i, j)
-			s := p.out.Service(d.Host)
-			switch {
-			case s == nil:
-				p.found.warn(v.Ref, "%s.host: there is no service %q: such requests get 503", path, d.Host)
-			case d.Port != 0 && s.Port(d.Port) < 0:
-				p.found.warn(v.Ref, "%s.port: %s has no port %d: such requests get 503", path, d.Host, d.Port)
-			case d.Port == 0 && len(s.Ports) > 1:
-				p.found.warn(v.Ref, "%s.port: %s has several ports: the one that the request came to is used", path, d.Host)
-			}
-			if s != nil && d.Subset != "" && !hasSubset(s, d.Subset) {
-				p.found.warn(v.Ref, "%s.subset: no DestinationRule gives %s a subset %q: such requests get 503", path, d.Host, d.Subset)
-			}
+		for j := range r.Destinations {
+			p.checkDestination(v, &r.Destinations[j], fmt.Sprintf("spec.http[%d].route[%d].destination", i, j), "such requests get 503")
+		}
+		for j := range r.Mirrors {
+			p.checkDestination(v, &r.Mirrors[j].Destination, fmt.Sprintf("spec.http[%d].mirrors[%d]", i, j), "nothing is mirrored")
 		}
 	}
 	for _, g := range v.Gateways {

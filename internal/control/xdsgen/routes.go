@@ -107,6 +107,12 @@ func (w *where) forward(r *mesh.HTTPRoute, m *mesh.HTTPMatch) *routev3.RouteActi
 			a.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: wc}
 		}
 	}
+	for i := range r.Mirrors {
+		m := &r.Mirrors[i]
+		a.RequestMirrorPolicies = append(a.RequestMirrorPolicies, &routev3.RouteAction_RequestMirrorPolicy{
+			Cluster: w.cluster(&m.Destination), RuntimeFraction: &corev3.RuntimeFractionalPercent{DefaultValue: percent(m.Share)}, TraceSampled: wrapperspb.Bool(false),
+		})
+	}
 	if r.RewriteHost != "" {
 		a.HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: r.RewriteHost}
 	}
