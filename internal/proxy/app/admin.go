@@ -3,6 +3,7 @@ package app
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -77,6 +78,13 @@ func (p *proxy) addMetrics() {
 	m.Add("envoy_server_uptime", metrics.Gauge, "Seconds since the start.", func() float64 { return time.Since(p.started).Truncate(time.Second).Seconds() })
 	m.Add("process_resident_memory_bytes", metrics.Gauge, "Resident memory.", func() float64 { return float64(footprint.Resident()) })
 	m.Add("usher_config_rejected", metrics.Gauge, "Resources whose last version is refused.", func() float64 { return float64(p.store.Rejected()) })
+	o := p.overload.State()
+	m.Add("usher_overload_requests_refused_total", metrics.Counter, "Requests answered 503 because the proxy is overloaded.", func() float64 { return float64(o.Requests.Hits()) })
+	m.Add("usher_connections_refused_total", metrics.Counter, "Connections closed at once: too many, or the proxy is overloaded.", func() float64 { return float64(o.Refused()) })
+	m.Add("usher_connections", metrics.Gauge, "Open connections of clients.", func() float64 { return float64(o.Open()) })
+	p.overload.Each(func(name string, value func() float64) {
+		m.Add("envoy_"+strings.NewReplacer(".", "_", "-", "_").Replace(name), metrics.Gauge, "Envoy's "+name+".", value)
+	})
 	http2Counters(m, "envoy_http2_", &p.downstream)
 	http2Counters(m, "envoy_cluster_http2_", &p.upstream)
 	if p.client == nil {

@@ -34,8 +34,10 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/http2"
 	"github.com/usher-mesh/usher/internal/proxy/listener"
 	"github.com/usher-mesh/usher/internal/proxy/metrics"
+	"github.com/usher-mesh/usher/internal/proxy/overload"
 	"github.com/usher-mesh/usher/internal/proxy/route"
 	"github.com/usher-mesh/usher/internal/proxy/snapshot"
+	"github.com/usher-mesh/usher/internal/proxy/strict"
 	"github.com/usher-mesh/usher/internal/proxy/takeover"
 	"github.com/usher-mesh/usher/internal/proxy/upstream"
 	"github.com/usher-mesh/usher/internal/proxy/xds"
@@ -56,6 +58,7 @@ type proxy struct {
 	client    *xds.Client // nil: nobody configures the proxy
 	metrics   *metrics.Registry
 	access    *accesslog.Files
+	overload  *overload.Manager
 	notices   chan struct{} // something may have changed
 	quit      context.CancelFunc
 
@@ -126,6 +129,7 @@ func Run(ctx context.Context, o Options) error {
 			}
 		})
 	}
+	work.Go(func() { p.overload.Run(ctx) })
 	work.Go(func() { p.tell(ctx) })
 	if p.sockets.Taking() {
 		work.Go(func() {
@@ -200,6 +204,10 @@ func build(o Options) (*proxy, error) {
 		}
 		p.access.Stdout = f
 	}
+	var err error
+	if p.overload, err = overload.Compile(o.Bootstrap.GetOverloadManager(), o.Log); err != nil {
+		return nil, strict.At("overload_manager", err)
+	}
 	p.metrics = metrics.New(p.self())
 	p.keys = newKeySets(p.snapshot, p.local.CacheDir, p.rejudge, p.metrics, p.log)
 	tokens := &jwtauthn.Counters{}
@@ -217,16 +225,16 @@ func build(o Options) (*proxy, error) {
 		rbac.Factory(),
 	}
 	limits := bootstrap.LimitsOf(o.Bootstrap)
-	var gate *listener.Gate
 	if limits.Connections != nil {
-		gate = &listener.Gate{Max: *limits.Connections}
+		p.overload.State().Bound(int64(*limits.Connections))
 	}
 	guards := &rbac.Counters{}
 	p.metrics.AddCounters(rbacCounters(guards))
 	p.listeners = newListeners(listener.Options{
-		RBAC: guards, Limits: limits.ListenerConnections, Gate: gate,
+		RBAC: guards, Limits: limits.ListenerConnections,
 		Filters: filters, Secrets: secrets{p}, Snapshot: p.snapshot, AccessLogs: p.access,
-		ProxyCredential: p.credential, Observe: p.metrics.Requests.Observe, HTTP2: &p.downstream, Log: p.log, Now: time.Now,
+		ProxyCredential: p.credential, Observe: p.metrics.Requests.Observe, HTTP2: &p.downstream,
+		Overload: p.overload.State(), Counters: counts, Log: p.log, Now: time.Now,
 	}, &p.sockets, o.Drain, o.Halt)
 	clusters := upstream.Options{Secrets: secrets{p}, DialAllowed: notOwn(o.Bootstrap), HTTP2: &p.upstream, Counters: counts, Log: p.log, Now: time.Now}
 	so := config.Options{

@@ -10,10 +10,10 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
 
-// supported refuses what nothing in usher-proxy reads. Listeners and clusters are
-// judged where they are compiled.
+// supported refuses what nothing in usher-proxy reads. Listeners, clusters and the
+// overload manager are judged where they are compiled.
 func supported(b *bootstrapv3.Bootstrap) error {
-	if err := strict.Only(b, "node", "static_resources", "dynamic_resources", "admin", "layered_runtime", "cluster_manager"); err != nil {
+	if err := strict.Only(b, "node", "static_resources", "dynamic_resources", "admin", "layered_runtime", "cluster_manager", "overload_manager"); err != nil {
 		return err
 	}
 	if err := node(b.GetNode()); err != nil {

@@ -20,8 +20,9 @@ var (
 	HTTP    = Scope{"http.", "envoy_http_conn_manager_prefix"}
 	Network = Scope{"", "envoy_rbac_prefix"}
 	// Cluster's are those of clusters, which are held (Hold) while there is one of the name.
-	Cluster        = Scope{"cluster.", "envoy_cluster_name"}
-	LocalRateLimit = Scope{"", "envoy_local_http_ratelimit_prefix"}
+	Cluster         = Scope{"cluster.", "envoy_cluster_name"}
+	LocalRateLimit  = Scope{"", "envoy_local_http_ratelimit_prefix"}
+	ConnectionLimit = Scope{"connection_limit.", "envoy_connection_limit_prefix"}
 )
 
 // Name names a counter, or a gauge.

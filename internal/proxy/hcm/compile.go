@@ -13,6 +13,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/accesslog"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
 	"github.com/usher-mesh/usher/internal/proxy/http1"
+	"github.com/usher-mesh/usher/internal/proxy/overload"
 	"github.com/usher-mesh/usher/internal/proxy/route"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
@@ -23,6 +24,9 @@ const routerType = "type.googleapis.com/envoy.extensions.filters.http.router.v3.
 func Compile(c *hcmv3.HttpConnectionManager, o Options) (*Manager, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Overload == nil {
+		o.Overload = new(overload.State)
 	}
 	if o.Now == nil {
 		o.Now = time.Now

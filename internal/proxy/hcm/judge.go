@@ -7,6 +7,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
 	"github.com/usher-mesh/usher/internal/proxy/http1"
+	"github.com/usher-mesh/usher/internal/proxy/http2"
 	"github.com/usher-mesh/usher/internal/proxy/match"
 	"github.com/usher-mesh/usher/internal/proxy/route"
 )
@@ -14,6 +15,11 @@ import (
 // judge takes a request through its stations: trust, path, route, filters, action.
 func (s *session) judge() {
 	x := &s.x
+	if s.m.o.Overload.Requests.Hit() {
+		x.Reply(503, "envoy overloaded", "overload")
+		s.respondLocal(nil)
+		return
+	}
 	admitted := s.admit()
 	r, _ := x.Route.(*route.Route)
 	switch {
@@ -198,6 +204,12 @@ func (s *session) framing() http1.Framing {
 func (s *session) complete() {
 	x, m := &s.x, s.m
 	s.keep = s.keep && !s.c.Draining()
+	if s.m.o.Overload.KeepAlive.Hit() {
+		s.keep = false
+		if st, ok := s.nc.(*http2.Stream); ok {
+			st.Shutdown()
+		}
+	}
 	h := &x.Response.Header
 	m.serverHeader(h)
 	if _, ok := h.Lookup("date"); !ok {

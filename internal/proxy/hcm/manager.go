@@ -12,6 +12,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/filter"
 	"github.com/usher-mesh/usher/internal/proxy/http1"
 	"github.com/usher-mesh/usher/internal/proxy/http2"
+	"github.com/usher-mesh/usher/internal/proxy/overload"
 	"github.com/usher-mesh/usher/internal/proxy/route"
 	"github.com/usher-mesh/usher/internal/proxy/snapshot"
 )
@@ -37,8 +38,10 @@ type Options struct {
 	HTTP2 *http2.Counters
 	// Observe is told of each request that has ended; nil for none.
 	Observe func(*accesslog.Entry)
-	Log     *slog.Logger
-	Now     func() time.Time
+	// Overload says what is to be refused; nil: nothing.
+	Overload *overload.State
+	Log      *slog.Logger
+	Now      func() time.Time
 }
 
 // namedFilter is a filter at its place in the order.

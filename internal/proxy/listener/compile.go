@@ -11,12 +11,14 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	ppv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/proxy_protocol/v3"
 	inspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
+	limitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/connection_limit/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
 	"github.com/usher-mesh/usher/internal/proxy/hcm"
+	"github.com/usher-mesh/usher/internal/proxy/overload"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 	"github.com/usher-mesh/usher/internal/proxy/tls"
 )
@@ -31,6 +33,9 @@ func Compile(m *listenerv3.Listener, o Options) (*Spec, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Overload == nil {
+		o.Overload = new(overload.State)
+	}
 	if err := strict.Only(m, "name", "address", "stat_prefix", "filter_chains", "default_filter_chain", "metadata", "listener_filters",
 		"listener_filters_timeout", "traffic_direction", "per_connection_buffer_limit_bytes", "drain_type", "enable_reuse_port",
 		"tcp_backlog_size", "bind_to_port", "continue_on_listener_filters_timeout"); err != nil {
@@ -41,7 +46,7 @@ func Compile(m *listenerv3.Listener, o Options) (*Spec, error) {
 		return nil, err
 	}
 	s := &Spec{Name: m.GetName(), Address: at, Inbound: m.GetTrafficDirection() == corev3.TrafficDirection_INBOUND,
-		timeout: defaultInspect, max: o.MaxConnections, gate: o.Gate, log: o.Log}
+		timeout: defaultInspect, max: o.MaxConnections, log: o.Log, overload: o.Overload}
 	if s.max <= 0 {
 		s.max = defaultMax
 	}
@@ -177,8 +182,8 @@ func (s *Spec) compileChain(m *listenerv3.FilterChain, o Options, usher *structp
 	return c, nil
 }
 
-// compileFilters takes one filter that serves the connection, and before a
-// TcpProxy such as decide whether it may.
+// compileFilters takes one filter that serves the connection, and before it such as
+// bound the number of connections or, for a TcpProxy, decide whether it may be there.
 func (s *Spec) compileFilters(c *chain, list []*listenerv3.Filter, o Options, usher *structpb.Struct) error {
 	last := len(list) - 1
 	if last < 0 {
@@ -188,6 +193,14 @@ func (s *Spec) compileFilters(c *chain, list []*listenerv3.Filter, o Options, us
 	for i, f := range list[:last] {
 		if err := strict.Only(f, "name", "typed_config"); err != nil {
 			return strict.AtIndex("filters", i, err)
+		}
+		if f.GetTypedConfig().MessageIs((*limitv3.ConnectionLimit)(nil)) {
+			l, err := compileConnectionLimit(f.GetTypedConfig(), o.Counters)
+			if err != nil {
+				return strict.AtIndex("filters", i, strict.At("typed_config", err))
+			}
+			c.limit = append(c.limit, l)
+			continue
 		}
 		if t := f.GetTypedConfig().GetTypeUrl(); t != rbac.NetworkTypeURL || !list[last].GetTypedConfig().MessageIs((*tcpv3.TcpProxy)(nil)) {
 			return strict.AtIndex("filters", i, strict.Errorf("typed_config", "%s in front of the last filter: %w", t, strict.ErrUnsupported))
@@ -220,7 +233,7 @@ func (s *Spec) compileFilter(c *chain, f *listenerv3.Filter, o Options, usher *s
 		}
 		ho := hcm.Options{Filters: o.Filters, Snapshot: o.Snapshot, Listener: s.Name, Usher: usher,
 			HTTPProxy: usher.GetFields()["http_proxy"].GetBoolValue(), ProxyCredential: o.ProxyCredential,
-			AccessLogs: o.AccessLogs, Observe: o.Observe, HTTP2: o.HTTP2, Log: o.Log, Now: o.Now}
+			AccessLogs: o.AccessLogs, Observe: o.Observe, HTTP2: o.HTTP2, Overload: o.Overload, Log: o.Log, Now: o.Now}
 		if c.tls != nil {
 			ho.LocalURI = c.tls.LocalURI
 		}

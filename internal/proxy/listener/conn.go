@@ -119,6 +119,13 @@ func (c *conn) serve() {
 		s.log.Debug("no filter chain for the connection", "listener", s.Name, "transport", c.facts.transport)
 		return
 	}
+	for _, limit := range c.chain.limit {
+		if !limit.enter(c.l.ctx) {
+			s.log.Debug("too many connections", "listener", s.Name, "peer", c.facts.direct)
+			return
+		}
+		defer limit.leave()
+	}
 	info := &exchange.Conn{Remote: c.facts.remote, Direct: c.facts.direct, Local: c.facts.local, Original: c.facts.local, SNI: c.facts.sni}
 	nc := c.raw
 	if c.chain.tls != nil {

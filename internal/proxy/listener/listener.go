@@ -129,6 +129,12 @@ func (l *Listener) accept() {
 			continue
 		}
 		pause = minPause
+		if again := l.spec.Load().overload.Stopped(); again != nil {
+			select {
+			case <-again:
+			case <-l.stopping: // what was accepted is served
+			}
+		}
 		l.begin(nc)
 		select {
 		case <-l.stopping:
@@ -143,7 +149,7 @@ func (l *Listener) begin(nc net.Conn) {
 	s := l.spec.Load()
 	c := &conn{l: l, raw: deadline.New(nc)}
 	l.mu.Lock()
-	if l.closed || s.deny || len(l.conns) >= s.max || !s.gate.enter() {
+	if l.closed || s.deny || len(l.conns) >= s.max || !s.overload.Enter() {
 		l.mu.Unlock()
 		nc.Close()
 		return
@@ -157,8 +163,8 @@ func (l *Listener) begin(nc net.Conn) {
 			l.mu.Lock()
 			delete(l.conns, c)
 			l.mu.Unlock()
-			s.gate.leave()
 			nc.Close()
+			s.overload.Leave()
 		}()
 		defer contain(s)
 		c.serve()

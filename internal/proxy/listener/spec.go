@@ -10,10 +10,12 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 
 	"github.com/usher-mesh/usher/internal/proxy/accesslog"
+	"github.com/usher-mesh/usher/internal/proxy/counters"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
 	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
 	"github.com/usher-mesh/usher/internal/proxy/hcm"
 	"github.com/usher-mesh/usher/internal/proxy/http2"
+	"github.com/usher-mesh/usher/internal/proxy/overload"
 	"github.com/usher-mesh/usher/internal/proxy/snapshot"
 	"github.com/usher-mesh/usher/internal/proxy/tls"
 )
@@ -32,14 +34,15 @@ type Options struct {
 	Observe func(*accesslog.Entry)
 	// HTTP2 counts what happens on connections of HTTP/2; nil for nobody.
 	HTTP2 *http2.Counters
-	Log   *slog.Logger
-	Now   func() time.Time
+	// Overload says what is to be refused; nil: nothing.
+	Overload *overload.State
+	Counters *counters.Set // of filters for connections
+	Log      *slog.Logger
+	Now      func() time.Time
 	// MaxConnections bounds the open connections of a listener; 0: 16,384.
 	MaxConnections int
 	// Limits are MaxConnections of listeners by their name.
 	Limits map[string]int
-	// Gate bounds the connections of all listeners; nil: nothing does.
-	Gate *Gate
 }
 
 // Spec is a compiled listener. It is immutable.
@@ -57,9 +60,9 @@ type Spec struct {
 	hello    bool           // the ClientHello's names matter for the choice
 	timeout  time.Duration
 	max      int
-	gate     *Gate
 	log      *slog.Logger
 	deny     bool
+	overload *overload.State
 
 	users   atomic.Int64 // connections that ask its chains
 	retired atomic.Bool  // another spec took its place
@@ -101,6 +104,7 @@ type chain struct {
 	http  *hcm.Manager    // or
 	tcp   *tcpProxy
 	wait  time.Duration // for the handshake
+	limit []*connectionLimit
 }
 
 // match is a compiled FilterChainMatch. Empty parts match everything.
@@ -123,7 +127,7 @@ func Deny(name string, at netip.AddrPort, log *slog.Logger) *Spec {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Spec{Name: name, Address: at, deny: true, log: log, max: defaultMax}
+	return &Spec{Name: name, Address: at, deny: true, log: log, max: defaultMax, overload: new(overload.State)}
 }
 
 // Denies tells whether the spec was made by Deny.
