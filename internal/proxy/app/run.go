@@ -22,6 +22,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/bootstrap/sidecar"
 	"github.com/usher-mesh/usher/internal/proxy/config"
 	"github.com/usher-mesh/usher/internal/proxy/counters"
+	"github.com/usher-mesh/usher/internal/proxy/descriptor"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
 	"github.com/usher-mesh/usher/internal/proxy/filter/cors"
 	"github.com/usher-mesh/usher/internal/proxy/filter/extauthz"
@@ -30,6 +31,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/filter/healthcheck"
 	"github.com/usher-mesh/usher/internal/proxy/filter/jwtauthn"
 	"github.com/usher-mesh/usher/internal/proxy/filter/localratelimit"
+	"github.com/usher-mesh/usher/internal/proxy/filter/ratelimit"
 	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
 	"github.com/usher-mesh/usher/internal/proxy/http2"
 	"github.com/usher-mesh/usher/internal/proxy/listener"
@@ -214,13 +216,15 @@ func build(o Options) (*proxy, error) {
 	p.metrics.AddCounters(jwtCounters(tokens, p.keys))
 	counts := &counters.Set{}
 	p.metrics.AddCounters(counts.List)
+	current := func(name string) *upstream.Cluster { return p.snapshot().Clusters[name] }
 	filters := []filter.Factory{
 		cors.Factory(),
-		extauthz.Factory(extauthz.Options{Clusters: func(name string) *upstream.Cluster { return p.snapshot().Clusters[name] }, Counters: counts, Node: o.Bootstrap.GetNode().GetMetadata(), Log: p.log}),
+		extauthz.Factory(extauthz.Options{Clusters: current, Counters: counts, Node: o.Bootstrap.GetNode().GetMetadata(), Log: p.log}),
 		fault.Factory(counts),
 		filterstate.Factory(),
 		healthcheck.Factory(o.Bootstrap.GetNode().GetCluster()),
 		localratelimit.Factory(counts),
+		ratelimit.Factory(ratelimit.Options{Clusters: current, Counters: counts, Node: descriptor.Node(o.Bootstrap.GetNode().GetCluster()), Log: p.log}),
 		jwtauthn.Factory(jwtauthn.Options{Fetch: p.keys, Counters: tokens, Log: p.log, Now: time.Now}),
 		rbac.Factory(),
 	}

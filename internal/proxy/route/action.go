@@ -37,7 +37,8 @@ func compileForward(m *routev3.RouteAction, p *pathMatcher, v *VirtualHost) (*Fo
 	if err := strict.Only(m, "cluster", "cluster_header", "weighted_clusters", "cluster_not_found_response_code", "prefix_rewrite",
 		"regex_rewrite", "path_rewrite", "host_rewrite_literal", "auto_host_rewrite", "host_rewrite_header", "host_rewrite_path_regex",
 		"append_x_forwarded_host", "timeout", "idle_timeout", "retry_policy", "upgrade_configs", "max_stream_duration",
-		"priority", "max_grpc_timeout", "path_rewrite_policy", "hash_policy", "request_mirror_policies"); err != nil {
+		"priority", "max_grpc_timeout", "path_rewrite_policy", "hash_policy", "request_mirror_policies", "rate_limits",
+		"include_vh_rate_limits"); err != nil {
 		return nil, err
 	}
 	f := &Forward{NotFound: 503, Timeout: defaultTimeout, Idle: -1, GRPCStream: -1, Retry: v.retry, Mirrors: v.mirrors, prefixRewrite: m.GetPrefixRewrite(),

@@ -1,5 +1,7 @@
 package route
 
+//lint:file-ignore SA1019 Envoy still reads the fields that it has deprecated, and control planes send them.
+
 import (
 	"sort"
 	"strings"
@@ -7,6 +9,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 
+	"github.com/usher-mesh/usher/internal/proxy/descriptor"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
 	"github.com/usher-mesh/usher/internal/proxy/match"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
@@ -60,7 +63,7 @@ func Compile(m *routev3.RouteConfiguration, factories []filter.Factory) (*Table,
 func (c *compiler) virtualHost(m *routev3.VirtualHost) error {
 	if err := strict.Only(m, "name", "domains", "routes", "request_headers_to_add", "request_headers_to_remove", "response_headers_to_add",
 		"response_headers_to_remove", "typed_per_filter_config", "include_request_attempt_count", "retry_policy", "metadata", "require_tls",
-		"request_mirror_policies"); err != nil {
+		"request_mirror_policies", "rate_limits"); err != nil {
 		return err
 	}
 	if m.GetRequireTls() != routev3.VirtualHost_NONE {
@@ -86,11 +89,16 @@ func (c *compiler) virtualHost(m *routev3.VirtualHost) error {
 			return err
 		}
 	}
+	limits, err := descriptor.CompileAll(m.GetRateLimits(), descriptor.InRoute)
+	if err != nil {
+		return strict.At("rate_limits", err)
+	}
 	for i, r := range m.GetRoutes() {
 		compiled, err := c.route(r, v, muts, filters)
 		if err != nil {
 			return strict.AtIndex("routes", i, err)
 		}
+		compiled.limits.Host = limits
 		v.routes = append(v.routes, compiled)
 	}
 	v.seal()
@@ -126,7 +134,11 @@ func (c *compiler) route(m *routev3.Route, v *VirtualHost, vm *mutations, vf per
 	r.filters, r.disabled = filters.configs, filters.disabled
 	switch a := m.GetAction().(type) {
 	case *routev3.Route_Route:
-		r.Forward, err = compileForward(a.Route, &r.path, v)
+		if r.Forward, err = compileForward(a.Route, &r.path, v); err == nil {
+			r.limits.Own, err = descriptor.CompileAll(a.Route.GetRateLimits(), descriptor.InRoute)
+			err = strict.At("rate_limits", err)
+		}
+		r.limits.Include = a.Route.GetIncludeVhRateLimits().GetValue()
 		err = strict.At("route", err)
 	case *routev3.Route_Redirect:
 		r.Redirect, err = compileRedirect(a.Redirect)

@@ -6,7 +6,9 @@ import (
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	ratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/ratelimit/v3"
 
+	"github.com/usher-mesh/usher/internal/proxy/descriptor"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
 	"github.com/usher-mesh/usher/internal/proxy/match"
@@ -33,6 +35,32 @@ type Route struct {
 	filters   map[string]any
 	disabled  map[string]bool
 	metadata  *corev3.Metadata
+	limits    Limits
+}
+
+// Limits are what a route's requests are counted by.
+type Limits struct {
+	Own, Host []*descriptor.Policy
+	Include   bool // include_vh_rate_limits: those of the virtual host count besides
+}
+
+// Policies gives the lists of those that count, of any stage. Those of the virtual host do
+// as the filter says (OVERRIDE: where the route has none), unless the route includes them.
+func (l *Limits) Policies(host ratelimitv3.VhRateLimitsOptions) (lists [2][]*descriptor.Policy) {
+	lists[0] = l.Own
+	switch {
+	case l.Include, host == ratelimitv3.VhRateLimitsOptions_INCLUDE, host == ratelimitv3.VhRateLimitsOptions_OVERRIDE && len(l.Own) == 0:
+		lists[1] = l.Host
+	}
+	return lists
+}
+
+// Limits gives what the route's requests are counted by; nil if it forwards none.
+func (r *Route) Limits() *Limits {
+	if r.Forward == nil {
+		return nil
+	}
+	return &r.limits
 }
 
 var _ filter.Route = (*Route)(nil)

@@ -64,8 +64,13 @@ const (
 func (h *Host) call(ctx context.Context, rq *exchange.Request, body []byte, most int, fresh bool) (a *Answer, why retry, err error) {
 	conn, err := h.take(ctx, fresh, rq.ProtoMajor)
 	if err != nil {
+		var c *ConnectError
+		if errors.As(err, &c) && ctx.Err() == nil {
+			h.Failed()
+		}
 		return nil, never, err
 	}
+	h.Connected()
 	deadline, _ := ctx.Deadline()
 	conn.SetDeadline(deadline)
 	ended := make(chan struct{})
@@ -103,13 +108,21 @@ func (h *Host) call(ctx context.Context, rq *exchange.Request, body []byte, most
 	switch {
 	case err == nil:
 		reuse = conn.KeepAlive()
+		_, degraded := a.Header.Lookup("x-envoy-degraded")
+		h.Answered(a.Status, degraded)
 		return a, never, nil
+	case errors.Is(ctx.Err(), context.Canceled): // who asked has left
+		return nil, never, err
 	case ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded):
+		h.TimedOut()
 		return nil, never, fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
 	case errors.Is(err, http2.ErrNotProcessed):
 		return nil, notProcessed, err
 	case conn.Reused && conn.Untouched():
 		return nil, staleConn, err
+	}
+	if !errors.Is(err, ErrTooLarge) {
+		h.Failed()
 	}
 	return nil, never, err
 }

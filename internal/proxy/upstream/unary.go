@@ -9,19 +9,70 @@ import (
 	"strings"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
+	"github.com/usher-mesh/usher/internal/proxy/http1"
+	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
 
 // Unary is a gRPC method of one request and one answer, at a cluster that speaks HTTP/2.
 type Unary struct {
+	Cluster   string
 	Path      string // "/package.Service/Method"
 	Authority string
 	Metadata  []exchange.Field
 	Timeout   time.Duration
+}
+
+// CompileUnary compiles a GrpcService for a method.
+func CompileUnary(m *corev3.GrpcService, path string, timeout time.Duration) (*Unary, error) {
+	if err := strict.Only(m, "envoy_grpc", "timeout", "initial_metadata"); err != nil {
+		return nil, err
+	}
+	g := m.GetEnvoyGrpc()
+	if err := strict.Only(g, "cluster_name", "authority"); err != nil {
+		return nil, strict.At("envoy_grpc", err)
+	}
+	u := &Unary{Cluster: g.GetClusterName(), Path: path, Authority: g.GetAuthority(), Timeout: timeout}
+	if u.Cluster == "" {
+		return nil, strict.Errorf("envoy_grpc.cluster_name", "empty")
+	}
+	if u.Authority == "" {
+		u.Authority = u.Cluster
+	}
+	if !http1.ValidAuthority(u.Authority) {
+		return nil, strict.Errorf("envoy_grpc.authority", "%q is none", u.Authority)
+	}
+	if t := m.GetTimeout(); t != nil {
+		if u.Timeout = t.AsDuration(); t.CheckValid() != nil || u.Timeout <= 0 {
+			return nil, strict.Errorf("timeout", "must be above 0")
+		}
+	}
+	var err error
+	u.Metadata, err = CompileFields(m.GetInitialMetadata())
+	return u, strict.At("initial_metadata", err)
+}
+
+// CompileFields compiles headers that requests of the proxy's own bear.
+func CompileFields(list []*corev3.HeaderValue) (out []exchange.Field, err error) {
+	for i, h := range list {
+		if err := strict.Only(h, "key", "value"); err != nil {
+			return nil, strict.AtIndex("", i, err)
+		}
+		name := strings.ToLower(h.GetKey())
+		switch {
+		case !http1.Settable(name) || strings.HasSuffix(name, "-bin") || strings.HasPrefix(name, "grpc-") || !http1.ValidValue(h.GetValue()):
+			return nil, strict.AtIndex("", i, strict.Errorf("", "is no header to be set"))
+		case strings.Contains(h.GetValue(), "%"):
+			return nil, strict.AtIndex("", i, strict.Errorf("value", "formatters: %w", strict.ErrUnsupported))
+		}
+		out = append(out, exchange.Field{Name: name, Value: h.GetValue()})
+	}
+	return out, nil
 }
 
 // maxMessage bounds an answer, as gRPC does by default.

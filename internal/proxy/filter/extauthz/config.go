@@ -10,7 +10,6 @@ import (
 	authzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
-	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/http1"
 	"github.com/usher-mesh/usher/internal/proxy/match"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
@@ -163,50 +162,8 @@ func patterns(m *matcherv3.ListStringMatcher) (out []match.String, err error) {
 const defaultTimeout = 200 * time.Millisecond
 
 func compileGRPC(m *corev3.GrpcService, o *Options) (service, error) {
-	if err := strict.Only(m, "envoy_grpc", "timeout", "initial_metadata"); err != nil {
-		return nil, err
-	}
-	g := m.GetEnvoyGrpc()
-	if err := strict.Only(g, "cluster_name", "authority"); err != nil {
-		return nil, strict.At("envoy_grpc", err)
-	}
-	if g.GetClusterName() == "" {
-		return nil, strict.Errorf("envoy_grpc.cluster_name", "empty")
-	}
-	c := &grpcService{name: g.GetClusterName(), clusters: o.Clusters,
-		unary: upstream.Unary{Path: "/envoy.service.auth.v3.Authorization/Check", Authority: g.GetAuthority(), Timeout: defaultTimeout}}
-	if c.unary.Authority == "" {
-		c.unary.Authority = c.name
-	}
-	if !http1.ValidAuthority(c.unary.Authority) {
-		return nil, strict.Errorf("envoy_grpc.authority", "%q is none", c.unary.Authority)
-	}
-	if t := m.GetTimeout(); t != nil {
-		if c.unary.Timeout = t.AsDuration(); t.CheckValid() != nil || c.unary.Timeout <= 0 {
-			return nil, strict.Errorf("timeout", "must be above 0")
-		}
-	}
-	var err error
-	c.unary.Metadata, err = fields(m.GetInitialMetadata())
-	return c, strict.At("initial_metadata", err)
-}
-
-// fields compiles headers that a check bears besides.
-func fields(list []*corev3.HeaderValue) (out []exchange.Field, err error) {
-	for i, h := range list {
-		if err := strict.Only(h, "key", "value"); err != nil {
-			return nil, strict.AtIndex("", i, err)
-		}
-		name := strings.ToLower(h.GetKey())
-		switch {
-		case !settable(name) || strings.HasSuffix(name, "-bin") || strings.HasPrefix(name, "grpc-") || !http1.ValidValue(h.GetValue()):
-			return nil, strict.AtIndex("", i, strict.Errorf("", "is no header to be set"))
-		case strings.Contains(h.GetValue(), "%"):
-			return nil, strict.AtIndex("", i, strict.Errorf("value", "formatters: %w", strict.ErrUnsupported))
-		}
-		out = append(out, exchange.Field{Name: name, Value: h.GetValue()})
-	}
-	return out, nil
+	u, err := upstream.CompileUnary(m, "/envoy.service.auth.v3.Authorization/Check", defaultTimeout)
+	return &grpcService{u, o.Clusters}, err
 }
 
 func compileHTTP(m *authzv3.HttpService, o *Options) (service, error) {
@@ -241,7 +198,7 @@ func compileHTTP(m *authzv3.HttpService, o *Options) (service, error) {
 		return nil, strict.At("authorization_response", err)
 	}
 	var err error
-	if c.add, err = fields(rq.GetHeadersToAdd()); err != nil {
+	if c.add, err = upstream.CompileFields(rq.GetHeadersToAdd()); err != nil {
 		return nil, strict.At("authorization_request.headers_to_add", err)
 	}
 	for _, l := range []struct {

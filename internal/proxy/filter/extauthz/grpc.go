@@ -14,17 +14,16 @@ import (
 
 // grpcService asks envoy.service.auth.v3.Authorization.
 type grpcService struct {
-	name     string
-	unary    upstream.Unary
+	unary    *upstream.Unary
 	clusters Clusters
 }
 
 func (c *grpcService) limit() time.Duration { return c.unary.Timeout }
-func (c *grpcService) cluster() string      { return c.name }
+func (c *grpcService) cluster() string      { return c.unary.Cluster }
 
 func (c *grpcService) check(ctx context.Context, q *question) (*verdict, error) {
 	rs := &authv3.CheckResponse{}
-	if err := c.unary.Invoke(ctx, c.clusters(c.name), q.request(), rs); err != nil {
+	if err := c.unary.Invoke(ctx, c.clusters(c.unary.Cluster), q.request(), rs); err != nil {
 		return nil, err
 	}
 	return read(rs, q.x.Request.Path)

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
+	"github.com/usher-mesh/usher/internal/proxy/http1"
 	"github.com/usher-mesh/usher/internal/proxy/match"
 	"github.com/usher-mesh/usher/internal/proxy/upstream"
 )
@@ -60,7 +61,7 @@ func (c *httpService) request(q *question) *exchange.Request {
 		out.Path = c.override
 	}
 	q.headers(c.passes, func(name, value string) {
-		if name[0] != ':' && !framing[name] {
+		if http1.Settable(name) {
 			out.Header.Add(name, value)
 		}
 	})
@@ -106,7 +107,7 @@ func (c *httpService) read(a *upstream.Answer) (*verdict, error) {
 			v.metadata.Fields[f.Name] = structpb.NewStringValue(strings.ToValidUTF8(f.Value, "!"))
 		}
 		switch {
-		case !settable(f.Name):
+		case !http1.Settable(f.Name):
 		case !v.allowed:
 			if c.client == nil || anyOf(c.client, f.Name) || f.Name == "www-authenticate" || f.Name == "location" {
 				v.headers = append(v.headers, m)
@@ -131,7 +132,7 @@ func (c *httpService) read(a *upstream.Answer) (*verdict, error) {
 // removes adds names to those that the request loses.
 func (p *permit) removes(list string) {
 	for n := range strings.SplitSeq(list, ",") {
-		if n = strings.ToLower(strings.Trim(n, " \t")); settable(n) {
+		if n = strings.ToLower(strings.Trim(n, " \t")); http1.Settable(n) {
 			p.remove = append(p.remove, n)
 		}
 	}

@@ -25,15 +25,6 @@ type mutation struct {
 // errInvalid is a change that no server may ask for.
 var errInvalid = errors.New("the authorization server's answer holds an invalid change")
 
-// framing are fields that say where a message ends or to whom it goes. A server that
-// could set them could smuggle requests.
-var framing = map[string]bool{
-	"content-length": true, "transfer-encoding": true, "connection": true, "keep-alive": true, "proxy-connection": true, "te": true,
-	"trailer": true, "upgrade": true, "host": true, "http2-settings": true,
-}
-
-func settable(name string) bool { return http1.ValidName(name) && !framing[name] }
-
 // mutations reads a list of the server's. Pseudo-headers and what frames a message are
 // invalid: path, host and method are what was judged until here.
 func mutations(list []*corev3.HeaderValueOption) ([]mutation, error) {
@@ -49,7 +40,7 @@ func mutations(list []*corev3.HeaderValueOption) ([]mutation, error) {
 				m.action = corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD
 			}
 		}
-		if _, known := corev3.HeaderValueOption_HeaderAppendAction_name[int32(m.action)]; !known || !settable(m.name) || !http1.ValidValue(m.value) {
+		if _, known := corev3.HeaderValueOption_HeaderAppendAction_name[int32(m.action)]; !known || !http1.Settable(m.name) || !http1.ValidValue(m.value) {
 			return nil, errInvalid
 		}
 		out = append(out, m)
@@ -106,7 +97,7 @@ func consent(path string, ok *authv3.OkHttpResponse) (p permit, err error) {
 	for _, n := range ok.GetHeadersToRemove() {
 		n = strings.ToLower(n)
 		if !strings.HasPrefix(n, ":") && n != "host" { // Envoy, too, leaves those alone
-			if !settable(n) {
+			if !http1.Settable(n) {
 				return p, errInvalid
 			}
 			p.remove = append(p.remove, n)
