@@ -3,16 +3,13 @@ package accesslog
 //lint:file-ignore SA1019 Envoy still reads the fields that it has deprecated, and control planes send them.
 
 import (
-	"encoding/json"
-	"sort"
-
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	filev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
 	streamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stream/v3"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
+	"github.com/usher-mesh/usher/internal/proxy/format"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
 
@@ -21,131 +18,23 @@ const DefaultFormat = `[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH
 	`%BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" ` +
 	`"%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%"` + "\n"
 
-// Compile makes a logger of Envoy's message. Files are opened through files.
-func Compile(m *accesslogv3.AccessLog, files *Files) (Logger, error) {
-	if err := strict.Only(m, "name", "typed_config"); err != nil {
-		return nil, err
-	}
-	if files == nil {
-		return nil, strict.Errorf("typed_config", "access logs: %w", strict.ErrUnsupported)
-	}
-	switch any := m.GetTypedConfig(); {
-	case any.MessageIs((*filev3.FileAccessLog)(nil)):
-		f := new(filev3.FileAccessLog)
-		if err := any.UnmarshalTo(f); err != nil {
-			return nil, strict.At("typed_config", err)
-		}
-		l, err := compileFile(f, files)
-		return l, strict.At("typed_config", err)
-	case any.MessageIs((*streamv3.StdoutAccessLog)(nil)):
-		f := new(streamv3.StdoutAccessLog)
-		if err := any.UnmarshalTo(f); err != nil {
-			return nil, strict.At("typed_config", err)
-		}
-		render, err := compileFormat(f.GetLogFormat())
-		return &logger{render, files.stdout()}, strict.At("typed_config.log_format", err)
-	case any.MessageIs((*streamv3.StderrAccessLog)(nil)):
-		f := new(streamv3.StderrAccessLog)
-		if err := any.UnmarshalTo(f); err != nil {
-			return nil, strict.At("typed_config", err)
-		}
-		render, err := compileFormat(f.GetLogFormat())
-		return &logger{render, files.stderr()}, strict.At("typed_config.log_format", err)
-	default:
-		return nil, strict.Errorf("typed_config", "%s: %w", any.GetTypeUrl(), strict.ErrUnsupported)
+// Logger writes requests of one log.
+type Logger struct {
+	filter Filter // nil: all
+	format *format.Format
+	sink   *sink
+}
+
+// Log writes a request as it is now, if the log is for it.
+func (l *Logger) Log(x *exchange.Exchange) {
+	if l.filter == nil || l.filter(x) {
+		l.sink.write(l.format, x)
 	}
 }
 
-func compileFile(f *filev3.FileAccessLog, files *Files) (Logger, error) {
-	if err := strict.Only(f, "path", "format", "json_format", "typed_json_format", "log_format"); err != nil {
-		return nil, err
-	}
-	var render renderer
-	var err error
-	switch {
-	case f.GetLogFormat() != nil:
-		render, err = compileFormat(f.GetLogFormat())
-		err = strict.At("log_format", err)
-	case f.GetJsonFormat() != nil:
-		render, err = compileJSON(f.GetJsonFormat())
-		err = strict.At("json_format", err)
-	case f.GetTypedJsonFormat() != nil:
-		render, err = compileJSON(f.GetTypedJsonFormat())
-		err = strict.At("typed_json_format", err)
-	case f.GetFormat() != "":
-		render, err = compileText(f.GetFormat())
-		err = strict.At("format", err)
-	default:
-		render, err = compileText(DefaultFormat)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if f.GetPath() == "" {
-		return nil, strict.Errorf("path", "empty")
-	}
-	sink, err := files.open(f.GetPath())
-	if err != nil {
-		return nil, strict.At("path", err)
-	}
-	return &logger{render, sink}, nil
-}
-
-func compileFormat(f *corev3.SubstitutionFormatString) (renderer, error) {
-	if f == nil {
-		return compileText(DefaultFormat)
-	}
-	if err := strict.Only(f, "text_format", "text_format_source", "json_format", "omit_empty_values"); err != nil {
-		return nil, err
-	}
-	switch {
-	case f.GetJsonFormat() != nil:
-		return compileJSON(f.GetJsonFormat())
-	case f.GetTextFormatSource() != nil:
-		if f.GetTextFormatSource().GetInlineString() == "" {
-			return nil, strict.Errorf("text_format_source", "not inline_string: %w", strict.ErrUnsupported)
-		}
-		return compileText(f.GetTextFormatSource().GetInlineString())
-	}
-	return compileText(f.GetTextFormat())
-}
-
-// Text is a compiled format of one text, for filters that take values from
-// requests. It shows no more than a log does.
-type Text struct{ parts []part }
-
-// CompileText compiles a format of text.
-func CompileText(f *corev3.SubstitutionFormatString) (Text, error) {
-	if err := strict.Only(f, "text_format", "text_format_source"); err != nil {
-		return Text{}, err
-	}
-	format := f.GetTextFormat()
-	if s := f.GetTextFormatSource(); s != nil {
-		if err := strict.Only(s, "inline_string"); err != nil {
-			return Text{}, strict.At("text_format_source", err)
-		}
-		format = s.GetInlineString()
-	}
-	if format == "" {
-		return Text{}, strict.Errorf("text_format_source", "missing")
-	}
-	parts, err := parse(format)
-	return Text{parts}, err
-}
-
-// Of gives the text for a request, "-" for what is not there.
-func (t Text) Of(x *exchange.Exchange) string {
-	e := Entry{X: x, Upstream: -1, OriginalPath: x.Request.Path}
-	var b []byte
-	for i := range t.parts {
-		b = t.parts[i].appendRaw(b, &e)
-	}
-	return string(b)
-}
-
-// CompileAll makes the loggers of a list.
-func CompileAll(list []*accesslogv3.AccessLog, files *Files) ([]Logger, error) {
-	var out []Logger
+// CompileAll makes the loggers of a list. Files are opened through files.
+func CompileAll(list []*accesslogv3.AccessLog, files *Files) ([]*Logger, error) {
+	var out []*Logger
 	for i, m := range list {
 		l, err := Compile(m, files)
 		if err != nil {
@@ -156,74 +45,79 @@ func CompileAll(list []*accesslogv3.AccessLog, files *Files) ([]Logger, error) {
 	return out, nil
 }
 
-// renderer appends the line of an entry.
-type renderer func(b []byte, e *Entry) []byte
-
-func compileText(format string) (renderer, error) {
-	parts, err := parse(format)
-	if err != nil {
+// Compile makes a logger of Envoy's message.
+func Compile(m *accesslogv3.AccessLog, files *Files) (*Logger, error) {
+	if err := strict.Only(m, "name", "filter", "typed_config"); err != nil {
 		return nil, err
 	}
-	return func(b []byte, e *Entry) []byte {
-		for i := range parts {
-			b = parts[i].appendText(b, e)
-		}
-		return b
-	}, nil
-}
-
-type jsonField struct {
-	key   []byte // with quotes and colon
-	parts []part
-}
-
-// compileJSON makes lines of one object whose members are sorted.
-func compileJSON(s *structpb.Struct) (renderer, error) {
-	var fields []jsonField
-	for k, v := range s.GetFields() {
-		t, ok := v.GetKind().(*structpb.Value_StringValue)
-		if !ok {
-			return nil, strict.Errorf("fields["+k+"]", "not a string: %w", strict.ErrUnsupported)
-		}
-		parts, err := parse(t.StringValue)
-		if err != nil {
-			return nil, strict.At("fields["+k+"]", err)
-		}
-		name, err := json.Marshal(k)
-		if err != nil {
-			return nil, err
-		}
-		fields = append(fields, jsonField{append(name, ':'), parts})
+	if files == nil {
+		return nil, strict.Errorf("typed_config", "access logs: %w", strict.ErrUnsupported)
 	}
-	sort.Slice(fields, func(i, j int) bool { return string(fields[i].key) < string(fields[j].key) })
-	return func(b []byte, e *Entry) []byte {
-		b = append(b, '{')
-		for i := range fields {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = append(b, fields[i].key...)
-			b = appendValue(b, e, fields[i].parts)
-		}
-		return append(b, "}\n"...)
-	}, nil
-}
-
-// appendValue appends what parts give as JSON: an operator's own kind of value if
-// it alone stands there, else a string.
-func appendValue(b []byte, e *Entry, parts []part) []byte {
-	if len(parts) == 1 && parts[0].op != nil {
-		v := parts[0].op(e)
-		switch {
-		case v.missing:
-			return append(b, "null"...)
-		case v.json:
-			return append(b, v.text...)
+	l := new(Logger)
+	var err error
+	if m.GetFilter() != nil {
+		if l.filter, err = CompileFilter(m.GetFilter()); err != nil {
+			return nil, strict.At("filter", err)
 		}
 	}
-	var t []byte
-	for i := range parts {
-		t = parts[i].appendRaw(t, e)
+	switch any := m.GetTypedConfig(); {
+	case any.MessageIs((*filev3.FileAccessLog)(nil)):
+		f := new(filev3.FileAccessLog)
+		if err = any.UnmarshalTo(f); err == nil {
+			err = l.file(f, files)
+		}
+	case any.MessageIs((*streamv3.StdoutAccessLog)(nil)):
+		f := new(streamv3.StdoutAccessLog)
+		if err = any.UnmarshalTo(f); err == nil {
+			l.sink = files.stdout()
+			l.format, err = compileFormat(f.GetLogFormat())
+		}
+	case any.MessageIs((*streamv3.StderrAccessLog)(nil)):
+		f := new(streamv3.StderrAccessLog)
+		if err = any.UnmarshalTo(f); err == nil {
+			l.sink = files.stderr()
+			l.format, err = compileFormat(f.GetLogFormat())
+		}
+	default:
+		err = strict.Errorf("", "%s: %w", any.GetTypeUrl(), strict.ErrUnsupported)
 	}
-	return appendQuoted(b, t)
+	if err != nil {
+		return nil, strict.At("typed_config", err)
+	}
+	return l, nil
+}
+
+func (l *Logger) file(f *filev3.FileAccessLog, files *Files) (err error) {
+	if err := strict.Only(f, "path", "format", "json_format", "typed_json_format", "log_format"); err != nil {
+		return err
+	}
+	switch {
+	case f.GetJsonFormat() != nil:
+		l.format, err = format.JSON(f.GetJsonFormat(), false)
+		err = strict.At("json_format", err)
+	case f.GetTypedJsonFormat() != nil:
+		l.format, err = format.JSON(f.GetTypedJsonFormat(), false)
+		err = strict.At("typed_json_format", err)
+	case f.GetFormat() != "":
+		l.format, err = format.Text(f.GetFormat(), false)
+		err = strict.At("format", err)
+	default:
+		l.format, err = compileFormat(f.GetLogFormat())
+	}
+	if err != nil {
+		return err
+	}
+	if f.GetPath() == "" {
+		return strict.Errorf("path", "empty")
+	}
+	l.sink, err = files.open(f.GetPath())
+	return strict.At("path", err)
+}
+
+func compileFormat(m *corev3.SubstitutionFormatString) (*format.Format, error) {
+	if m == nil {
+		return format.Text(DefaultFormat, false)
+	}
+	f, err := format.Compile(m)
+	return f, strict.At("log_format", err)
 }

@@ -5,6 +5,9 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
+	"github.com/usher-mesh/usher/internal/proxy/format"
 )
 
 const (
@@ -101,16 +104,19 @@ type sink struct {
 	mu      sync.Mutex
 	w       io.Writer
 	buf     []byte
+	subject format.Subject // of the line that is made
 	timer   *time.Timer
 	waiting bool
 }
 
-// write appends a line by render. A line that cannot be written is lost: a log
-// never stops a request.
-func (s *sink) write(render renderer, e *Entry) {
+// write appends a line. One that cannot be written is lost: a log never stops a
+// request.
+func (s *sink) write(f *format.Format, x *exchange.Exchange) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.buf = render(s.buf, e)
+	s.subject.X = x
+	s.buf = f.AppendLine(s.buf, &s.subject)
+	s.subject.X = nil
 	if len(s.buf) >= bufferSize {
 		s.out()
 		return
@@ -143,12 +149,3 @@ func (s *sink) out() {
 	}
 	s.buf = s.buf[:0]
 }
-
-// logger writes entries in one format to one sink.
-type logger struct {
-	render renderer
-	sink   *sink
-}
-
-// Log implements Logger.
-func (l *logger) Log(e *Entry) { l.sink.write(l.render, e) }

@@ -51,11 +51,14 @@ type Conn struct {
 	// Remote is who connects, or whom the PROXY protocol tells; Direct always the other
 	// end of the connection.
 	Remote, Direct, Local netip.AddrPort
+	ID                    uint64 // of no other connection of the process
 	// Original is the destination before a redirect, Local if there was none.
 	Original netip.AddrPort
 	TLS      bool
 	SNI      string
 	ALPN     string
+	Version  uint16 // of TLS, as crypto/tls numbers it; 0 in clear
+	Cipher   uint16
 	// Peer is the verified leaf certificate of an mTLS peer, else nil.
 	Peer *x509.Certificate
 	// PeerURI is the one URI SAN of Peer (a SPIFFE ID), or "".
@@ -75,6 +78,7 @@ type Exchange struct {
 	Request  Request
 	Response Response
 	Start    time.Time
+	Facts
 
 	// Route is what the route table selected (*route.Route); nil before, and
 	// after ClearRoute.

@@ -40,7 +40,7 @@ func (s *session) fail(r *route.Route, err error) {
 	x := &s.x
 	const text = "upstream connect error or disconnect/reset before headers. "
 	prefix := text + "reset reason: "
-	if s.entry.Attempts > 1 {
+	if s.x.Attempts > 1 {
 		prefix = text + "retried and the latest reset reason: "
 	}
 	var b *broken
@@ -73,7 +73,7 @@ func (s *session) fail(r *route.Route, err error) {
 		if c.Timeout {
 			reason, detail = "connection timeout", "connection_timeout"
 		}
-		s.entry.Failure = failure(c)
+		s.x.Failure = failure(c)
 		x.Reply(503, prefix+reason, "upstream_reset_before_response_started{"+detail+"}")
 	default:
 		x.Flags = "UF"

@@ -167,9 +167,9 @@ func (s *session) try(r *route.Route, f *route.Forward, cluster *upstream.Cluste
 		}
 	}()
 	for {
-		s.entry.Attempts++
+		s.x.Attempts++
 		if f.Attempts {
-			x.Request.Header.Set("x-envoy-attempt-count", strconv.Itoa(s.entry.Attempts))
+			x.Request.Header.Set("x-envoy-attempt-count", strconv.Itoa(s.x.Attempts))
 		}
 		host, err := cluster.Pick(s.ctx, ask)
 		if err != nil {
@@ -182,7 +182,7 @@ func (s *session) try(r *route.Route, f *route.Forward, cluster *upstream.Cluste
 		conn, err := s.once(f, host, &l, fresh)
 		replay := s.replayable()
 		if err == nil {
-			if f.Retry == nil || !replay || s.entry.Attempts > f.Retry.Times || !f.Retry.Answer(&x.Response) || !s.mayRetry(cluster, &retrying, f.Retry, &l) {
+			if f.Retry == nil || !replay || s.x.Attempts > f.Retry.Times || !f.Retry.Answer(&x.Response) || !s.mayRetry(cluster, &retrying, f.Retry, &l) {
 				return conn, nil
 			}
 			s.put(conn, false)
@@ -191,16 +191,16 @@ func (s *session) try(r *route.Route, f *route.Forward, cluster *upstream.Cluste
 			continue
 		}
 		if err == errStale {
-			s.entry.Attempts--
+			s.x.Attempts--
 			fresh = true
 			continue
 		}
 		if err == errRefused && replay && again < maxAgain {
 			again++
-			s.entry.Attempts--
+			s.x.Attempts--
 			continue
 		}
-		if f.Retry == nil || !replay || s.entry.Attempts > f.Retry.Times || !retriable(f.Retry, err) || !s.mayRetry(cluster, &retrying, f.Retry, &l) {
+		if f.Retry == nil || !replay || s.x.Attempts > f.Retry.Times || !retriable(f.Retry, err) || !s.mayRetry(cluster, &retrying, f.Retry, &l) {
 			return nil, err
 		}
 		s.forget()
@@ -248,7 +248,7 @@ func retriable(p *route.Retry, err error) bool {
 
 // pause waits between tries; false if there is no time left.
 func (s *session) pause(p *route.Retry, l *limits) bool {
-	most := min(p.Base<<min(s.entry.Attempts, 10), p.Max)
+	most := min(p.Base<<min(s.x.Attempts, 10), p.Max)
 	if most <= 0 {
 		return true
 	}
@@ -323,10 +323,17 @@ func (s *session) once(f *route.Forward, host *upstream.Host, l *limits, fresh b
 	}
 	host.Connected()
 	s.watch(conn)
-	if s.entry.UpstreamLocal == "" && len(s.m.logs) > 0 {
-		s.entry.UpstreamLocal = conn.LocalAddr().String()
+	x.UpstreamMajor = 1
+	if conn.HTTP2() {
+		x.UpstreamMajor = 2
+	}
+	if s.x.UpstreamLocal == "" && len(s.m.logs) > 0 {
+		s.x.UpstreamLocal = conn.LocalAddr().String()
 	}
 	err := s.send(conn, l)
+	if s.pump == nil { // else it tells
+		x.RequestEnd, x.Sent = x.Start, s.stamp()
+	}
 	if err == nil {
 		err = s.head(conn, f, l)
 	}
@@ -381,7 +388,7 @@ func (s *session) send(conn *upstream.Conn, l *limits) error {
 		if err == nil {
 			err = conn.W.Flush()
 		}
-		s.entry.Received = int64(len(all))
+		s.x.BytesReceived = int64(len(all))
 		return sent(err)
 	}
 	if b, ok := x.Request.Body.(content); ok && s.expect && b.Buffered() == 0 {
@@ -440,7 +447,7 @@ func (s *session) head(conn *upstream.Conn, f *route.Forward, l *limits) error {
 			return unanswered(err, what)
 		}
 		if x.Response.Status >= 200 {
-			s.entry.Upstream = s.m.o.Now().Sub(x.Start)
+			x.Answered = s.m.o.Now()
 			return nil
 		}
 		if x.Response.Status == 101 {

@@ -153,7 +153,7 @@ func (h *streams) Serve(st *http2.Stream) {
 	}
 	st.OnReset(s.gone)
 	s.bound()
-	s.entry.OriginalPath = s.x.Request.Path
+	s.x.OriginalPath = s.x.Request.Path
 	s.judge()
 	st.OnReset(nil)
 	s.finish()

@@ -41,7 +41,6 @@ func (s *session) judge() {
 		s.respondLocal(r)
 	case r.Direct != nil:
 		x.Reply(r.Direct.Status, r.Direct.Body, "direct_response")
-		r.Rewrite(x, route.Choice{})
 		s.respondLocal(r)
 	case r.Redirect != nil:
 		x.Reply(r.Redirect.Status, "", "direct_response")
@@ -107,7 +106,7 @@ func (s *session) findRoute() {
 		return
 	}
 	x.Route = r
-	s.entry.Route, s.entry.VirtualHost = r.Name, r.VirtualHost
+	s.x.RouteName, s.x.VirtualHost = r.Name, r.VirtualHost
 }
 
 // lookup asks the table. A forward proxy's routes name hosts with their ports, so
@@ -218,7 +217,7 @@ func (s *session) complete() {
 	if m.via != "" {
 		h.Add("via", m.via)
 	}
-	if m.idInResponse && s.entry.RequestID != "" {
-		h.Set("x-request-id", s.entry.RequestID)
+	if m.idInResponse && s.x.RequestID != "" {
+		h.Set("x-request-id", s.x.RequestID)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/usher-mesh/usher/internal/proxy/accesslog"
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
 	"github.com/usher-mesh/usher/internal/proxy/http1"
 	"github.com/usher-mesh/usher/internal/proxy/http2"
@@ -37,7 +38,7 @@ type Options struct {
 	// HTTP2 counts what happens on connections of HTTP/2; nil for nobody.
 	HTTP2 *http2.Counters
 	// Observe is told of each request that has ended; nil for none.
-	Observe func(*accesslog.Entry)
+	Observe func(*exchange.Exchange)
 	// Overload says what is to be refused; nil: nothing.
 	Overload *overload.State
 	Log      *slog.Logger
@@ -57,7 +58,7 @@ type Manager struct {
 	o          Options
 	statPrefix string
 	filters    []namedFilter
-	logs       []accesslog.Logger
+	logs       []*accesslog.Logger
 
 	table     *route.Table // inline
 	routeName string       // or by name, from the snapshot

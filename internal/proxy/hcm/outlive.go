@@ -26,7 +26,7 @@ func (s *session) outlive(up net.Conn, idle time.Duration) {
 	if s.r != nil {
 		first = s.r.Take()
 	}
-	s.entry.Received, s.entry.Sent = tunnel.Run(s.nc, up, first, idle)
+	s.x.BytesReceived, s.x.BytesSent = tunnel.Run(s.nc, up, first, idle)
 	stop()
 	if revoked != "" {
 		s.x.Details = revoked

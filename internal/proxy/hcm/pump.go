@@ -20,11 +20,13 @@ var past = time.Unix(1, 0)
 // the deadline then, and who moves a deadline looks at the flag afterwards. So a
 // deadline in the past is never overwritten unseen.
 type pump struct {
-	done    chan struct{}
-	err     error       // valid once done is closed
-	client  atomic.Bool // the client's side failed: nobody waits for an answer to half a request
-	moved   atomic.Bool // the client has sent something since it was looked at last
-	stopped atomic.Bool // the answer is there: nobody waits for the rest of the request
+	done     chan struct{}
+	err      error // this and what follows is valid once done is closed
+	ended    time.Time
+	received int64
+	client   atomic.Bool // the client's side failed: nobody waits for an answer to half a request
+	moved    atomic.Bool // the client has sent something since it was looked at last
+	stopped  atomic.Bool // the answer is there: nobody waits for the rest of the request
 }
 
 // readUntil sets the deadline for the answer.
@@ -57,7 +59,7 @@ func startPump(s *session, conn *upstream.Conn, idle time.Duration) *pump {
 			}
 		}()
 		p.err = conn.W.Copy(src, rq.ContentLength == exchange.UnknownLength, trailer)
-		s.entry.Received = src.n
+		p.received, p.ended = src.n, s.stamp()
 		var read *http1.ReadError
 		if errors.As(p.err, &read) && !p.stopped.Load() {
 			p.client.Store(true)
@@ -71,6 +73,7 @@ func startPump(s *session, conn *upstream.Conn, idle time.Duration) *pump {
 func (p *pump) stop(s *session, conn *upstream.Conn) error {
 	select {
 	case <-p.done:
+		p.settle(&s.x)
 		return p.err
 	default:
 	}
@@ -78,8 +81,14 @@ func (p *pump) stop(s *session, conn *upstream.Conn) error {
 	s.nc.SetReadDeadline(past)
 	conn.SetWriteDeadline(past)
 	<-p.done
+	p.settle(&s.x)
 	s.keep = false
 	return p.err
+}
+
+// settle notes what was sent, for the log.
+func (p *pump) settle(x *exchange.Exchange) {
+	x.BytesReceived, x.Sent, x.RequestEnd = p.received, p.ended, p.ended
 }
 
 // wait waits for a pump that needs no force.

@@ -18,15 +18,17 @@ func (s *session) relay(r *route.Route, c route.Choice, conn *upstream.Conn) {
 	x.Details = "via_upstream"
 	h := &x.Response.Header
 	if !s.m.suppressHeaders {
-		h.Set("x-envoy-upstream-service-time", strconv.FormatInt(s.entry.Upstream.Milliseconds(), 10))
+		h.Set("x-envoy-upstream-service-time", strconv.FormatInt(x.Answered.Sub(x.Start).Milliseconds(), 10))
 	}
 	r.Respond(x, c)
 	s.encode()
 	s.complete()
+	x.Replied = s.stamp()
 	if s.pump != nil && !s.pump.finished() {
 		s.keep = false // an answer before the end of the request: no other can follow
 	}
 	err := s.write(r, conn)
+	x.AnswerEnd = s.stamp()
 	reuse := err == nil && conn.KeepAlive()
 	if s.pump != nil {
 		if s.pump.stop(s, conn) != nil {

@@ -10,7 +10,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/usher-mesh/usher/internal/proxy/accesslog"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/http1"
 	"github.com/usher-mesh/usher/internal/proxy/route"
@@ -60,7 +59,6 @@ type session struct {
 	m         *Manager
 	snap      *snapshot.Snapshot
 	table     *route.Table
-	entry     accesslog.Entry
 	keep      bool // the connection goes on after it
 	expect    bool // the client waits for 100 (Continue)
 	taken     bool // the connection was handed over (upgrade, CONNECT)
@@ -271,7 +269,6 @@ func (s *session) start() {
 	s.x.Reset()
 	s.x.Listener = s.m.o.Listener
 	s.x.Start = s.m.o.Now()
-	s.entry = accesslog.Entry{X: &s.x, Upstream: -1}
 	s.snap = s.m.o.Snapshot()
 	s.table = s.m.routes(s.snap)
 	s.pump, s.truncated, s.taken, s.asked, s.websocketKey = nil, false, false, nil, ""
@@ -296,7 +293,7 @@ func (s *session) one() {
 	s.keep = s.r.KeepAlive && !s.c.Draining() && (m.maxRequests == 0 || s.count < m.maxRequests) &&
 		(m.maxAge == 0 || time.Since(s.began) < m.maxAge)
 	s.expect = s.r.Expect
-	s.entry.OriginalPath = x.Request.Path
+	s.x.OriginalPath = x.Request.Path
 	if x.Request.Upgrade != "" || x.Request.Method == "CONNECT" {
 		s.asked = x.Request.Clone()
 	}
@@ -343,16 +340,25 @@ func (s *session) finish() {
 	if len(s.m.logs) == 0 && s.m.o.Observe == nil {
 		return
 	}
-	s.entry.End = s.m.o.Now()
-	if s.entry.Sent == 0 {
-		s.entry.Sent = s.w.Content()
+	s.x.Ended = s.m.o.Now()
+	s.x.LogType = "DownstreamEnd"
+	if s.x.BytesSent == 0 {
+		s.x.BytesSent = s.w.Content()
 	}
 	for _, l := range s.m.logs {
-		l.Log(&s.entry)
+		l.Log(&s.x)
 	}
 	if s.m.o.Observe != nil {
-		s.m.o.Observe(&s.entry)
+		s.m.o.Observe(&s.x)
 	}
+}
+
+// stamp gives the time for what is logged; zero without a log.
+func (s *session) stamp() time.Time {
+	if len(s.m.logs) == 0 {
+		return time.Time{}
+	}
+	return s.m.o.Now()
 }
 
 // consumed tells whether the request's body was read to its end, or can be.

@@ -31,7 +31,7 @@ func (s *session) sanitize() {
 			id = s.newID()
 			h.Set("x-request-id", id)
 		}
-		s.entry.RequestID = id
+		s.x.RequestID = id
 	}
 	if m.stripDot || m.stripPort || m.stripAnyPort {
 		s.stripAuthority()

@@ -126,7 +126,7 @@ func (c *conn) serve() {
 		}
 		defer limit.leave()
 	}
-	info := &exchange.Conn{Remote: c.facts.remote, Direct: c.facts.direct, Local: c.facts.local, Original: c.facts.local, SNI: c.facts.sni}
+	info := &exchange.Conn{ID: connections.Add(1), Remote: c.facts.remote, Direct: c.facts.direct, Local: c.facts.local, Original: c.facts.local, SNI: c.facts.sni}
 	nc := c.raw
 	if c.chain.tls != nil {
 		t, err := c.handshake(first, info)
@@ -143,6 +143,9 @@ func (c *conn) serve() {
 	hcm.Serve(c.l.ctx, &hcm.Connection{Conn: nc, Prefix: first, Info: info, Current: c.current, Draining: c.l.draining.Load, Idle: c.setIdle, Last: c.last})
 }
 
+// connections counts those of the process, which gives each its ID.
+var connections atomic.Uint64
+
 // handshake accepts TLS as the chain says, and notes who the peer is.
 func (c *conn) handshake(first []byte, info *exchange.Conn) (net.Conn, error) {
 	under := c.raw
@@ -158,6 +161,7 @@ func (c *conn) handshake(first []byte, info *exchange.Conn) (net.Conn, error) {
 	state := t.ConnectionState()
 	c.state, c.foreign = &state, c.chain.tls.Foreign()
 	info.TLS, info.SNI, info.ALPN = true, state.ServerName, state.NegotiatedProtocol
+	info.Version, info.Cipher = state.Version, state.CipherSuite
 	if len(state.PeerCertificates) > 0 { // Verify let it in, so it was verified
 		c.expiry = time.AfterFunc(lapse(tls.Ends(state.PeerCertificates)), c.wake)
 		info.Peer, info.Foreign = state.PeerCertificates[0], c.chain.tls.Foreign()

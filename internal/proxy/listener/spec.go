@@ -11,6 +11,7 @@ import (
 
 	"github.com/usher-mesh/usher/internal/proxy/accesslog"
 	"github.com/usher-mesh/usher/internal/proxy/counters"
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
 	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
 	"github.com/usher-mesh/usher/internal/proxy/hcm"
@@ -31,7 +32,7 @@ type Options struct {
 	// "user:password", or a password for any user. "" refuses everybody.
 	ProxyCredential func() string
 	// Observe is told of each request that has ended; nil for none.
-	Observe func(*accesslog.Entry)
+	Observe func(*exchange.Exchange)
 	// HTTP2 counts what happens on connections of HTTP/2; nil for nobody.
 	HTTP2 *http2.Counters
 	// Overload says what is to be refused; nil: nothing.

@@ -26,7 +26,7 @@ type tcpProxy struct {
 	idle     time.Duration
 	attempts int
 	guards   []*rbac.Network // in front, in order
-	logs     []accesslog.Logger
+	logs     []*accesslog.Logger
 	listener string // its name
 	snapshot func() *snapshot.Snapshot
 	now      func() time.Time
@@ -85,18 +85,18 @@ func compileTCP(m *tcpv3.TcpProxy, listener string, o Options) (*tcpProxy, error
 func (t *tcpProxy) serve(of *conn, c net.Conn, prefix []byte, info *exchange.Conn) {
 	ctx := of.l.ctx
 	x := &exchange.Exchange{Conn: info, Listener: t.listener, Start: t.now()}
-	e := &accesslog.Entry{X: x, Upstream: -1}
 	defer func() {
-		e.End = t.now()
+		x.Ended = t.now()
+		x.LogType = "TcpConnectionEnd"
 		for _, l := range t.logs {
-			l.Log(e)
+			l.Log(x)
 		}
 	}()
 	if !t.allow(x) {
 		c.Close()
 		return
 	}
-	up := t.dial(ctx, e)
+	up := t.dial(ctx, x)
 	if up == nil {
 		c.Close()
 		return
@@ -113,7 +113,7 @@ func (t *tcpProxy) serve(of *conn, c net.Conn, prefix []byte, info *exchange.Con
 		}
 		return time.Time{}, true
 	}, time.Time{}, func() { tunnel.Reset(c); tunnel.Reset(up) })
-	e.Received, e.Sent = tunnel.Run(c, up, prefix, t.idle)
+	x.BytesReceived, x.BytesSent = tunnel.Run(c, up, prefix, t.idle)
 	release()
 	if revoked != "" {
 		x.Details = revoked
@@ -132,8 +132,7 @@ func (t *tcpProxy) allow(x *exchange.Exchange) bool {
 }
 
 // dial connects to an endpoint, nil if none can be had.
-func (t *tcpProxy) dial(ctx context.Context, e *accesslog.Entry) net.Conn {
-	x := e.X
+func (t *tcpProxy) dial(ctx context.Context, x *exchange.Exchange) net.Conn {
 	x.Cluster = t.choose()
 	s := t.snapshot()
 	if s == nil || s.Clusters[x.Cluster] == nil {
@@ -147,10 +146,10 @@ func (t *tcpProxy) dial(ctx context.Context, e *accesslog.Entry) net.Conn {
 			return nil
 		}
 		x.UpstreamHost = h.Text
-		e.Attempts++
+		x.Attempts++
 		up, err := h.Connect(ctx)
 		if err == nil {
-			e.UpstreamLocal = up.LocalAddr().String()
+			x.UpstreamLocal = up.LocalAddr().String()
 			return up
 		}
 		t.log.Debug("no connection to the endpoint", "cluster", x.Cluster, "endpoint", h.Text, "error", err)

@@ -53,3 +53,6 @@ func (f Fraction) AtMost(share uint32) Fraction { return Fraction{min(share, f.s
 func (f Fraction) Hit() bool {
 	return f.share != 0 && (f.share >= f.of || rand.Uint32N(f.of) < f.share)
 }
+
+// HitBy decides by a number of the request: always alike for one.
+func (f Fraction) HitBy(random uint64) bool { return uint32(random%uint64(f.of)) < f.share }

@@ -3,6 +3,7 @@ package match
 import (
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
+	"github.com/usher-mesh/usher/internal/jsondoc"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
@@ -42,10 +43,15 @@ func CompileMetadata(m *matcherv3.MetadataMatcher) (*Metadata, error) {
 }
 
 // Match tells whether the request's dynamic metadata match.
-func (m *Metadata) Match(x *exchange.Exchange) bool {
+func (m *Metadata) Match(x *exchange.Exchange) bool { return m.value(m.of(x)) != m.invert }
+
+// Present tells whether there is something to match.
+func (m *Metadata) Present(x *exchange.Exchange) bool { return m.of(x).Kind() != jsondoc.Absent }
+
+func (m *Metadata) of(x *exchange.Exchange) jsondoc.Value {
 	v := x.Metadata[m.filter][m.path[0]]
 	for _, key := range m.path[1:] {
 		v = v.Get(key)
 	}
-	return m.value(v) != m.invert
+	return v
 }

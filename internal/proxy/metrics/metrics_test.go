@@ -6,15 +6,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/usher-mesh/usher/internal/proxy/accesslog"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 )
 
-func entry(listener, cluster string, code int, peer string) *accesslog.Entry {
+func entry(listener, cluster string, code int, peer string) *exchange.Exchange {
 	start := time.Unix(100, 0)
 	x := &exchange.Exchange{Listener: listener, Cluster: cluster, Start: start, Conn: &exchange.Conn{PeerURI: peer}}
 	x.Response.Status = code
-	return &accesslog.Entry{X: x, End: start.Add(7 * time.Millisecond), Received: 10, Sent: 100}
+	x.Ended, x.BytesReceived, x.BytesSent = start.Add(7*time.Millisecond), 10, 100
+	return x
 }
 
 func TestText(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/usher-mesh/usher/internal/proxy/accesslog"
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
 )
 
 // maxSeries bounds how many kinds of requests are told apart; what is more is
@@ -54,8 +54,7 @@ type Requests struct {
 func newRequests(self Self) *Requests { return &Requests{self: self, all: map[key]*series{}} }
 
 // Observe counts a request that has ended.
-func (r *Requests) Observe(e *accesslog.Entry) {
-	x := e.X
+func (r *Requests) Observe(x *exchange.Exchange) {
 	k := key{
 		inbound: strings.HasPrefix(x.Listener, "inbound"), code: x.Response.Status,
 		cluster: x.Cluster, flags: x.ResponseFlags(),
@@ -66,9 +65,9 @@ func (r *Requests) Observe(e *accesslog.Entry) {
 	}
 	s := r.series(k)
 	s.count.Add(1)
-	s.duration.observe(float64(e.End.Sub(x.Start)) / float64(time.Millisecond))
-	s.received.observe(float64(e.Received))
-	s.sent.observe(float64(e.Sent))
+	s.duration.observe(float64(x.Ended.Sub(x.Start)) / float64(time.Millisecond))
+	s.received.observe(float64(x.BytesReceived))
+	s.sent.observe(float64(x.BytesSent))
 }
 
 func (r *Requests) series(k key) *series {

@@ -8,6 +8,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
+	"github.com/usher-mesh/usher/internal/proxy/format"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
 
@@ -19,6 +20,8 @@ type mutations struct {
 
 type addition struct {
 	name, value string
+	format      *format.Format // instead of a value; nil: none
+	keepEmpty   bool
 	action      corev3.HeaderValueOption_HeaderAppendAction
 }
 
@@ -60,8 +63,11 @@ func CompileAdditions(list []*corev3.HeaderValueOption) (Additions, error) {
 	return compileAdditions(list)
 }
 
-// Apply adds them.
-func (l Additions) Apply(h *exchange.Header) { mutate(h, nil, l) }
+// Request adds them to the request.
+func (l Additions) Request(x *exchange.Exchange) { mutate(x, &x.Request.Header, nil, l) }
+
+// Response adds them to the response.
+func (l Additions) Response(x *exchange.Exchange) { mutate(x, &x.Response.Header, nil, l) }
 
 func compileRemovals(names []string) (out []string, err error) {
 	for i, n := range names {
@@ -79,7 +85,7 @@ func compileAdditions(list []*corev3.HeaderValueOption) (out []addition, err err
 		if err != nil {
 			return nil, strict.AtIndex("", i, err)
 		}
-		if a.value != "" || o.GetKeepEmptyValue() {
+		if a.value != "" || a.format != nil || a.keepEmpty {
 			out = append(out, a)
 		}
 	}
@@ -93,14 +99,18 @@ func compileAddition(o *corev3.HeaderValueOption) (a addition, err error) {
 	if err := strict.Only(o.GetHeader(), "key", "value"); err != nil {
 		return a, strict.At("header", err)
 	}
-	a = addition{name: strings.ToLower(o.GetHeader().GetKey()), value: o.GetHeader().GetValue(), action: o.GetAppendAction()}
+	a = addition{name: strings.ToLower(o.GetHeader().GetKey()), keepEmpty: o.GetKeepEmptyValue(), action: o.GetAppendAction()}
 	if a.name == "" || a.name[0] == ':' || a.name == "host" {
 		return a, strict.Errorf("header.key", "%q must not be set", a.name)
 	}
-	if strings.Contains(strings.ReplaceAll(a.value, "%%", ""), "%") {
-		return a, strict.Errorf("header.value", "formatters: %w", strict.ErrUnsupported)
+	f, err := format.Text(o.GetHeader().GetValue(), true)
+	if err != nil {
+		return a, strict.At("header.value", err)
 	}
-	a.value = strings.ReplaceAll(a.value, "%%", "%")
+	var literal bool
+	if a.value, literal = f.Literal(); !literal {
+		a.format = f
+	}
 	for i := range len(a.value) {
 		if c := a.value[i]; c < 0x20 && c != '\t' || c == 0x7f {
 			return a, strict.Errorf("header.value", "holds a control character")
@@ -112,28 +122,62 @@ func compileAddition(o *corev3.HeaderValueOption) (a addition, err error) {
 	return a, nil
 }
 
-// mutate removes, then replaces, then adds. Which additions apply is decided by the
-// fields as they are once the removals are done (Envoy's order).
-func mutate(h *exchange.Header, remove []string, add []addition) {
+// mutate removes, then replaces, then adds. Which additions apply, and what their
+// values are, is decided by the fields as they are once the removals are done (Envoy's
+// order).
+func mutate(x *exchange.Exchange, h *exchange.Header, remove []string, add []addition) {
 	for _, n := range remove {
 		h.Del(n)
 	}
-	var few [16]bool
-	applies := few[:0]
+	var few [16]string
+	values := few[:0]
 	for i := range add {
-		applies = append(applies, add[i].applies(h))
+		values = append(values, add[i].of(x, h))
 	}
 	for i := range add {
-		if a := &add[i]; applies[i] && a.replaces() {
-			h.Set(a.name, a.value)
+		if a := &add[i]; values[i] != none && a.replaces() {
+			h.Set(a.name, values[i])
 		}
 	}
 	for i := range add {
-		if a := &add[i]; applies[i] && !a.replaces() {
-			h.Add(a.name, a.value)
+		if a := &add[i]; values[i] != none && !a.replaces() {
+			h.Add(a.name, values[i])
 		}
 	}
 }
+
+// none is no value of a field: the addition does not apply.
+const none = "\x00"
+
+// of gives the value that is to be added to h, none for nothing.
+func (a *addition) of(x *exchange.Exchange, h *exchange.Header) string {
+	switch {
+	case !a.applies(h):
+		return none
+	case a.format == nil:
+		return a.value
+	}
+	s := format.Subject{X: x, Bare: true}
+	b := a.format.Append(nil, &s)
+	if len(b) == 0 && !a.keepEmpty {
+		return none
+	}
+	for i, c := range b { // such as of a token's claims (RFC 9110, 5.5)
+		if c < 0x20 && c != '\t' || c == 0x7f {
+			b[i] = ' '
+		}
+	}
+	if len(b) > maxValue {
+		b = b[:maxValue]
+	}
+	if s.Secret { // what is copied is as secret
+		x.Redact([]exchange.Secret{{Kind: exchange.SecretHeader, Name: a.name}})
+	}
+	return string(b)
+}
+
+// maxValue bounds what a format makes, in bytes.
+const maxValue = 16 << 10
 
 func (a *addition) replaces() bool {
 	return a.action == corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD || a.action == corev3.HeaderValueOption_OVERWRITE_IF_EXISTS
@@ -151,9 +195,9 @@ func (a *addition) applies(h *exchange.Header) bool {
 }
 
 func (m *mutations) request(x *exchange.Exchange) {
-	mutate(&x.Request.Header, m.removeRequest, m.addRequest)
+	mutate(x, &x.Request.Header, m.removeRequest, m.addRequest)
 }
 
 func (m *mutations) response(x *exchange.Exchange) {
-	mutate(&x.Response.Header, m.removeResponse, m.addResponse)
+	mutate(x, &x.Response.Header, m.removeResponse, m.addResponse)
 }

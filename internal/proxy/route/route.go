@@ -12,6 +12,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
 	"github.com/usher-mesh/usher/internal/proxy/match"
+	"github.com/usher-mesh/usher/internal/proxy/redact"
 )
 
 // Route is one compiled route. It is shared and immutable.
@@ -238,7 +239,7 @@ func (r *Route) rewritePath(x *exchange.Exchange) {
 	default:
 		return
 	}
-	x.Request.Header.Set("x-envoy-original-path", redact(x, was))
+	x.Request.Header.Set("x-envoy-original-path", redact.Query(was, x.Secrets()))
 }
 
 // Respond changes the response as the route says.

@@ -7,8 +7,10 @@ import (
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
+	"github.com/usher-mesh/usher/internal/jsondoc"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/proxytest"
+	"github.com/usher-mesh/usher/internal/proxy/redact"
 )
 
 func compile(t testing.TB, text string) (*Table, error) {
@@ -137,7 +139,8 @@ func TestRefused(t *testing.T) {
 			`virtual_hosts[0].routes[0].route.regex_rewrite.substitution: \1 is no group of the pattern`},
 		{"virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, route: {cluster: a, hash_policy: [{cookie: {name: a, path: '/;x'}}]}}]}]",
 			"virtual_hosts[0].routes[0].route.hash_policy[0].cookie.path: holds ';'"},
-		{"request_headers_to_add: [{header: {key: a, value: '%REQ(x)%'}}]", "request_headers_to_add[0].header.value: formatters: not supported"},
+		{"request_headers_to_add: [{header: {key: a, value: '%NOPE(x)%'}}]", "request_headers_to_add[0].header.value: %NOPE(x)%: unknown command"},
+		{"request_headers_to_add: [{header: {key: a, value: '100%'}}]", `request_headers_to_add[0].header.value: "%": a command without its end`},
 		{"request_headers_to_add: [{header: {key: a, value: \"x\\r\\ny\"}}]", "request_headers_to_add[0].header.value: holds a control character"},
 		{"virtual_hosts: [{name: v, domains: ['*'], typed_per_filter_config: {f: {'@type': type.googleapis.com/google.protobuf.Empty}}}]",
 			"virtual_hosts[0].typed_per_filter_config[f]: type.googleapis.com/google.protobuf.Empty: not supported"},
@@ -205,6 +208,34 @@ virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, route: {
 	want := "[{there set} {order first} {a set} {a added} {b added} {b absent} {gone again} {order second} {kept }]"
 	if got := fmt.Sprint(x.Request.Header.Fields()); got != want {
 		t.Errorf("%s, want\n%s", got, want)
+	}
+}
+
+// TestFormatted holds what formats make of values: secrets are copied on purpose and
+// stay ones, and what a token says cannot end a field.
+func TestFormatted(t *testing.T) {
+	table, err := compile(t, `
+request_headers_to_add: [{header: {key: copy, value: 'of %REQ(authorization)%'}}, {header: {key: sub, value: '%DYNAMIC_METADATA(jwt:sub)%'}},
+  {header: {key: none, value: '%REQ(absent)%'}}, {header: {key: kept, value: '%REQ(absent)%'}, keep_empty_value: true}, {header: {key: pct, value: '100%%'}}]
+response_headers_to_add: [{header: {key: route, value: '%ROUTE_NAME%:%REQ(:method)%:%RESPONSE_CODE%'}}]
+virtual_hosts: [{name: v, domains: ["*"], routes: [{name: r, match: {prefix: /}, route: {cluster: c}}]}]`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := request("GET", "h", "/", "authorization:Basic s3cret")
+	x.SetMetadata("jwt", "sub", jsondoc.Of("a\r\nadmin: yes"))
+	r := table.Lookup(x, "")
+	x.RouteName, x.Response.Status = r.Name, 201
+	r.Rewrite(x, r.Forward.Choose(x))
+	r.Respond(x, Choice{})
+	if got, want := fmt.Sprint(x.Request.Header.Fields()), "[{authorization Basic s3cret} {copy of Basic s3cret} {sub a  admin: yes} {kept } {pct 100%}]"; got != want {
+		t.Errorf("%s, want\n%s", got, want)
+	}
+	if got, want := fmt.Sprint(x.Response.Header.Fields()), "[{route r:GET:201}]"; got != want {
+		t.Errorf("%s, want\n%s", got, want)
+	}
+	if got := redact.Header(x, "copy", x.Request.Header.Get("copy")); got != redact.Redacted {
+		t.Errorf("the copy of a secret is shown: %s", got)
 	}
 }
 

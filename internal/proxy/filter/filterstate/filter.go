@@ -7,9 +7,9 @@ import (
 	statev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/set_filter_state/v3"
 	filterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/set_filter_state/v3"
 
-	"github.com/usher-mesh/usher/internal/proxy/accesslog"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
+	"github.com/usher-mesh/usher/internal/proxy/format"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
 
@@ -35,7 +35,7 @@ var _ filter.Filter = (*Filter)(nil)
 
 type value struct {
 	name      string
-	text      accesslog.Text
+	text      *format.Format
 	skipEmpty bool
 }
 
@@ -70,7 +70,7 @@ func compileValue(m *statev3.FilterStateValue) (v value, err error) {
 	if v.name == "" {
 		return v, strict.Errorf("object_key", "empty")
 	}
-	v.text, err = accesslog.CompileText(m.GetFormatString())
+	v.text, err = format.Compile(m.GetFormatString())
 	return v, strict.At("format_string", err)
 }
 
@@ -78,7 +78,7 @@ func compileValue(m *statev3.FilterStateValue) (v value, err error) {
 func (f *Filter) Decode(x *exchange.Exchange) bool {
 	for i := range f.values {
 		v := &f.values[i]
-		s := v.text.Of(x)
+		s := string(v.text.Append(nil, &format.Subject{X: x}))
 		if v.skipEmpty && s == "" {
 			continue
 		}

@@ -64,7 +64,6 @@ func TestRefused(t *testing.T) {
 		`{"factory_key": "envoy.string", ` + format + `}`:                                            "object_key",
 		`{"object_key": "k", "factory_key": "envoy.string"}`:                                         "format_string",
 		`{"object_key": "k", "factory_key": "envoy.string", "read_only": true, ` + format + `}`:      "read_only",
-		`{"object_key": "k", "factory_key": "envoy.string", "format_string": {"json_format": {}}}`:   "format_string.json_format",
 		`{"object_key": "k", "factory_key": "envoy.string", "format_string": {"text_format": "%X"}}`: "format_string",
 	} {
 		_, err := newFilter(t, `{"on_request_headers": [`+js+`]}`)

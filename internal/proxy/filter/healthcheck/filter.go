@@ -59,6 +59,7 @@ func (f *Filter) Decode(x *exchange.Exchange) bool {
 			return true
 		}
 	}
+	x.HealthCheck = true
 	x.Keep(f, true)
 	if f.pass {
 		return true

@@ -78,7 +78,7 @@ func (f *Filter) Decode(x *exchange.Exchange) bool {
 	}
 	l.counts.limited.Add(1)
 	if !l.enforced.Hit() {
-		l.request.Apply(&x.Request.Header)
+		l.request.Request(x)
 		return true
 	}
 	l.counts.enforced.Add(1)
@@ -88,7 +88,7 @@ func (f *Filter) Decode(x *exchange.Exchange) bool {
 	} else {
 		x.Reply(l.status, "local_rate_limited", "local_rate_limited")
 	}
-	l.response.Apply(&x.Response.Header)
+	l.response.Response(x)
 	return false
 }
 

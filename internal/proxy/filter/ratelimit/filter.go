@@ -214,7 +214,7 @@ func (f *Filter) refuse(x *exchange.Exchange, a *answer) {
 		}
 		h.Add(e.Name, e.Value)
 	}
-	f.response.Apply(h)
+	f.response.Response(x)
 	if f.retryAfter && f.status == 429 && a.retryAfter > 0 {
 		if _, there := h.Lookup("retry-after"); !there {
 			h.Add("retry-after", a.retryText())

@@ -1,4 +1,4 @@
-package route
+package redact
 
 import (
 	"fmt"
@@ -8,7 +8,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 )
 
-func TestRedactTokens(t *testing.T) {
+func TestTokens(t *testing.T) {
 	token := "eyJhbGciOiJSUzI1NiJ9." + strings.Repeat("aB3-", 20) + "." + strings.Repeat("_zX9", 40)
 	for _, tt := range []struct{ in, want string }{
 		{"", ""},
@@ -24,7 +24,7 @@ func TestRedactTokens(t *testing.T) {
 		{"/" + strings.Repeat("a-long-name-of-a-page-", 9), "/" + strings.Repeat("a-long-name-of-a-page-", 9)},
 		{"/" + token[:tokenLength-1], "/" + token[:tokenLength-1]},
 	} {
-		if got := RedactTokens(tt.in); got != tt.want {
+		if got := Tokens(tt.in); got != tt.want {
 			t.Errorf("%q: %q, want %q", tt.in, got, tt.want)
 		}
 	}
@@ -39,13 +39,13 @@ func escapeAll(s string) string {
 }
 
 // The name of a parameter is read in every way in which somebody may read it.
-func TestRedactQuery(t *testing.T) {
+func TestQuery(t *testing.T) {
 	secrets := []exchange.Secret{{Kind: exchange.SecretParam, Name: "a b"}, {Kind: exchange.SecretParam, Name: "t+k"}, {Kind: exchange.SecretParam, Name: "p%q"}, {Kind: exchange.SecretHeader, Name: "x"}}
 	for in, want := range map[string]string{
 		"/?a+b=s&c=d": "/?a+b=[redacted]&c=d", "/?a%20b=s": "/?a%20b=[redacted]", "/?t+k=s": "/?t+k=[redacted]", "/?t%2bk=s": "/?t%2bk=[redacted]", "/?p%q=s": "/?p%q=[redacted]", "/?p%25q=s": "/?p%25q=[redacted]",
 		"/?acc%65ss_token=s": "/?acc%65ss_token=[redacted]", "/?x=s": "/?x=s", "/?access_token": "/?access_token", "/?a+b=s=t&=&": "/?a+b=[redacted]&=&", "/x?": "/x?",
 	} {
-		if got := RedactQuery(in, secrets); got != want {
+		if got := Query(in, secrets); got != want {
 			t.Errorf("%s: %s, want %s", in, got, want)
 		}
 	}

@@ -1,4 +1,6 @@
-package route
+// Package redact hides secrets in what is shown of requests: in logs, dumps and
+// x-envoy-original-path. It knows names and the look of tokens, and no format.
+package redact
 
 import (
 	"strconv"
@@ -8,51 +10,43 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/match"
 )
 
-// redact hides the values of secret query parameters of a path, whichever way
-// their names are written.
-func redact(x *exchange.Exchange, path string) string {
-	return RedactQuery(path, x.Secrets())
-}
-
-// RedactQuery replaces the values of the parameters that secrets name, of
+// Query replaces the values of the parameters that secrets name, of
 // access_token (RFC 6750) always, since a request may be refused before the filter
 // that declares its secrets has seen it, and whatever else looks like a token.
-func RedactQuery(path string, secrets []exchange.Secret) string {
+func Query(path string, secrets []exchange.Secret) string {
 	i := strings.IndexByte(path, '?')
 	if i < 0 {
-		return RedactTokens(path)
+		return Tokens(path)
 	}
-	var b strings.Builder
-	changed := false
-	b.WriteString(path[:i+1])
-	for k, pair := range strings.Split(path[i+1:], "&") {
-		if k > 0 {
-			b.WriteByte('&')
+	var b []byte
+	kept := 0
+	for at := i + 1; at <= len(path); {
+		end := len(path)
+		if n := strings.IndexByte(path[at:], '&'); n >= 0 {
+			end = at + n
 		}
-		name, _, has := strings.Cut(pair, "=")
+		name, _, has := strings.Cut(path[at:end], "=")
 		if has && secretParam(secrets, name) {
-			b.WriteString(name)
-			b.WriteString("=" + redacted)
-			changed = true
-			continue
+			b = append(append(b, path[kept:at+len(name)]...), "="+Redacted...)
+			kept = end
 		}
-		b.WriteString(pair)
+		at = end + 1
 	}
-	if !changed {
-		return RedactTokens(path)
+	if kept == 0 {
+		return Tokens(path)
 	}
-	return RedactTokens(b.String())
+	return Tokens(string(append(b, path[kept:]...)))
 }
 
-// tokenLength is the least of what RedactTokens takes for a token: no JWT is
+// tokenLength is the least of what Tokens takes for a token: no JWT is
 // shorter, and few identifiers are longer.
 const tokenLength = 80
 
-// RedactTokens replaces runs of characters of tokens that are as long as one and
+// Tokens replaces runs of characters of tokens that are as long as one and
 // have upper case, lower case and digits: a proxy that only passes a token on does
 // not know where the one that verifies it looks for it. Percent-encoded characters
 // count as what they stand for.
-func RedactTokens(s string) string {
+func Tokens(s string) string {
 	if len(s) < tokenLength {
 		return s
 	}
@@ -71,7 +65,7 @@ func RedactTokens(s string) string {
 		}
 		if length >= tokenLength && classes&(classUpper|classLower|classDigit) == classUpper|classLower|classDigit {
 			b.WriteString(s[kept:from])
-			b.WriteString(redacted)
+			b.WriteString(Redacted)
 			kept = i
 		}
 	}
@@ -98,7 +92,8 @@ func tokenChar(s string) (class uint8, n int) {
 	return tokenClass[c], 3
 }
 
-const redacted = "[redacted]"
+// Redacted stands for what is not shown.
+const Redacted = "[redacted]"
 
 // Classes of the characters of a JWT: base64url and dots.
 const (

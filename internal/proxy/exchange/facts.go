@@ -1,0 +1,31 @@
+package exchange
+
+import "time"
+
+// Facts are what is known by now of a request's way, for formats and logs. Times are
+// zero until what they are of has happened.
+type Facts struct {
+	RequestEnd time.Time // the client's last byte
+	Sent       time.Time // the last byte that an upstream was sent
+	Answered   time.Time // the upstream's first byte
+	AnswerEnd  time.Time // the upstream's last byte
+	Replied    time.Time // the first byte that the client was sent
+	Ended      time.Time // of all
+
+	BytesReceived int64 // of the request's content
+	BytesSent     int64 // of the response's content
+
+	UpstreamLocal string // source address of the upstream connection
+	UpstreamMajor int    // version of HTTP that the upstream was asked in; 0: none was
+	Attempts      int    // how often an upstream was asked
+	RouteName     string
+	VirtualHost   string
+	OriginalPath  string // as the client sent it
+	RequestID     string
+	// LogType is Envoy's AccessLogType of the line that is written; "" before.
+	LogType string
+	// HealthCheck: a filter took the request for one.
+	HealthCheck bool
+	// Failure is Envoy's transport failure reason; holds no text of a client.
+	Failure string
+}

@@ -1,0 +1,205 @@
+package format
+
+import (
+	"cmp"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// textOf makes an operator of what gives a text, "" for none.
+func textOf(get func(*Subject) string) operator {
+	return func(b []byte, s *Subject) ([]byte, kind) {
+		v := get(s)
+		if v == "" {
+			return b, missing
+		}
+		return append(b, v...), text
+	}
+}
+
+func numberOf(get func(*Subject) int64) operator {
+	return func(b []byte, s *Subject) ([]byte, kind) { return strconv.AppendInt(b, get(s), 10), bare }
+}
+
+// constant makes an operator of a text that no request changes.
+func constant(v string) operator { return textOf(func(*Subject) string { return v }) }
+
+// plain is a command without argument.
+func plain(op operator) command {
+	return command{make: func(string) (operator, error) { return op, nil }}
+}
+
+// commands are all that there are. Which take an argument, and which of them may be
+// cut, is as in Envoy.
+var commands = map[string]command{
+	"REQ":               {needsArgument, true, requestHeader},
+	"STREAM_INFO_REQ":   {needsArgument, true, requestHeader},
+	"REQ_WITHOUT_QUERY": {needsArgument, true, requestHeaderWithoutQuery},
+	"RESP":              {needsArgument, true, responseHeader},
+	"TRAILER":           {needsArgument, true, responseTrailer},
+	"PATH":              {mayArgument, true, requestPath},
+	"QUERY_PARAM":       {needsArgument, true, queryParam},
+	"QUERY_PARAMS":      {mayArgument, true, queryParams},
+
+	"REQUEST_HEADERS_BYTES":   plain(numberOf(requestHeadersBytes)),
+	"RESPONSE_HEADERS_BYTES":  plain(numberOf(responseHeadersBytes)),
+	"RESPONSE_TRAILERS_BYTES": plain(numberOf(responseTrailersBytes)),
+
+	"LOCAL_REPLY_BODY": plain(func(b []byte, s *Subject) ([]byte, kind) { return append(b, s.Body...), text }),
+	"ACCESS_LOG_TYPE":  plain(textOf(accessLogType)),
+
+	"PROTOCOL":          plain(textOf(func(s *Subject) string { return protocol(s.X.Request.ProtoMajor, s.X.Request.ProtoMinor) })),
+	"UPSTREAM_PROTOCOL": plain(textOf(func(s *Subject) string { return protocol(s.X.UpstreamMajor, 1) })),
+	"RESPONSE_CODE":     plain(numberOf(func(s *Subject) int64 { return int64(s.X.Response.Status) })),
+	// Details have no white space here, so that its argument changes nothing.
+	"RESPONSE_CODE_DETAILS":          {mayArgument, false, whatever(textOf(func(s *Subject) string { return s.X.Details }))},
+	"RESPONSE_FLAGS":                 plain(responseFlags),
+	"RESPONSE_FLAGS_LONG":            plain(responseFlagsLong),
+	"CONNECTION_TERMINATION_DETAILS": plain(textOf(terminationDetails)),
+	"GRPC_STATUS":                    {mayArgument, false, grpcStatus},
+	"GRPC_STATUS_NUMBER":             plain(grpcStatusNumber),
+
+	"BYTES_RECEIVED": plain(numberOf(func(s *Subject) int64 { return s.X.BytesReceived })),
+	"BYTES_SENT":     plain(numberOf(func(s *Subject) int64 { return s.X.BytesSent })),
+	// These three are of QUIC alone.
+	"BYTES_RETRANSMITTED":   plain(numberOf(func(*Subject) int64 { return 0 })),
+	"PACKETS_RETRANSMITTED": plain(numberOf(func(*Subject) int64 { return 0 })),
+	"ROUNDTRIP_DURATION":    plain(constant("")),
+
+	"START_TIME":           {mayArgument, false, startTime(false)},
+	"START_TIME_LOCAL":     {mayArgument, false, startTime(true)},
+	"EMIT_TIME":            {mayArgument, false, emitTime(false)},
+	"EMIT_TIME_LOCAL":      {mayArgument, false, emitTime(true)},
+	"DURATION":             plain(duration),
+	"REQUEST_DURATION":     plain(between(begun, requestEnd, time1ms)),
+	"REQUEST_TX_DURATION":  plain(between(begun, sent, time1ms)),
+	"RESPONSE_DURATION":    plain(between(begun, answered, time1ms)),
+	"RESPONSE_TX_DURATION": plain(between(answered, ended, time1ms)),
+	"COMMON_DURATION":      {needsArgument, false, commonDuration},
+
+	"UPSTREAM_HOST":                                 plain(textOf(func(s *Subject) string { return s.X.UpstreamHost })),
+	"UPSTREAM_REMOTE_ADDRESS":                       plain(textOf(func(s *Subject) string { return s.X.UpstreamHost })),
+	"UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT":          plain(textOf(func(s *Subject) string { return host(s.X.UpstreamHost) })),
+	"UPSTREAM_REMOTE_PORT":                          plain(portOf(func(s *Subject) string { return s.X.UpstreamHost })),
+	"UPSTREAM_LOCAL_ADDRESS":                        plain(textOf(func(s *Subject) string { return s.X.UpstreamLocal })),
+	"UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT":           plain(textOf(func(s *Subject) string { return host(s.X.UpstreamLocal) })),
+	"UPSTREAM_LOCAL_PORT":                           plain(portOf(func(s *Subject) string { return s.X.UpstreamLocal })),
+	"UPSTREAM_CLUSTER":                              plain(textOf(func(s *Subject) string { return s.X.Cluster })),
+	"UPSTREAM_CLUSTER_RAW":                          plain(textOf(func(s *Subject) string { return s.X.Cluster })),
+	"UPSTREAM_TRANSPORT_FAILURE_REASON":             plain(textOf(func(s *Subject) string { return s.X.Failure })),
+	"UPSTREAM_REQUEST_ATTEMPT_COUNT":                plain(numberOf(attempts)),
+	"DOWNSTREAM_TRANSPORT_FAILURE_REASON":           plain(constant("")), // such a connection has no log
+	"ROUTE_NAME":                                    plain(textOf(func(s *Subject) string { return s.X.RouteName })),
+	"VIRTUAL_HOST_NAME":                             plain(textOf(func(s *Subject) string { return s.X.VirtualHost })),
+	"VIRTUAL_CLUSTER_NAME":                          plain(constant("")), // virtual_clusters are refused
+	"TRACE_ID":                                      plain(constant("")), // nothing is traced
+	"SPAN_ID":                                       plain(constant("")),
+	"CUSTOM_FLAGS":                                  plain(func(b []byte, _ *Subject) ([]byte, kind) { return b, text }), // no filter sets one
+	"UPSTREAM_FILTER_STATE":                         {needsArgument, true, whatever(constant(""))},
+	"FILTER_STATE":                                  {needsArgument, true, filterState},
+	"DYNAMIC_METADATA":                              {needsArgument, true, dynamicMetadata},
+	"HOSTNAME":                                      {make: hostname},
+	"ENVIRONMENT":                                   {needsArgument, true, environment},
+	"UNIQUE_ID":                                     plain(uniqueID),
+	"STREAM_ID":                                     plain(func(b []byte, s *Subject) ([]byte, kind) { return strconv.AppendUint(b, s.X.Random(), 10), bare }),
+	"CONNECTION_ID":                                 plain(connectionID),
+	"REQUESTED_SERVER_NAME":                         plain(textOf(ofConn(serverName))),
+	"DOWNSTREAM_REMOTE_ADDRESS":                     plain(address(remote, whole)),
+	"DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT":        plain(address(remote, hostOnly)),
+	"DOWNSTREAM_REMOTE_PORT":                        plain(address(remote, portOnly)),
+	"DOWNSTREAM_DIRECT_REMOTE_ADDRESS":              plain(address(direct, whole)),
+	"DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT": plain(address(direct, hostOnly)),
+	"DOWNSTREAM_DIRECT_REMOTE_PORT":                 plain(address(direct, portOnly)),
+	"DOWNSTREAM_LOCAL_ADDRESS":                      plain(address(local, whole)),
+	"DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT":         plain(address(local, hostOnly)),
+	"DOWNSTREAM_LOCAL_PORT":                         plain(address(local, portOnly)),
+	"DOWNSTREAM_TLS_VERSION":                        plain(textOf(ofConn(tlsVersion))),
+	"DOWNSTREAM_TLS_CIPHER":                         plain(textOf(ofConn(tlsCipher))),
+	"DOWNSTREAM_PEER_URI_SAN":                       plain(textOf(ofConn(peerURIs))),
+	"DOWNSTREAM_PEER_DNS_SAN":                       plain(textOf(ofConn(peerDNS))),
+	"DOWNSTREAM_PEER_IP_SAN":                        plain(textOf(ofConn(peerIPs))),
+	"DOWNSTREAM_PEER_EMAIL_SAN":                     plain(textOf(ofConn(peerEmails))),
+	"DOWNSTREAM_PEER_SUBJECT":                       plain(textOf(ofConn(peerSubject))),
+	"DOWNSTREAM_PEER_ISSUER":                        plain(textOf(ofConn(peerIssuer))),
+	"DOWNSTREAM_PEER_SERIAL":                        plain(textOf(ofConn(peerSerial))),
+	"DOWNSTREAM_PEER_FINGERPRINT_256":               plain(textOf(ofConn(peerSHA256))),
+	"DOWNSTREAM_PEER_FINGERPRINT_1":                 plain(textOf(ofConn(peerSHA1))),
+	"DOWNSTREAM_PEER_CERT":                          plain(textOf(ofConn(peerPEM))),
+	"DOWNSTREAM_PEER_CERT_V_START":                  {mayArgument, false, peerTime(notBefore)},
+	"DOWNSTREAM_PEER_CERT_V_END":                    {mayArgument, false, peerTime(notAfter)},
+}
+
+// whatever makes a command whose argument changes nothing.
+func whatever(op operator) func(string) (operator, error) {
+	return func(string) (operator, error) { return op, nil }
+}
+
+func protocol(major, minor int) string {
+	switch {
+	case major == 0:
+		return ""
+	case major == 2:
+		return "HTTP/2"
+	case minor == 0:
+		return "HTTP/1.0"
+	}
+	return "HTTP/1.1"
+}
+
+// attempts counts the one that is about to be made, too.
+func attempts(s *Subject) int64 {
+	if s.X.Attempts == 0 && s.X.Cluster != "" {
+		return 1
+	}
+	return int64(s.X.Attempts)
+}
+
+func terminationDetails(s *Subject) string {
+	if s.X.Request.ProtoMajor != 0 {
+		return "" // of a request, not of its connection
+	}
+	return s.X.Details
+}
+
+func accessLogType(s *Subject) string { return cmp.Or(s.X.LogType, "NotSet") }
+
+func hostname(string) (operator, error) {
+	name, err := os.Hostname()
+	if err != nil {
+		name = "-"
+	}
+	return constant(name), nil
+}
+
+// environment is read when the configuration is.
+func environment(arg string) (operator, error) {
+	if strings.ContainsAny(arg, "=\x00") {
+		return nil, errors.New("not the name of a variable")
+	}
+	return constant(os.Getenv(arg)), nil
+}
+
+// uniqueID is a random UUID, another one each time.
+func uniqueID(b []byte, _ *Subject) ([]byte, kind) {
+	var raw [16]byte
+	_, _ = rand.Read(raw[:])
+	raw[6], raw[8] = raw[6]&0x0f|0x40, raw[8]&0x3f|0x80
+	for i, c := range raw {
+		if i == 4 || i == 6 || i == 8 || i == 10 {
+			b = append(b, '-')
+		}
+		b = hex.AppendEncode(b, []byte{c})
+	}
+	return b, text
+}
+
+func connectionID(b []byte, s *Subject) ([]byte, kind) {
+	if s.X.Conn == nil {
+		return b, missing
+	}
+	return strconv.AppendUint(b, s.X.Conn.ID, 10), bare
+}
