@@ -31,7 +31,7 @@ func serve(args []string) int {
 	if err := fs.Parse(args); err != nil {
 		return 2
 	}
-	lv := new(slog.LevelVar)
+	var lv slog.Level
 	if err := lv.UnmarshalText([]byte(*level)); err != nil || *file == "" || fs.NArg() > 0 || *mode != "serve" && *mode != "validate" {
 		fs.Usage()
 		return 2
@@ -40,7 +40,7 @@ func serve(args []string) int {
 	if err != nil {
 		return fail(err)
 	}
-	o := app.Options{Bootstrap: b, Takeover: *take, Level: lv, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: lv}))}
+	o := app.Options{Bootstrap: b, Takeover: *take, Level: lv, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug - 4}))}
 	if *mode == "validate" {
 		if err := app.Validate(o); err != nil {
 			return fail(fmt.Errorf("%s: %w", *file, err))

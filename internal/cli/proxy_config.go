@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +21,11 @@ import (
 // sections of a proxy's configuration. Filters are those of the listeners.
 var sections = []string{"listeners", "routes", "clusters", "endpoints", "filters", "secrets", "all"}
 
+// singular are istioctl's names of the sections.
+var singular = map[string]string{
+	"listener": "listeners", "route": "routes", "cluster": "clusters", "endpoint": "endpoints", "secret": "secrets",
+}
+
 func newProxyConfigCmd() *cobra.Command {
 	var namespace, output string
 	cmd := &cobra.Command{
@@ -32,6 +36,9 @@ func newProxyConfigCmd() *cobra.Command {
 		Args:      misuse(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, section := args[0], args[1]
+			if long := singular[section]; long != "" {
+				section = long
+			}
 			if !slices.Contains(sections, section) {
 				return Exit(exitMisuse, fmt.Errorf("%q: must be one of %s", section, strings.Join(sections, ", ")))
 			}
@@ -49,7 +56,7 @@ func newProxyConfigCmd() *cobra.Command {
 			if l.Spec.AdminSocket == "" {
 				return fmt.Errorf("workload %q has no sidecar", name)
 			}
-			dump, err := configDump(cmd.Context(), l, section)
+			dump, err := configDump(cmd.Context(), l)
 			if err != nil {
 				return err
 			}
@@ -64,36 +71,18 @@ func newProxyConfigCmd() *cobra.Command {
 	return cmd
 }
 
-// resource is one entry of the proxy's /config_dump.
-type resource struct {
-	Name    string          `json:"name"`
-	Version string          `json:"version"`
-	Error   string          `json:"error,omitempty"`
-	Denied  bool            `json:"denied,omitempty"`
-	Waiting bool            `json:"waiting,omitempty"`
-	Config  json.RawMessage `json:"config,omitempty"`
-}
-
 // maxDump bounds the answer, in bytes.
 const maxDump = 256 << 20
 
 // configDump asks the proxy over its owner's socket.
-func configDump(ctx context.Context, l *workload.Local, section string) (map[string]json.RawMessage, error) {
+func configDump(ctx context.Context, l *workload.Local) (map[string][]resource, error) {
 	client := &http.Client{
 		Timeout: 30 * time.Second,
 		Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", l.Spec.AdminSocket)
 		}},
 	}
-	q := url.Values{}
-	switch section {
-	case "all":
-	case "filters":
-		q.Set("resource", "listeners")
-	default:
-		q.Set("resource", section)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://proxy/config_dump?"+q.Encode(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://proxy/config_dump?include_eds", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -109,15 +98,15 @@ func configDump(ctx context.Context, l *workload.Local, section string) (map[str
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("the proxy of %s/%s: %s", l.Spec.Namespace, l.Spec.Name, bytes.TrimSpace(body))
 	}
-	var dump map[string]json.RawMessage
-	if err := json.Unmarshal(body, &dump); err != nil {
+	dump, err := readDump(body)
+	if err != nil {
 		return nil, fmt.Errorf("the proxy of %s/%s: %w", l.Spec.Namespace, l.Spec.Name, err)
 	}
 	return dump, nil
 }
 
 // printDump prints what the proxy said, a section alone or all of them.
-func printDump(out io.Writer, dump map[string]json.RawMessage, section, format string) error {
+func printDump(out io.Writer, dump map[string][]resource, section, format string) error {
 	var v any = dump
 	switch section {
 	case "all":
@@ -128,7 +117,9 @@ func printDump(out io.Writer, dump map[string]json.RawMessage, section, format s
 		}
 		v = filters
 	default:
-		v = dump[section]
+		if v = dump[section]; dump[section] == nil {
+			v = []resource{}
+		}
 	}
 	data, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {

@@ -4,46 +4,56 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
+	"time"
 )
 
 // printResources prints a line a resource.
-func printResources(out io.Writer, dump map[string]json.RawMessage, section string) error {
+func printResources(out io.Writer, dump map[string][]resource, section string) error {
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
-	if section == "filters" {
-		filters, err := httpFilters(dump["listeners"])
-		if err != nil {
-			return err
-		}
+	filters, err := httpFilters(dump["listeners"])
+	if err != nil {
+		return err
+	}
+	switch section {
+	case "filters":
 		fmt.Fprintln(w, "LISTENER\tCHAIN\tFILTER")
 		for _, f := range filters {
 			fmt.Fprintf(w, "%s\t%s\t%s\n", f.Listener, f.Chain, f.Filter)
 		}
 		return w.Flush()
+	case "secrets":
+		printSecrets(w, dump["secrets"], time.Now())
+		return w.Flush()
 	}
 	fmt.Fprintln(w, "KIND\tNAME\tVERSION\tSTATE")
 	for _, kind := range sections {
-		raw, ok := dump[kind]
-		if !ok {
-			continue
-		}
-		var list []resource
-		if err := json.Unmarshal(raw, &list); err != nil {
-			return fmt.Errorf("%s: %w", kind, err)
-		}
-		for _, r := range list {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", kind, r.Name, r.Version, r.state())
+		switch {
+		case section != "all" && section != kind:
+		case kind == "filters":
+			for _, f := range filters {
+				fmt.Fprintf(w, "%s\t%s\t\tin force\n", kind, strings.Join([]string{f.Listener, f.Chain, f.Filter}, "/"))
+			}
+		default:
+			for _, r := range dump[kind] {
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", kind, r.Name, r.Version, r.state())
+			}
 		}
 	}
 	return w.Flush()
 }
 
+// denied begins the reason where a proxy lets nothing pass instead of going on with the
+// last good version.
+const denied = "everything is denied: "
+
 func (r resource) state() string {
 	switch {
-	case r.Error != "" && r.Denied:
-		return "refused, denies: " + r.Error
-	case r.Error != "":
+	case r.Error != "" && r.Version != "" && !strings.HasPrefix(r.Error, denied):
 		return "refused, the last good one is in force: " + r.Error
+	case r.Error != "":
+		return "refused: " + r.Error
 	case r.Waiting:
 		return "waiting"
 	}
@@ -58,11 +68,7 @@ type httpFilter struct {
 	Config   json.RawMessage `json:"config,omitempty"`
 }
 
-func httpFilters(listeners json.RawMessage) ([]httpFilter, error) {
-	var list []resource
-	if err := json.Unmarshal(listeners, &list); err != nil {
-		return nil, fmt.Errorf("listeners: %w", err)
-	}
+func httpFilters(list []resource) ([]httpFilter, error) {
 	filters := []httpFilter{}
 	for _, l := range list {
 		var c struct {

@@ -25,7 +25,7 @@ func TestSite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := app.Validate(app.Options{Bootstrap: b, Level: new(slog.LevelVar), Log: slog.New(slog.DiscardHandler)}); err != nil {
+	if err := app.Validate(app.Options{Bootstrap: b, Log: slog.New(slog.DiscardHandler)}); err != nil {
 		t.Error(err)
 	}
 

@@ -56,7 +56,7 @@ func noTokensTold(t testing.TB, home string) {
 	t.Helper()
 	sockets, _ := filepath.Glob(filepath.Join(home, "run", "*.sock"))
 	for _, socket := range sockets {
-		for _, path := range []string{"/config", "/config_dump", "/stats", "/stats/prometheus", "/clusters", "/metrics", "/debug/model", "/debug/proxies", "/debug/jwks", "/debug/xds"} {
+		for _, path := range []string{"/config", "/config_dump?include_eds", "/stats", "/stats/prometheus", "/clusters", "/clusters?format=json", "/certs", "/server_info", "/init_dump", "/metrics", "/debug/model", "/debug/proxies", "/debug/jwks", "/debug/xds"} {
 			if holdsToken(tell(socket, path)) {
 				t.Errorf("%s%s holds the signature of a token", filepath.Base(socket), path)
 			}

@@ -1,32 +1,47 @@
-// Package admin serves what operators and the command line ask of a proxy: over
-// TCP only readiness and metrics, the rest on a Unix socket of mode 0600. It
-// shows and triggers; what is shown comes from the functions that it is given.
+// Package admin serves Envoy's administration interface: what operators, dashboards and
+// the command line ask of a proxy. It listens on loopback or on a Unix socket of mode
+// 0600, never for other machines, and answers no page of a browser that is not its own.
+// It shows and triggers; what is shown comes, without secrets, from the functions that it
+// is given.
 package admin
 
 import (
-	"crypto/x509"
 	"log/slog"
 
-	"github.com/usher-mesh/usher/internal/proxy/config"
+	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
+	"google.golang.org/protobuf/proto"
+
 	"github.com/usher-mesh/usher/internal/proxy/metrics"
 )
 
 // Options are what is shown and what can be triggered.
 type Options struct {
-	Ready   func() bool
-	Config  func() Status
-	Dump    func(typeURL string) []config.Shown
-	Boot    func() ([]byte, error) // the bootstrap as JSON, redacted
-	Hosts   func() []Host
-	Certs   func() (chain []*x509.Certificate, err error) // the proxy's own
-	Metrics *metrics.Registry
-	Level   *slog.LevelVar
+	// Allow tells whether a path with its query may be asked for over TCP: Envoy's
+	// allow_paths. Nil: all may.
+	Allow func(path string) bool
+
+	Config    func() Status
+	Server    func() *adminv3.ServerInfo
+	Dump      func(endpoints bool) ([]proto.Message, error) // of /config_dump, redacted
+	Unready   func() *adminv3.UnreadyTargetsDumps
+	Clusters  func() *adminv3.Clusters
+	Listeners func() *adminv3.Listeners
+	Certs     func() *adminv3.Certificates
+	Metrics   *metrics.Registry
+	Loggers   Loggers
 	// Drain has listeners drain, all or those inbound; graceful: they still accept for
-	// the time of a drain. Draining tells whether all do.
-	Drain    func(graceful, inbound bool)
-	Draining func() bool
-	Quit     func() // as SIGTERM
-	Log      *slog.Logger
+	// the time of a drain; stay: only their connections end.
+	Drain  func(graceful, inbound, stay bool)
+	Health func(ok bool) // what health checks of the proxy are answered
+	Quit   func()        // as SIGTERM
+	Log    *slog.Logger
+}
+
+// Loggers are the proxy's loggers by name.
+type Loggers interface {
+	Names() []string // in order
+	Level(name string) slog.Level
+	SetLevel(name string, l slog.Level)
 }
 
 // Status is /config.
@@ -37,11 +52,4 @@ type Status struct {
 	Rejected  int    `json:"rejected"`  // resources whose last version is refused
 	Ready     bool   `json:"ready"`
 	Draining  bool   `json:"draining,omitempty"`
-}
-
-// Host is one endpoint in /clusters.
-type Host struct {
-	Cluster string `json:"cluster"`
-	Address string `json:"address"`
-	TLS     bool   `json:"tls"`
 }

@@ -2,41 +2,62 @@ package app
 
 import (
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protojson"
+	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/usher-mesh/usher/internal/footprint"
 	"github.com/usher-mesh/usher/internal/proxy/admin"
+	"github.com/usher-mesh/usher/internal/proxy/bootstrap"
 	"github.com/usher-mesh/usher/internal/proxy/config"
 	"github.com/usher-mesh/usher/internal/proxy/listener"
 	"github.com/usher-mesh/usher/internal/proxy/metrics"
+	"github.com/usher-mesh/usher/internal/version"
 )
 
 func (p *proxy) adminOptions() admin.Options {
 	return admin.Options{
-		Ready: p.ready, Config: p.status, Dump: p.store.Dump, Boot: p.boot, Hosts: p.hosts, Certs: p.chain,
-		Metrics: p.metrics, Level: p.o.Level, Drain: p.drainListeners, Draining: p.draining.Load, Quit: p.quit, Log: p.log,
+		Allow:  bootstrap.AdminAllows(p.o.Bootstrap),
+		Config: p.status, Server: p.serverInfo, Dump: p.dump, Unready: p.unready, Clusters: p.clusterStatuses,
+		Listeners: p.listeners.statuses, Certs: p.store.Certificates, Metrics: p.metrics, Loggers: p.loggers,
+		Drain: p.drainListeners, Health: func(ok bool) { p.unwell.Store(!ok) }, Quit: p.quit, Log: p.loggers.of(logAdmin),
 	}
 }
 
+// adminAddresses are where the administration interface is served.
+func (p *proxy) adminAddresses() (out []string) {
+	for _, a := range []string{bootstrap.Admin(p.o.Bootstrap), p.local.AdminSocket} {
+		if a != "" {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
 // drainListeners has all listeners drain, or those inbound; graceful: they go on
-// accepting for the time of a drain.
-func (p *proxy) drainListeners(graceful, inbound bool) {
+// accepting for the time of a drain; stay: always.
+func (p *proxy) drainListeners(graceful, inbound, stay bool) {
 	which := func(s *listener.Spec) bool { return s.Inbound || !inbound }
-	if !inbound {
+	if !inbound && !stay {
 		p.draining.Store(true)
 	}
-	if !graceful {
+	switch {
+	case stay:
+		p.listeners.announce(which)
+	case graceful:
+		p.listeners.announce(which)
+		time.AfterFunc(p.o.Drain, func() { p.listeners.stop(which) })
+	default:
 		p.listeners.stop(which)
-		return
 	}
-	p.listeners.announce(which)
-	time.AfterFunc(p.o.Drain, func() { p.listeners.stop(which) })
 }
 
 func (p *proxy) status() admin.Status {
@@ -46,8 +67,55 @@ func (p *proxy) status() admin.Status {
 	}
 }
 
+// state is Envoy's of the whole: a proxy that health checks are to see as failed drains.
+func (p *proxy) state() adminv3.ServerInfo_State {
+	switch {
+	case p.draining.Load(), p.unwell.Load():
+		return adminv3.ServerInfo_DRAINING
+	case !p.ready():
+		return adminv3.ServerInfo_PRE_INITIALIZING
+	}
+	return adminv3.ServerInfo_LIVE
+}
+
+func (p *proxy) serverInfo() *adminv3.ServerInfo {
+	up := durationpb.New(time.Since(p.started).Truncate(time.Second))
+	return &adminv3.ServerInfo{
+		Version: "usher-proxy/" + version.Version, State: p.state(), UptimeCurrentEpoch: up, UptimeAllEpochs: up, HotRestartVersion: "disabled",
+		CommandLineOptions: &adminv3.CommandLineOptions{
+			Concurrency: uint32(runtime.GOMAXPROCS(0)), LogLevel: admin.LevelName(p.o.Level), Mode: adminv3.CommandLineOptions_Serve,
+			DrainTime: durationpb.New(p.o.Drain), FileFlushInterval: durationpb.New(0), ParentShutdownTime: durationpb.New(0), DisableHotRestart: true, RejectUnknownDynamicFields: true,
+		},
+		Node: p.node(),
+	}
+}
+
+// dump is /config_dump, in Envoy's order.
+func (p *proxy) dump(endpoints bool) ([]proto.Message, error) {
+	b, err := p.boot()
+	if err != nil {
+		return nil, err
+	}
+	d := p.store.Dump()
+	out := []proto.Message{&adminv3.BootstrapConfigDump{Bootstrap: b, LastUpdated: timestamppb.New(p.started)}, d.Clusters}
+	if endpoints {
+		out = append(out, d.Endpoints)
+	}
+	return append(out, d.Listeners, &adminv3.ScopedRoutesConfigDump{}, d.Routes, d.Secrets), nil
+}
+
+func (p *proxy) unready() *adminv3.UnreadyTargetsDumps {
+	d := &adminv3.UnreadyTargetsDumps{}
+	waits := p.store.Unready()
+	for _, n := range slices.Sorted(maps.Keys(waits)) {
+		d.UnreadyTargetsDumps = append(d.UnreadyTargetsDumps, &adminv3.UnreadyTargetsDumps_UnreadyTargetsDump{
+			Name: "init manager Listener-local-init-manager " + n, TargetNames: waits[n]})
+	}
+	return d
+}
+
 // boot shows the bootstrap, less the credential.
-func (p *proxy) boot() ([]byte, error) {
+func (p *proxy) boot() (*bootstrapv3.Bootstrap, error) {
 	b := proto.CloneOf(p.o.Bootstrap)
 	for _, l := range b.GetLayeredRuntime().GetLayers() {
 		f := l.GetStaticLayer().GetFields()["usher"].GetStructValue().GetFields()
@@ -58,24 +126,24 @@ func (p *proxy) boot() ([]byte, error) {
 	if err := config.Redact(b); err != nil {
 		return nil, err
 	}
-	return protojson.MarshalOptions{UseProtoNames: true}.Marshal(b)
+	return b, nil
 }
 
-func (p *proxy) hosts() []admin.Host {
-	out := []admin.Host{}
+func (p *proxy) clusterStatuses() *adminv3.Clusters {
+	out := &adminv3.Clusters{}
 	clusters := p.snapshot().Clusters
 	for _, n := range slices.Sorted(maps.Keys(clusters)) {
-		for _, h := range clusters[n].Hosts() {
-			out = append(out, admin.Host{Cluster: n, Address: h.Text, TLS: h.TLS()})
-		}
+		c := clusters[n].Show()
+		c.AddedViaApi = !p.static[n]
+		out.ClusterStatuses = append(out.ClusterStatuses, c)
 	}
 	return out
 }
 
 func (p *proxy) addMetrics() {
 	m := p.metrics
-	m.Add("envoy_server_live", metrics.Gauge, "1 if the proxy is ready.", func() float64 { return flag(p.ready()) })
-	m.Add("envoy_server_uptime", metrics.Gauge, "Seconds since the start.", func() float64 { return time.Since(p.started).Truncate(time.Second).Seconds() })
+	m.Add("server.live", metrics.Gauge, "1 if the proxy is ready.", func() float64 { return flag(p.ready()) })
+	m.Add("server.uptime", metrics.Gauge, "Seconds since the start.", func() float64 { return time.Since(p.started).Truncate(time.Second).Seconds() })
 	m.Add("process_resident_memory_bytes", metrics.Gauge, "Resident memory.", func() float64 { return float64(footprint.Resident()) })
 	m.Add("usher_config_rejected", metrics.Gauge, "Resources whose last version is refused.", func() float64 { return float64(p.store.Rejected()) })
 	o := p.overload.State()
@@ -90,7 +158,7 @@ func (p *proxy) addMetrics() {
 	if p.client == nil {
 		return
 	}
-	m.Add("envoy_control_plane_connected_state", metrics.Gauge, "1 if the control plane is connected.", func() float64 { return flag(p.acked()) })
+	m.Add("control_plane.connected_state", metrics.Gauge, "1 if the control plane is connected.", func() float64 { return flag(p.acked()) })
 	m.Add("usher_xds_streams_total", metrics.Counter, "Streams opened to the control plane.", func() float64 { n, _, _ := p.client.Counts(); return float64(n) })
 	m.Add("usher_xds_responses_total", metrics.Counter, "Responses of the control plane.", func() float64 { _, n, _ := p.client.Counts(); return float64(n) })
 	m.Add("usher_xds_rejected_total", metrics.Counter, "Resources refused.", func() float64 { _, _, n := p.client.Counts(); return float64(n) })

@@ -22,8 +22,9 @@ type Options struct {
 	// Takeover is the Unix socket at which a successor may take over, and at which this
 	// proxy takes over first if another one serves there; "": neither.
 	Takeover string
-	Level    *slog.LevelVar
-	Log      *slog.Logger
+	// Level is the one that all loggers begin with. Log itself lets everything pass.
+	Level slog.Level
+	Log   *slog.Logger
 }
 
 // Notice is how the proxy is.

@@ -22,7 +22,7 @@ func (p *proxy) identity() error {
 	}
 	own, err := identity.NewRotating(identity.RotatingOptions{
 		CAAddr: l.CA, TokenFile: l.TokenFile, RootFile: l.RootFile, CacheDir: l.CacheDir,
-		Trust: l.Trust, ID: l.Identity, Log: p.log,
+		Trust: l.Trust, ID: l.Identity, Log: p.loggers.of(logSecret),
 	})
 	if err != nil {
 		return fmt.Errorf("identity: %w", err)
@@ -75,23 +75,3 @@ func (s secrets) Certificate(name string) (*tls.Certificate, error) {
 
 // Roots gives the roots of an SDS name.
 func (s secrets) Roots(name string) (*x509.CertPool, error) { return s.p.store.Roots(name) }
-
-// chain gives the proxy's own certificates, for the admin interface.
-func (p *proxy) chain() ([]*x509.Certificate, error) {
-	if p.own == nil {
-		return nil, nil
-	}
-	c, err := p.own.Certificate()
-	if err != nil {
-		return nil, err
-	}
-	var out []*x509.Certificate
-	for _, der := range c.Certificate {
-		x, err := x509.ParseCertificate(der)
-		if err != nil {
-			return out, err
-		}
-		out = append(out, x)
-	}
-	return out, nil
-}

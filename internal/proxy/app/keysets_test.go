@@ -79,7 +79,7 @@ func verify(k *keySets, s jwtauthn.Source, token string) error {
 func text(t *testing.T, m *metrics.Registry) string {
 	t.Helper()
 	var b strings.Builder
-	if err := m.WritePrometheus(&b); err != nil {
+	if err := m.WritePrometheus(&b, metrics.Query{}); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()

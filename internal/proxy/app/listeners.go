@@ -3,9 +3,13 @@ package app
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
+	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 
 	"github.com/usher-mesh/usher/internal/proxy/config"
@@ -76,6 +80,20 @@ func (p *prepared) Apply() error {
 		ls.leave(old, 0)
 	}
 	return nil
+}
+
+// statuses tells where listeners are bound, as Envoy's /listeners does.
+func (ls *listeners) statuses() *adminv3.Listeners {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	out := &adminv3.Listeners{}
+	for _, n := range slices.Sorted(maps.Keys(ls.running)) {
+		a := ls.running[n].Addr()
+		out.ListenerStatuses = append(out.ListenerStatuses, &adminv3.ListenerStatus{Name: n, LocalAddress: &corev3.Address{
+			Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
+				Address: a.Addr().String(), PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: uint32(a.Port())}}}}})
+	}
+	return out
 }
 
 // Rejudge has the open connections of all listeners judged again.

@@ -64,9 +64,13 @@ type proxy struct {
 	notices   chan struct{} // something may have changed
 	quit      context.CancelFunc
 
+	loggers *loggers
+	static  map[string]bool // clusters of the bootstrap
+
 	downstream, upstream http2.Counters
 	draining             atomic.Bool
 	began                chan struct{} // closed when the proxy was ready for the first time
+	unwell               atomic.Bool   // health checks of the proxy are to fail
 }
 
 // Validate compiles what the bootstrap holds and binds nothing.
@@ -105,7 +109,7 @@ func Run(ctx context.Context, o Options) error {
 	if p.client == nil {
 		p.restore()
 	}
-	a, err := admin.Start(bootstrap.Admin(o.Bootstrap), p.local.AdminSocket, p.sockets.Listen, p.adminOptions())
+	a, err := admin.Start(p.adminAddresses(), p.sockets.Listen, p.adminOptions())
 	if err != nil {
 		return err
 	}
@@ -189,13 +193,15 @@ func build(o Options) (*proxy, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.Level == nil {
-		o.Level = new(slog.LevelVar)
-	}
 	if o.Drain <= 0 {
 		o.Drain = defaultDrain
 	}
-	p := &proxy{o: o, local: bootstrap.Local(o.Bootstrap), log: o.Log, started: time.Now(), notices: make(chan struct{}, 1), began: make(chan struct{}), access: &accesslog.Files{}}
+	p := &proxy{o: o, local: bootstrap.Local(o.Bootstrap), started: time.Now(), notices: make(chan struct{}, 1), began: make(chan struct{}), access: &accesslog.Files{}, static: map[string]bool{}}
+	p.loggers = newLoggers(o.Log.Handler(), o.Level)
+	p.log = p.loggers.of(logMain)
+	for _, c := range o.Bootstrap.GetStaticResources().GetClusters() {
+		p.static[c.GetName()] = true
+	}
 	if err := p.identity(); err != nil {
 		return nil, err
 	}
@@ -211,7 +217,7 @@ func build(o Options) (*proxy, error) {
 		return nil, strict.At("overload_manager", err)
 	}
 	p.metrics = metrics.New(p.self())
-	p.keys = newKeySets(p.snapshot, p.local.CacheDir, p.rejudge, p.metrics, p.log)
+	p.keys = newKeySets(p.snapshot, p.local.CacheDir, p.rejudge, p.metrics, p.loggers.of(logJWT))
 	tokens := &jwtauthn.Counters{}
 	p.metrics.AddCounters(jwtCounters(tokens, p.keys))
 	counts := &counters.Set{}
@@ -219,13 +225,13 @@ func build(o Options) (*proxy, error) {
 	current := func(name string) *upstream.Cluster { return p.snapshot().Clusters[name] }
 	filters := []filter.Factory{
 		cors.Factory(),
-		extauthz.Factory(extauthz.Options{Clusters: current, Counters: counts, Node: o.Bootstrap.GetNode().GetMetadata(), Log: p.log}),
+		extauthz.Factory(extauthz.Options{Clusters: current, Counters: counts, Node: o.Bootstrap.GetNode().GetMetadata(), Log: p.loggers.of(logExtAuthz)}),
 		fault.Factory(counts),
 		filterstate.Factory(),
-		healthcheck.Factory(o.Bootstrap.GetNode().GetCluster()),
+		healthcheck.Factory(o.Bootstrap.GetNode().GetCluster(), p.unwell.Load),
 		localratelimit.Factory(counts),
-		ratelimit.Factory(ratelimit.Options{Clusters: current, Counters: counts, Node: descriptor.Node(o.Bootstrap.GetNode().GetCluster()), Log: p.log}),
-		jwtauthn.Factory(jwtauthn.Options{Fetch: p.keys, Counters: tokens, Log: p.log, Now: time.Now}),
+		ratelimit.Factory(ratelimit.Options{Clusters: current, Counters: counts, Node: descriptor.Node(o.Bootstrap.GetNode().GetCluster()), Log: p.loggers.of(logRateLimit)}),
+		jwtauthn.Factory(jwtauthn.Options{Fetch: p.keys, Counters: tokens, Log: p.loggers.of(logJWT), Now: time.Now}),
 		rbac.Factory(),
 	}
 	limits := bootstrap.LimitsOf(o.Bootstrap)
@@ -235,16 +241,16 @@ func build(o Options) (*proxy, error) {
 	guards := &rbac.Counters{}
 	p.metrics.AddCounters(rbacCounters(guards))
 	p.listeners = newListeners(listener.Options{
-		RBAC: guards, Limits: limits.ListenerConnections,
+		RBAC: guards, Unwell: p.unwell.Load, Limits: limits.ListenerConnections,
 		Filters: filters, Secrets: secrets{p}, Snapshot: p.snapshot, AccessLogs: p.access,
 		ProxyCredential: p.credential, Observe: p.metrics.Requests.Observe, HTTP2: &p.downstream,
-		Overload: p.overload.State(), Counters: counts, Log: p.log, Now: time.Now,
+		Overload: p.overload.State(), Counters: counts, Log: p.loggers.of(logHandler), Now: time.Now,
 	}, &p.sockets, o.Drain, o.Halt)
-	clusters := upstream.Options{Secrets: secrets{p}, DialAllowed: notOwn(o.Bootstrap), HTTP2: &p.upstream, Counters: counts, Log: p.log, Now: time.Now}
+	clusters := upstream.Options{Secrets: secrets{p}, DialAllowed: notOwn(o.Bootstrap), HTTP2: &p.upstream, Counters: counts, Log: p.loggers.of(logUpstreams), Now: time.Now}
 	so := config.Options{
 		Cluster:   func(m *clusterv3.Cluster) (*upstream.Cluster, error) { return upstream.Compile(m, clusters) },
 		Route:     func(m *routev3.RouteConfiguration) (*route.Table, error) { return route.Compile(m, filters) },
-		Listeners: p.listeners, Source: bootstrap.Source(o.Bootstrap), OnChange: p.changed, Warm: p.keys.warm, Log: p.log,
+		Listeners: p.listeners, Source: bootstrap.Source(o.Bootstrap), OnChange: p.changed, Warm: p.keys.warm, Log: p.loggers.of(logConfig),
 	}
 	if p.own != nil {
 		so.Own = p.own
@@ -260,7 +266,7 @@ func build(o Options) (*proxy, error) {
 		}
 		p.client = xds.New(xds.Options{
 			Addr: addr, TLS: identity.ClientTLS(p.own, []string{sidecar.ControlPlaneID(p.trust())}),
-			Node: p.node(), Sink: p.store, Log: p.log, OnChange: p.changed, Fallback: p.restore,
+			Node: p.node(), Sink: p.store, Log: p.loggers.of(logConfig), OnChange: p.changed, Fallback: p.restore,
 		})
 	}
 	p.addMetrics()

@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"path/filepath"
+	"slices"
 	"strconv"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
 	"github.com/usher-mesh/usher/internal/proxy/bootstrap/sidecar"
+	"github.com/usher-mesh/usher/internal/proxy/match"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
 
@@ -66,8 +69,56 @@ func Admin(b *bootstrapv3.Bootstrap) string {
 	if b.GetAdmin() == nil {
 		return ""
 	}
-	a, _ := hostPort(b.GetAdmin().GetAddress())
+	a, _ := adminAddress(b.GetAdmin().GetAddress())
 	return a
+}
+
+// adminAddress gives "ip:port" of loopback, or the path of a Unix socket, whose mode is
+// always 0600.
+func adminAddress(a *corev3.Address) (string, error) {
+	if p := a.GetPipe(); p != nil {
+		if err := strict.Only(p, "path", "mode"); err != nil {
+			return "", strict.At("pipe", err)
+		}
+		if !filepath.IsAbs(p.GetPath()) {
+			return "", strict.Errorf("pipe.path", "%q is not an absolute path", p.GetPath())
+		}
+		if m := p.GetMode(); m != 0 && m != 0o600 {
+			return "", strict.Errorf("pipe.mode", "%#o: others could ask, too: %w (want 0600)", m, strict.ErrUnsupported)
+		}
+		return p.GetPath(), nil
+	}
+	at, err := hostPort(a)
+	if err != nil {
+		return "", err
+	}
+	if ip, _ := netip.ParseAddr(a.GetSocketAddress().GetAddress()); !ip.IsLoopback() {
+		return "", strict.Errorf("socket_address.address", "%s is not an address of loopback, and who asks is not asked who they are", ip)
+	}
+	return at, nil
+}
+
+// AdminAllows tells which paths may be asked for at Admin over TCP, nil if all may.
+func AdminAllows(b *bootstrapv3.Bootstrap) func(path string) bool {
+	f, _ := allows(b.GetAdmin()) // supported has refused bad ones
+	return f
+}
+
+func allows(a *bootstrapv3.Admin) (func(path string) bool, error) {
+	if len(a.GetAllowPaths()) == 0 {
+		return nil, nil
+	}
+	var any []match.String
+	for i, m := range a.GetAllowPaths() {
+		s, err := match.CompileString(m)
+		if err != nil {
+			return nil, strict.AtIndex("allow_paths", i, err)
+		}
+		any = append(any, s)
+	}
+	return func(path string) bool {
+		return slices.ContainsFunc(any, func(s match.String) bool { return s(path) })
+	}, nil
 }
 
 // Source gives the address that upstream calls come from; invalid if any will do.

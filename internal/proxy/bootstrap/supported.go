@@ -102,11 +102,14 @@ func adminOnly(a *bootstrapv3.Admin) error {
 	if a == nil {
 		return nil
 	}
-	if err := strict.Only(a, "address"); err != nil {
+	if err := strict.Only(a, "address", "allow_paths"); err != nil {
 		return err
 	}
-	_, err := hostPort(a.GetAddress())
-	return strict.At("address", err)
+	if _, err := adminAddress(a.GetAddress()); err != nil {
+		return strict.At("address", err)
+	}
+	_, err := allows(a)
+	return err
 }
 
 func layers(r *bootstrapv3.LayeredRuntime) error {

@@ -66,4 +66,5 @@ type Prepared interface {
 type Identity interface {
 	Certificate() (*tls.Certificate, error)
 	Roots() (*x509.CertPool, error)
+	RootsPEM() []byte // the same as text
 }

@@ -3,80 +3,209 @@ package config
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
-	"google.golang.org/protobuf/encoding/protojson"
+	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/usher-mesh/usher/internal/proxy/bootstrap/sidecar"
+	"github.com/usher-mesh/usher/internal/proxy/strict"
 	"github.com/usher-mesh/usher/internal/proxy/xds"
 )
 
-// Redacted stands for what is not shown.
-const Redacted = "[redacted]"
-
-// Shown is one resource as dumps show it.
-type Shown struct {
-	Name    string          `json:"name"`
-	Version string          `json:"version,omitempty"`
-	Static  bool            `json:"static,omitempty"`
-	Denied  bool            `json:"denied,omitempty"`  // it denies: see Error
-	Waiting bool            `json:"waiting,omitempty"` // for what it needs
-	Error   string          `json:"error,omitempty"`   // why its last version was refused
-	Config  json.RawMessage `json:"config,omitempty"`
+// Dump is what is held, as Envoy's /config_dump tells it. Keys, inline secrets and key
+// sets are redacted. A resource whose last version was refused says why in error_state.
+type Dump struct {
+	Clusters  *adminv3.ClustersConfigDump
+	Endpoints *adminv3.EndpointsConfigDump
+	Listeners *adminv3.ListenersConfigDump
+	Routes    *adminv3.RoutesConfigDump
+	Secrets   *adminv3.SecretsConfigDump
 }
 
-// Dump gives all resources of a type, by name. Keys, inline secrets and key sets
-// are redacted.
-func (s *Store) Dump(typeURL string) []Shown {
+// Dump gives all resources, by name.
+func (s *Store) Dump() *Dump {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := map[string]*Shown{}
-	put := func(n string, h held, f func(*Shown)) {
-		x := &Shown{Name: n, Version: h.version, Config: show(h.body)}
-		if f != nil {
-			f(x)
-		}
-		all[n] = x
-	}
-	switch typeURL {
-	case xds.ClusterType:
-		for n, e := range s.clusters {
-			put(n, e.held, func(x *Shown) { x.Static = e.static })
-		}
-	case xds.EndpointType:
-		for n, e := range s.endpoints {
-			put(n, e.held, nil)
-		}
-	case xds.RouteType:
-		for n, e := range s.routes {
-			put(n, e.held, func(x *Shown) { x.Static, x.Denied, x.Waiting = e.static, e.denied, e.pending })
-		}
-	case xds.ListenerType:
-		for n, e := range s.listeners {
-			put(n, e.held, func(x *Shown) { x.Static, x.Denied, x.Waiting = e.static, e.denied, e.pending })
-		}
-	case xds.SecretType:
-		for n, e := range s.secrets {
-			put(n, e.held, nil)
+	return &Dump{s.dumpClusters(), s.dumpEndpoints(), s.dumpListeners(), s.dumpRoutes(), s.dumpSecrets()}
+}
+
+func (s *Store) dumpClusters() *adminv3.ClustersConfigDump {
+	d := &adminv3.ClustersConfigDump{VersionInfo: s.version(xds.ClusterType)}
+	for _, n := range s.names(xds.ClusterType, keys(s.clusters)) {
+		e := s.clusters[n]
+		switch {
+		case e == nil:
+			d.DynamicActiveClusters = append(d.DynamicActiveClusters, &adminv3.ClustersConfigDump_DynamicCluster{
+				Cluster: show(toAny(&clusterv3.Cluster{Name: n})), ErrorState: s.failure(xds.ClusterType, n, false)})
+		case e.static:
+			d.StaticClusters = append(d.StaticClusters, &adminv3.ClustersConfigDump_StaticCluster{Cluster: show(e.body), LastUpdated: e.time()})
+		default:
+			c := &adminv3.ClustersConfigDump_DynamicCluster{VersionInfo: e.version, Cluster: show(e.body), LastUpdated: e.time(), ErrorState: s.failure(xds.ClusterType, n, false)}
+			if s.warm(set{n: true}) {
+				d.DynamicActiveClusters = append(d.DynamicActiveClusters, c)
+			} else {
+				d.DynamicWarmingClusters = append(d.DynamicWarmingClusters, c)
+			}
 		}
 	}
-	for n, why := range s.rejected[typeURL] {
-		if all[n] == nil {
-			all[n] = &Shown{Name: n}
+	return d
+}
+
+// dumpEndpoints tells what the clusters balance over, not what was sent.
+func (s *Store) dumpEndpoints() *adminv3.EndpointsConfigDump {
+	d := &adminv3.EndpointsConfigDump{}
+	for _, n := range keys(s.clusters) {
+		c := s.clusters[n].c
+		switch {
+		case c == nil:
+		case c.EDS == "":
+			d.StaticEndpointConfigs = append(d.StaticEndpointConfigs, &adminv3.EndpointsConfigDump_StaticEndpointConfig{EndpointConfig: toAny(c.Endpoints())})
+		case s.endpoints[c.EDS] != nil:
+			e := s.endpoints[c.EDS]
+			d.DynamicEndpointConfigs = append(d.DynamicEndpointConfigs, &adminv3.EndpointsConfigDump_DynamicEndpointConfig{
+				VersionInfo: e.version, EndpointConfig: toAny(c.Endpoints()), LastUpdated: e.time(), ErrorState: s.failure(xds.EndpointType, c.EDS, false)})
 		}
-		all[n].Error = why
 	}
-	out := make([]Shown, 0, len(all))
-	for _, n := range slices.Sorted(maps.Keys(all)) {
-		out = append(out, *all[n])
+	for _, n := range keys(s.rejected[xds.EndpointType]) {
+		if s.endpoints[n] == nil {
+			d.DynamicEndpointConfigs = append(d.DynamicEndpointConfigs, &adminv3.EndpointsConfigDump_DynamicEndpointConfig{
+				EndpointConfig: toAny(&endpointv3.ClusterLoadAssignment{ClusterName: n}), ErrorState: s.failure(xds.EndpointType, n, false)})
+		}
 	}
-	return out
+	return d
+}
+
+func (s *Store) dumpListeners() *adminv3.ListenersConfigDump {
+	d := &adminv3.ListenersConfigDump{VersionInfo: s.version(xds.ListenerType)}
+	state := func(h held) *adminv3.ListenersConfigDump_DynamicListenerState {
+		return &adminv3.ListenersConfigDump_DynamicListenerState{VersionInfo: h.version, Listener: show(h.body), LastUpdated: h.time()}
+	}
+	for _, n := range s.names(xds.ListenerType, keys(s.listeners)) {
+		e := s.listeners[n]
+		if e != nil && e.static {
+			d.StaticListeners = append(d.StaticListeners, &adminv3.ListenersConfigDump_StaticListener{Listener: show(e.body), LastUpdated: e.time()})
+			continue
+		}
+		l := &adminv3.ListenersConfigDump_DynamicListener{Name: n}
+		if e != nil {
+			if e.live {
+				l.ActiveState = state(e.shown)
+			}
+			if e.pending {
+				l.WarmingState = state(e.held)
+			}
+		}
+		l.ErrorState = s.failure(xds.ListenerType, n, e != nil && e.denied)
+		d.DynamicListeners = append(d.DynamicListeners, l)
+	}
+	return d
+}
+
+func (s *Store) dumpRoutes() *adminv3.RoutesConfigDump {
+	d := &adminv3.RoutesConfigDump{}
+	for _, n := range s.names(xds.RouteType, keys(s.routes)) {
+		c := &adminv3.RoutesConfigDump_DynamicRouteConfig{}
+		e := s.routes[n]
+		if e != nil && e.body != nil {
+			c.VersionInfo, c.RouteConfig, c.LastUpdated = e.version, show(e.body), e.time()
+		} else {
+			c.RouteConfig = toAny(&routev3.RouteConfiguration{Name: n})
+		}
+		c.ErrorState = s.failure(xds.RouteType, n, e != nil && e.denied)
+		d.DynamicRouteConfigs = append(d.DynamicRouteConfigs, c)
+	}
+	for _, n := range keys(s.listeners) {
+		e := s.listeners[n]
+		m := new(listenerv3.Listener)
+		if strict.Unpack(e.body, m) != nil {
+			continue
+		}
+		for _, chain := range chains(m) {
+			for _, f := range chain.GetFilters() {
+				if t := manager(f).GetRouteConfig(); t != nil {
+					d.StaticRouteConfigs = append(d.StaticRouteConfigs, &adminv3.RoutesConfigDump_StaticRouteConfig{RouteConfig: show(toAny(t)), LastUpdated: e.time()})
+				}
+			}
+		}
+	}
+	return d
+}
+
+func (s *Store) dumpSecrets() *adminv3.SecretsConfigDump {
+	d := &adminv3.SecretsConfigDump{}
+	for _, n := range s.names(xds.SecretType, keys(s.secrets)) {
+		x := &adminv3.SecretsConfigDump_DynamicSecret{Name: n, ErrorState: s.failure(xds.SecretType, n, false)}
+		if e := s.secrets[n]; e != nil {
+			x.VersionInfo, x.LastUpdated, x.Secret = e.version, e.time(), show(e.body)
+			d.DynamicActiveSecrets = append(d.DynamicActiveSecrets, x)
+		} else {
+			d.DynamicWarmingSecrets = append(d.DynamicWarmingSecrets, x)
+		}
+	}
+	for _, n := range []string{sidecar.OwnCert, sidecar.OwnRoots} {
+		if m := s.secret(n); m != nil && s.secrets[n] == nil {
+			d.DynamicActiveSecrets = append(d.DynamicActiveSecrets, &adminv3.SecretsConfigDump_DynamicSecret{Name: n, Secret: show(toAny(m))})
+		}
+	}
+	return d
+}
+
+// failure tells why the last version of a resource is not in force, nil if it is. What
+// denies says so: that is more than going on with the last good version.
+func (s *Store) failure(typeURL, name string, denied bool) *adminv3.UpdateFailureState {
+	r, ok := s.rejected[typeURL][name]
+	switch {
+	case denied && !ok: // the version was refused before a restart
+		return &adminv3.UpdateFailureState{Details: deniesAll + "a version that was refused would change who may pass"}
+	case !ok:
+		return nil
+	case denied:
+		r.why = deniesAll + r.why
+	}
+	return &adminv3.UpdateFailureState{Details: r.why, LastUpdateAttempt: timestamppb.New(r.at)}
+}
+
+const deniesAll = "everything is denied: "
+
+// version is the one that all resources of a type have, "" if they have their own.
+func (s *Store) version(typeURL string) (version string) {
+	first := true
+	s.each(typeURL, func(_ string, h held, _ bool) {
+		if first {
+			version, first = h.version, false
+		} else if version != h.version {
+			version = ""
+		}
+	})
+	return version
+}
+
+// names gives those held and those refused, in order.
+func (s *Store) names(typeURL string, held []string) []string {
+	all := append(held, keys(s.rejected[typeURL])...)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func keys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+func (h held) time() *timestamppb.Timestamp { return timestamppb.New(h.updated) }
+
+func toAny(m proto.Message) *anypb.Any {
+	a, err := anypb.New(m)
+	if err != nil {
+		return nil // text that is no UTF-8; nothing else fails
+	}
+	return a
 }
 
 // Digest names the configuration that came over xDS: equal for equal resources of
@@ -88,7 +217,7 @@ func (s *Store) Digest() string {
 	for _, t := range xds.Types() {
 		v := map[string]string{}
 		s.each(t, func(n string, e held, denied bool) { v[n] = fmt.Sprint(e.version, denied) })
-		for _, n := range slices.Sorted(maps.Keys(v)) {
+		for _, n := range keys(v) {
 			fmt.Fprintf(h, "%s\x00%s\x00%s\x00", t, n, v[n])
 		}
 	}
@@ -106,86 +235,34 @@ func (s *Store) Rejected() int {
 	return n
 }
 
-func show(a *anypb.Any) json.RawMessage {
-	if a == nil {
-		return nil
-	}
-	m, err := a.UnmarshalNew()
-	if err != nil {
-		return nil
-	}
-	if err := redact(m.ProtoReflect()); err != nil {
-		return nil // rather nothing than a secret
-	}
-	js, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
-	if err != nil {
-		return nil
-	}
-	return js
-}
-
-// secretFields are the fields that hold keys; every DataSource of theirs that is
-// inline is redacted.
-var secretFields = []string{"private_key", "password", "local_jwks", "session_ticket_keys", "credential", "pkcs12"}
-
-// redact walks into lists, maps and Anys and hides what secretFields name.
-func redact(m protoreflect.Message) error {
-	if a, ok := m.Interface().(*anypb.Any); ok {
-		in, err := a.UnmarshalNew()
-		if err != nil {
-			return err
+// Unready names what a listener that waits waits for, by listener.
+func (s *Store) Unready() map[string][]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := map[string][]string{}
+	for n, e := range s.listeners {
+		if !e.pending {
+			continue
 		}
-		if err := redact(in.ProtoReflect()); err != nil {
-			return err
-		}
-		b, err := proto.Marshal(in)
-		a.Value = b
-		return err
-	}
-	var failed error
-	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		hide := slices.Contains(secretFields, string(f.Name()))
-		one := func(v protoreflect.Value) {
-			switch {
-			case hide:
-				blank(v.Message())
-			case failed == nil:
-				failed = redact(v.Message())
+		var why []string
+		for r := range e.refs.routes {
+			if t := s.routes[r]; t == nil || !t.live {
+				why = append(why, "RdsRouteConfigSubscription "+r)
 			}
 		}
-		switch {
-		case f.IsMap() && f.MapValue().Message() != nil:
-			v.Map().Range(func(_ protoreflect.MapKey, v protoreflect.Value) bool { one(v); return true })
-		case f.IsList() && f.Message() != nil:
-			for i := range v.List().Len() {
-				one(v.List().Get(i))
+		for c := range e.refs.clusters {
+			if !s.warm(set{c: true}) {
+				why = append(why, "Cluster "+c)
 			}
-		case !f.IsMap() && !f.IsList() && f.Message() != nil:
-			one(v)
-		case hide && f.Kind() == protoreflect.StringKind && !f.IsList() && !f.IsMap():
-			m.Set(f, protoreflect.ValueOfString(Redacted))
 		}
-		return failed == nil
-	})
-	return failed
-}
-
-// blank replaces every inline text and byte string below m.
-func blank(m protoreflect.Message) {
-	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		switch {
-		case f.IsList() || f.IsMap():
-			m.Clear(f)
-		case f.Message() != nil:
-			blank(v.Message())
-		case f.Kind() == protoreflect.StringKind && strings.HasPrefix(string(f.Name()), "inline"):
-			m.Set(f, protoreflect.ValueOfString(Redacted))
-		case f.Kind() == protoreflect.BytesKind:
-			m.Set(f, protoreflect.ValueOfBytes([]byte(Redacted)))
+		if !s.filtersWarm() {
+			why = append(why, "filters")
 		}
-		return true
-	})
+		if e.failed {
+			why = append(why, "address "+s.rejected[xds.ListenerType][n].why)
+		}
+		slices.Sort(why)
+		out[n] = why
+	}
+	return out
 }
-
-// Redact hides keys and key sets in m, which it changes.
-func Redact(m proto.Message) error { return redact(m.ProtoReflect()) }

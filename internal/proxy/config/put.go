@@ -24,7 +24,7 @@ func (s *Store) putCluster(r xds.Resource, static bool) error {
 	if err != nil {
 		return err
 	}
-	e := &clusterEntry{held: held{r.Version, r.Body}, refs: newRefs(), static: static, since: time.Now()}
+	e := &clusterEntry{held: hold(r), refs: newRefs(), static: static, since: time.Now()}
 	e.refs.cluster(m)
 	s.bind(m)
 	if e.c, err = s.o.Cluster(m); err != nil {
@@ -84,7 +84,7 @@ func (s *Store) putEndpoints(r xds.Resource) error {
 			}
 		}
 	}
-	s.endpoints[r.Name] = &endpointsEntry{held{r.Version, r.Body}}
+	s.endpoints[r.Name] = &endpointsEntry{hold(r)}
 	return nil
 }
 
@@ -192,7 +192,7 @@ func (s *Store) denyHeld(name string, e *entry[Prepared]) {
 }
 
 func (e *entry[T]) good(r xds.Resource, g guard, rf refs, next T) {
-	e.held, e.guard, e.refs = held{r.Version, r.Body}, g, rf
+	e.held, e.guard, e.refs = hold(r), g, rf
 	e.next, e.pending, e.denied, e.failed, e.since = next, true, false, false, time.Now()
 }
 

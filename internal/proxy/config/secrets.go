@@ -27,7 +27,7 @@ func (s *Store) putSecret(r xds.Resource) error {
 	if err != nil {
 		return err
 	}
-	e := &secretEntry{held: held{r.Version, r.Body}}
+	e := &secretEntry{held: hold(r)}
 	if err := strict.Only(m, "name", "tls_certificate", "validation_context"); err != nil {
 		return err
 	}

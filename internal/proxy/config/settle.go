@@ -52,7 +52,7 @@ func (s *Store) settle() (failed map[string]string) {
 // enter notes that next is in force.
 func (e *entry[T]) enter() {
 	var none T
-	e.active, e.used, e.next = e.next, e.refs, none
+	e.active, e.used, e.next, e.shown = e.next, e.refs, none, e.held
 	e.live, e.pending, e.failed = true, false, false
 }
 
@@ -244,7 +244,7 @@ func (s *Store) Refused() string {
 	bad := s.rejected[xds.ListenerType]
 	for _, n := range slices.Sorted(maps.Keys(bad)) {
 		if e := s.listeners[n]; e == nil || e.denied || !e.live {
-			why := fmt.Sprintf("listener %s is refused: %s", n, bad[n])
+			why := fmt.Sprintf("listener %s is refused: %s", n, bad[n].why)
 			return strings.ToValidUTF8(why[:min(len(why), maxRefusal)], "")
 		}
 	}

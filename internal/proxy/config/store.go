@@ -36,11 +36,11 @@ type Store struct {
 	routes    map[string]*entry[*route.Table]
 	listeners map[string]*entry[Prepared]
 	secrets   map[string]*secretEntry
-	wanted    map[string]set               // names to subscribe to, by type
-	rejected  map[string]map[string]string // type -> name -> why the last version is refused
-	seen      set                          // types of which a response came
-	cached    bool                         // started from the copy on disk
-	batch     bool                         // settle later: more comes at once
+	wanted    map[string]set                // names to subscribe to, by type
+	rejected  map[string]map[string]refused // type -> name -> why the last version is not in force
+	seen      set                           // types of which a response came
+	cached    bool                          // started from the copy on disk
+	batch     bool                          // settle later: more comes at once
 	closed    bool
 	timer     *time.Timer // of what waits, and of endpoints to be kept
 	dirty     bool        // endpoints are newer than the copy on disk
@@ -51,7 +51,10 @@ type Store struct {
 type held struct {
 	version string
 	body    *anypb.Any
+	updated time.Time
 }
+
+func hold(r xds.Resource) held { return held{r.Version, r.Body, time.Now()} }
 
 // entry is a route table or a listener.
 type entry[T any] struct {
@@ -59,6 +62,7 @@ type entry[T any] struct {
 	guard   guard // of that version
 	refs    refs  // of that version
 	active  T     // in force
+	shown   held  // the version that active was compiled of, not set if it denies
 	used    refs  // of active
 	live    bool  // active is set
 	denied  bool  // active denies, since a bad version would change the guard
@@ -93,7 +97,7 @@ func New(o Options) *Store {
 	s := &Store{
 		o: o, clusters: map[string]*clusterEntry{}, endpoints: map[string]*endpointsEntry{},
 		routes: map[string]*entry[*route.Table]{}, listeners: map[string]*entry[Prepared]{},
-		secrets: map[string]*secretEntry{}, wanted: map[string]set{}, rejected: map[string]map[string]string{}, seen: set{},
+		secrets: map[string]*secretEntry{}, wanted: map[string]set{}, rejected: map[string]map[string]refused{}, seen: set{},
 	}
 	s.snapshot.Store(&snapshot.Snapshot{})
 	s.served.Store(&map[string]*secretEntry{})
@@ -177,10 +181,16 @@ func (s *Store) reject(typeURL, name, why string) {
 	case why == "":
 		delete(m, name)
 	case m == nil:
-		s.rejected[typeURL] = map[string]string{name: why}
+		s.rejected[typeURL] = map[string]refused{name: {why, time.Now()}}
 	default:
-		m[name] = why
+		m[name] = refused{why, time.Now()}
 	}
+}
+
+// refused is a version that is not in force.
+type refused struct {
+	why string
+	at  time.Time
 }
 
 // Wanted gives the names to subscribe to: all clusters and listeners, and by name

@@ -23,6 +23,7 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
@@ -412,8 +413,12 @@ func TestListenerRetried(t *testing.T) {
 	if r := s.Apply(update(t, "1", lis(t, "l", "taken", "", ""))); r["l"] != "address in use" {
 		t.Errorf("%v", r)
 	}
-	if d := s.Dump(xds.ListenerType); len(d) != 1 || d[0].Error != "address in use" || !d[0].Waiting {
+	d := s.Dump().Listeners.GetDynamicListeners()
+	if len(d) != 1 || d[0].GetErrorState().GetDetails() != "address in use" || d[0].GetWarmingState() == nil || d[0].GetActiveState() != nil {
 		t.Errorf("%+v", d)
+	}
+	if u := s.Unready()["l"]; len(u) != 1 || u[0] != "address address in use" {
+		t.Errorf("%v", u)
 	}
 	if r := s.Apply(update(t, "2", lis(t, "l", "", "", ""))); len(r) != 0 || ls.get("l") == nil {
 		t.Errorf("%v", r)
@@ -430,7 +435,7 @@ func TestDumpHidesKeys(t *testing.T) {
 		// Inside an Any too.
 		wrapped := pack(t, &listenerv3.Filter{ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: pack(t, m)}})
 		for _, a := range []*anypb.Any{pack(t, m), wrapped} {
-			js := string(show(a))
+			js := protojson.Format(show(a))
 			if js == "" || strings.Contains(js, "TOPSECRET") || strings.Contains(js, "VE9QU0VDUkVU") {
 				t.Errorf("shown: %s", js)
 			}

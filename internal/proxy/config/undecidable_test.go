@@ -1,6 +1,7 @@
 package config
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -10,8 +11,6 @@ import (
 	basicv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/basic_auth/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/encoding/protowire"
-
-	"github.com/usher-mesh/usher/internal/proxy/xds"
 )
 
 // TestUndecodableRoute: of a version that cannot be decoded nobody knows what it would
@@ -31,8 +30,8 @@ func TestUndecodableRoute(t *testing.T) {
 	if bad := s.Apply(u); len(bad) != 1 {
 		t.Fatal("taken", bad)
 	}
-	for _, d := range s.Dump(xds.RouteType) {
-		if !d.Denied {
+	for _, d := range s.Dump().Routes.GetDynamicRouteConfigs() {
+		if !strings.HasPrefix(d.GetErrorState().GetDetails(), deniesAll) {
 			t.Error("an undecodable route table: the last version goes on serving")
 		}
 	}
@@ -53,8 +52,8 @@ func TestUnknownGuard(t *testing.T) {
 	if bad := s.Apply(update(t, "2", v2)); len(bad) != 1 {
 		t.Fatal("taken")
 	}
-	for _, d := range s.Dump(xds.ListenerType) {
-		if !d.Denied && ls.get("l") != nil {
+	for _, d := range s.Dump().Listeners.GetDynamicListeners() {
+		if !strings.HasPrefix(d.GetErrorState().GetDetails(), deniesAll) && ls.get("l") != nil {
 			t.Error("a bad version would have added basic_auth: the open one goes on serving")
 		}
 	}

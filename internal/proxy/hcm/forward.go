@@ -339,6 +339,7 @@ func (s *session) once(f *route.Forward, host *upstream.Host, l *limits, fresh b
 	}
 	if err == nil {
 		s.reportAnswer(host)
+		host.Counts.Answered(x.Response.Status)
 		return conn, nil
 	}
 	untouched := err == errTerminated && conn.Untouched()
@@ -356,6 +357,9 @@ func (s *session) once(f *route.Forward, host *upstream.Host, l *limits, fresh b
 		return nil, errStale
 	}
 	reportUnanswered(host, err)
+	if err != errClient {
+		host.Counts.Failed(err == errTimeout || err == errPerTry)
+	}
 	return nil, err
 }
 

@@ -53,6 +53,9 @@ func Compile(m *listenerv3.Listener, o Options) (*Spec, error) {
 	if limit, ok := o.Limits[s.Name]; ok {
 		s.max = limit
 	}
+	if m.GetDrainType() == listenerv3.Listener_DEFAULT {
+		s.unwell = o.Unwell
+	}
 	if t := m.GetListenerFiltersTimeout(); t != nil {
 		if s.timeout = t.AsDuration(); s.timeout <= 0 {
 			s.timeout = defaultInspect

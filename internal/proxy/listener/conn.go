@@ -140,7 +140,16 @@ func (c *conn) serve() {
 		c.chain.tcp.serve(c, nc, first, info)
 		return
 	}
-	hcm.Serve(c.l.ctx, &hcm.Connection{Conn: nc, Prefix: first, Info: info, Current: c.current, Draining: c.l.draining.Load, Idle: c.setIdle, Last: c.last})
+	hcm.Serve(c.l.ctx, &hcm.Connection{Conn: nc, Prefix: first, Info: info, Current: c.current, Draining: c.draining, Idle: c.setIdle, Last: c.last})
+}
+
+// draining tells whether the client is to leave.
+func (c *conn) draining() bool {
+	if c.l.draining.Load() {
+		return true
+	}
+	s := c.l.spec.Load()
+	return s.unwell != nil && s.unwell()
 }
 
 // connections counts those of the process, which gives each its ID.

@@ -23,9 +23,12 @@ import (
 
 // Options are what listeners need besides their configuration.
 type Options struct {
-	Filters    []filter.Factory
-	Secrets    tls.Secrets
-	Snapshot   func() *snapshot.Snapshot
+	Filters  []filter.Factory
+	Secrets  tls.Secrets
+	Snapshot func() *snapshot.Snapshot
+	// Unwell tells whether the proxy is to be seen as failed: clients are told to leave
+	// with each answer. Nil: never.
+	Unwell     func() bool
 	RBAC       *rbac.Counters   // of filters for connections; nil: nothing is counted
 	AccessLogs *accesslog.Files // nil: configurations with access logs are refused
 	// ProxyCredential is what clients of a forward proxy must show:
@@ -64,6 +67,7 @@ type Spec struct {
 	log      *slog.Logger
 	deny     bool
 	overload *overload.State
+	unwell   func() bool // nil: never, or clients do not leave for it
 
 	users   atomic.Int64 // connections that ask its chains
 	retired atomic.Bool  // another spec took its place

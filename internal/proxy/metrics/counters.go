@@ -1,8 +1,6 @@
 package metrics
 
 import (
-	"cmp"
-	"slices"
 	"strings"
 
 	"github.com/usher-mesh/usher/internal/proxy/counters"
@@ -15,36 +13,21 @@ func (r *Registry) AddCounters(list func() []counters.Value) {
 	r.counters = append(r.counters, list)
 }
 
-func writeCounters(t *textWriter, lists []func() []counters.Value) {
-	var all []counters.Value
+func collectCounters(all []stat, lists []func() []counters.Value) []stat {
 	for _, l := range lists {
-		all = append(all, l()...)
-	}
-	if t.plain {
-		text := func(v counters.Value) string { return v.Scope.Prefix + v.Of + "." + v.Name.Name }
-		slices.SortFunc(all, func(a, b counters.Value) int { return cmp.Compare(text(a), text(b)) })
-		for _, c := range all {
-			t.sample(colon.Replace(text(c)), nil, float64(c.Value))
-		}
-		return
-	}
-	slices.SortFunc(all, func(a, b counters.Value) int {
-		return cmp.Or(cmp.Compare(a.Scope.Prefix, b.Scope.Prefix), cmp.Compare(a.Name.Name, b.Name.Name),
-			cmp.Compare(a.Scope.Label, b.Scope.Label), cmp.Compare(a.Of, b.Of))
-	})
-	last := ""
-	for _, c := range all {
-		name := "envoy_" + metricName(c.Scope.Prefix+c.Name.Name)
-		if name != last {
-			kind := Counter
-			if c.Gauge {
-				kind = Gauge
+		for _, c := range l() {
+			s := stat{
+				text:   colon.Replace(c.Scope.Prefix + c.Of + "." + c.Name.Name),
+				name:   "envoy_" + metricName(c.Scope.Prefix+c.Name.Name),
+				labels: []label{{c.Scope.Label, c.Of}}, kind: Counter, value: float64(c.Value),
 			}
-			t.head(name, kind, "Envoy's "+string(kind)+" "+c.Name.Name+".")
-			last = name
+			if c.Gauge {
+				s.kind = Gauge
+			}
+			all = append(all, s)
 		}
-		t.sample(name, []label{{c.Scope.Label, c.Of}}, float64(c.Value))
 	}
+	return all
 }
 
 // colon: Envoy's names have none.

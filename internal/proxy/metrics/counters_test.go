@@ -23,10 +23,10 @@ func TestCounters(t *testing.T) {
 		return []counters.Value{http("in", "fault.active_faults", 4), network("foo", "rbac.allowed", 1), network("foo", "rbac.sh_.shadow_denied", 2), network("tcp", "rbac.allowed", 3)}
 	})
 	var plain, prometheus strings.Builder
-	if err := r.WritePlain(&plain); err != nil {
+	if err := r.WriteText(&plain, Query{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.WritePrometheus(&prometheus); err != nil {
+	if err := r.WritePrometheus(&prometheus, Query{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
@@ -40,7 +40,6 @@ func TestCounters(t *testing.T) {
 	for _, want := range []string{`# TYPE envoy_http_jwt_authn_denied counter
 envoy_http_jwt_authn_denied{envoy_http_conn_manager_prefix="a"} 1
 envoy_http_jwt_authn_denied{envoy_http_conn_manager_prefix="in"} 2
-# HELP envoy_http_jwt_authn_legacy_1_denied Envoy's counter jwt_authn.legacy-1.denied.
 # TYPE envoy_http_jwt_authn_legacy_1_denied counter
 envoy_http_jwt_authn_legacy_1_denied{envoy_http_conn_manager_prefix="out:80"} 3
 `, `# TYPE envoy_http_fault_active_faults gauge

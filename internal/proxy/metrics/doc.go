@@ -5,7 +5,7 @@
 package metrics
 
 import (
-	"io"
+	"strings"
 	"sync"
 
 	"github.com/usher-mesh/usher/internal/proxy/counters"
@@ -19,16 +19,8 @@ type Registry struct {
 	values   []value
 	keySets  *KeySets // nil: none are shown
 	counters []func() []counters.Value
+	base     map[string]float64 // what counters were at the last Reset, by their text
 }
-
-// Kind is a Prometheus type.
-type Kind string
-
-// The kinds of plain values.
-const (
-	Counter Kind = "counter"
-	Gauge   Kind = "gauge"
-)
 
 type value struct {
 	name, help string
@@ -39,42 +31,18 @@ type value struct {
 // New makes a registry for a proxy that is called so.
 func New(self Self) *Registry { return &Registry{Requests: newRequests(self)} }
 
-// Add shows a value that is asked for whenever metrics are read.
+// Add shows a value that is asked for whenever metrics are read. A name with dots is
+// Envoy's, of which Prometheus' name follows.
 func (r *Registry) Add(name string, kind Kind, help string, read func() float64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.values = append(r.values, value{name, help, kind, read})
 }
 
-// WritePrometheus writes all metrics in Prometheus' text format, version 0.0.4.
-func (r *Registry) WritePrometheus(w io.Writer) error {
-	t := &textWriter{}
-	r.mu.Lock()
-	values, keySets, counters := r.values, r.keySets, r.counters
-	r.mu.Unlock()
-	for _, v := range values {
-		t.head(v.name, v.kind, v.help)
-		t.sample(v.name, nil, v.read())
+func (v *value) stat() stat {
+	s := stat{text: v.name, name: v.name, kind: v.kind, help: v.help, value: v.read()}
+	if strings.Contains(v.name, ".") {
+		s.name = "envoy_" + metricName(v.name)
 	}
-	keySets.write(t)
-	writeCounters(t, counters)
-	r.Requests.write(t)
-	_, err := w.Write(t.b)
-	return err
-}
-
-// WritePlain writes "name: value" lines, as Envoy's /stats does.
-func (r *Registry) WritePlain(w io.Writer) error {
-	t := &textWriter{plain: true}
-	r.mu.Lock()
-	values, keySets, counters := r.values, r.keySets, r.counters
-	r.mu.Unlock()
-	for _, v := range values {
-		t.sample(v.name, nil, v.read())
-	}
-	keySets.write(t)
-	writeCounters(t, counters)
-	r.Requests.write(t)
-	_, err := w.Write(t.b)
-	return err
+	return s
 }

@@ -2,11 +2,10 @@ package metrics
 
 import (
 	"math"
-	"strconv"
 	"sync/atomic"
 )
 
-// Bounds of Istio's histograms.
+// Bounds of Istio's histograms; those in milliseconds are Envoy's of all histograms.
 var (
 	milliseconds = []float64{0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000}
 	byteSizes    = []float64{1, 8, 64, 512, 4096, 32768, 262144, 2097152, 16777216, 134217728, 1073741824}
@@ -37,16 +36,49 @@ func (h *histogram) observe(v float64) {
 	}
 }
 
-func (h *histogram) write(t *textWriter, name string, labels []label) {
-	var n uint64
+// now gives the buckets as they stand.
+func (h *histogram) now() *buckets {
+	b := &buckets{bounds: h.bounds, counts: make([]uint64, len(h.buckets)), sum: math.Float64frombits(h.sum.Load())}
 	for i := range h.buckets {
-		n += h.buckets[i].Load()
-		le := "+Inf"
-		if i < len(h.bounds) {
-			le = strconv.FormatFloat(h.bounds[i], 'f', -1, 64)
-		}
-		t.sample(name+"_bucket", labels, float64(n), label{"le", le})
+		b.counts[i] = h.buckets[i].Load()
 	}
-	t.sample(name+"_sum", labels, math.Float64frombits(h.sum.Load()))
-	t.sample(name+"_count", labels, float64(n))
+	return b
+}
+
+// buckets are a histogram as it stands.
+type buckets struct {
+	bounds []float64
+	counts []uint64 // one more than bounds
+	sum    float64
+}
+
+func (b *buckets) count() (n uint64) {
+	for _, c := range b.counts {
+		n += c
+	}
+	return n
+}
+
+// quantiles are those that Envoy shows, in percent.
+var quantiles = []float64{0, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 100}
+
+// quantile estimates a quantile, given in percent, as if a bucket's values were spread
+// evenly; NaN if there are none.
+func (b *buckets) quantile(q float64) float64 {
+	n := float64(b.count())
+	if n == 0 {
+		return math.NaN()
+	}
+	want, low, seen := q/100*n, 0.0, 0.0
+	for i, c := range b.counts {
+		if i == len(b.bounds) {
+			break // all that is known of these is that they are above
+		}
+		if c > 0 && seen+float64(c) >= want {
+			return low + (b.bounds[i]-low)*max(0, want-seen)/float64(c)
+		}
+		seen += float64(c)
+		low = b.bounds[i]
+	}
+	return low
 }

@@ -1,8 +1,6 @@
 package metrics
 
 import (
-	"maps"
-	"slices"
 	"sync"
 	"time"
 )
@@ -50,35 +48,34 @@ func (k *KeySets) Observe(took time.Duration, result string) {
 	h.observe(took.Seconds())
 }
 
-func (k *KeySets) write(t *textWriter) {
+func (k *KeySets) collect(all []stat) []stat {
 	if k == nil {
-		return
+		return all
 	}
-	all := k.list()
-	each := func(name string, kind Kind, help string, read func(KeySet) (float64, bool)) {
-		t.head(name, kind, help)
-		for _, s := range all {
-			if v, ok := read(s); ok {
-				t.sample(name, s.labels(), v)
-			}
+	sets := k.list()
+	add := func(name string, kind Kind, help string, labels []label, v float64) {
+		all = append(all, stat{text: labelled(name, labels), name: name, labels: labels, kind: kind, help: help, value: v})
+	}
+	for _, s := range sets {
+		add("usher_jwks_keys", Gauge, "Keys in force; 0: tokens are refused.", s.labels(), float64(s.Keys))
+		if s.Age >= 0 {
+			add("usher_jwks_age_seconds", Gauge, "Time since the issuer last confirmed the keys.", s.labels(), s.Age.Seconds())
+		}
+		add("usher_jwks_warnings", Gauge, "Keys that are not used, or should not be published.", s.labels(), float64(s.Warnings))
+		add("usher_jwks_fetches_total", Counter, "Fetches.", s.labels(), float64(s.Fetches))
+		for _, why := range sorted(s.Failures) {
+			add("usher_jwks_fetch_failures_total", Counter, "Fetches that failed.", append(s.labels(), label{"reason", why}), float64(s.Failures[why]))
 		}
 	}
-	each("usher_jwks_keys", Gauge, "Keys in force; 0: tokens are refused.", func(s KeySet) (float64, bool) { return float64(s.Keys), true })
-	each("usher_jwks_age_seconds", Gauge, "Time since the issuer last confirmed the keys.", func(s KeySet) (float64, bool) { return s.Age.Seconds(), s.Age >= 0 })
-	each("usher_jwks_warnings", Gauge, "Keys that are not used, or should not be published.", func(s KeySet) (float64, bool) { return float64(s.Warnings), true })
-	each("usher_jwks_fetches_total", Counter, "Fetches.", func(s KeySet) (float64, bool) { return float64(s.Fetches), true })
-	t.head("usher_jwks_fetch_failures_total", Counter, "Fetches that failed.")
-	for _, s := range all {
-		for _, why := range slices.Sorted(maps.Keys(s.Failures)) {
-			t.sample("usher_jwks_fetch_failures_total", s.labels(), float64(s.Failures[why]), label{"reason", why})
-		}
-	}
-	t.head("usher_jwks_fetch_seconds", "histogram", "How long fetches of key sets take, by how they end.")
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for _, result := range slices.Sorted(maps.Keys(k.took)) {
-		k.took[result].write(t, "usher_jwks_fetch_seconds", []label{{"result", result}})
+	const name = "usher_jwks_fetch_seconds"
+	for _, result := range sorted(k.took) {
+		labels := []label{{"result", result}}
+		all = append(all, stat{text: labelled(name, labels), name: name, labels: labels, kind: Histogram,
+			help: "How long fetches of key sets take, by how they end.", buckets: k.took[result].now()})
 	}
+	return all
 }
 
 func (s KeySet) labels() []label { return []label{{"cluster", s.Cluster}, {"uri", s.URI}} }

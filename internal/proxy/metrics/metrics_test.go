@@ -24,7 +24,7 @@ func TestText(t *testing.T) {
 	r.Requests.Observe(entry("outbound", "outbound|8080|v1|preference.tutorial.svc.cluster.local", 200, ""))
 	r.Requests.Observe(entry("outbound", "outbound|8080|v1|preference.tutorial.svc.cluster.local", 200, ""))
 	var b strings.Builder
-	if err := r.WritePrometheus(&b); err != nil {
+	if err := r.WritePrometheus(&b, Query{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{

@@ -2,7 +2,6 @@ package metrics
 
 import (
 	"cmp"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -94,37 +93,25 @@ func (r *Requests) series(k key) *series {
 	return s
 }
 
-func (r *Requests) write(t *textWriter) {
-	type row struct {
-		labels []label
-		s      *series
-	}
+func (r *Requests) collect(all []stat) []stat {
 	r.mu.RLock()
-	rows := make([]row, 0, len(r.all))
+	defer r.mu.RUnlock()
 	for k, s := range r.all {
-		rows = append(rows, row{r.labels(k), s})
-	}
-	r.mu.RUnlock()
-	slices.SortFunc(rows, func(a, b row) int {
-		return slices.CompareFunc(a.labels, b.labels, func(x, y label) int { return cmp.Compare(x.value, y.value) })
-	})
-	t.head("istio_requests_total", Counter, "Requests.")
-	for _, w := range rows {
-		t.sample("istio_requests_total", w.labels, float64(w.s.count.Load()))
-	}
-	for _, h := range []struct {
-		name, help string
-		of         func(*series) *histogram
-	}{
-		{"istio_request_duration_milliseconds", "Time from the request's head to the response's end.", func(s *series) *histogram { return s.duration }},
-		{"istio_request_bytes", "Bytes of the requests' content.", func(s *series) *histogram { return s.received }},
-		{"istio_response_bytes", "Bytes of the responses' content.", func(s *series) *histogram { return s.sent }},
-	} {
-		t.head(h.name, "histogram", h.help)
-		for _, w := range rows {
-			h.of(w.s).write(t, h.name, w.labels)
+		labels := r.labels(k)
+		all = append(all, stat{text: labelled("istio_requests_total", labels), name: "istio_requests_total", labels: labels,
+			kind: Counter, help: "Requests.", value: float64(s.count.Load())})
+		for _, h := range []struct {
+			name, help string
+			of         *histogram
+		}{
+			{"istio_request_duration_milliseconds", "Time from the request's head to the response's end.", s.duration},
+			{"istio_request_bytes", "Bytes of the requests' content.", s.received},
+			{"istio_response_bytes", "Bytes of the responses' content.", s.sent},
+		} {
+			all = append(all, stat{text: labelled(h.name, labels), name: h.name, labels: labels, kind: Histogram, help: h.help, buckets: h.of.now()})
 		}
 	}
+	return all
 }
 
 // labels are Istio's standard labels, as far as they are known here.

@@ -213,7 +213,7 @@ func (w *world) hidden(t *testing.T, s *spec.State) {
 			t.Errorf("%s: %s", p, b)
 		}
 	}
-	if code, _, _ := get(plain, "http://"+w.spec.Admin+"/config_dump"); code != 404 {
+	if code, _, _ := get(plain, "http://"+w.spec.Admin+"/config_dump"); code != 403 {
 		t.Errorf("config_dump over TCP: %d", code)
 	}
 	if code, _, _ := get(plain, "http://"+w.spec.Admin+"/ready"); code != 200 {

@@ -19,15 +19,20 @@ func (c *Cluster) BeginRetry() bool {
 func (c *Cluster) EndRetry() { c.retries.Add(-1) }
 
 // beginPending counts a request that waits for a connection.
-func (c *Cluster) beginPending() error {
+func (h *Host) beginPending() error {
+	c := h.cluster
 	if n := c.pending.Add(1); n > c.maxPending {
 		c.pending.Add(-1)
 		return ErrOverflow
 	}
+	h.Counts.RqPending.Add(1)
 	return nil
 }
 
-func (c *Cluster) endPending() { c.pending.Add(-1) }
+func (h *Host) endPending() {
+	h.cluster.pending.Add(-1)
+	h.Counts.RqPending.Add(-1)
+}
 
 // unbounded stands for a bound that is not set.
 const unbounded = 1 << 62

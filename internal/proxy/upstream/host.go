@@ -30,6 +30,9 @@ type Host struct {
 	// Name is the endpoint's hostname, for auto_host_rewrite and SNI.
 	Name string
 
+	// Counts is what happened to it.
+	Counts HostCounts
+
 	cluster *Cluster
 	key     hostKey
 	socket  *tls.Upstream // nil: in clear
@@ -70,6 +73,7 @@ func (h *Host) Get(ctx context.Context, deadline time.Time, fresh bool, major in
 		return nil, ErrOverflow
 	}
 	h.active.Add(1)
+	h.Counts.RqTotal.Add(1)
 	if c.speaks == byALPN && !fresh {
 		if conn := h.takeIdle(); conn != nil {
 			return conn, nil
@@ -93,11 +97,11 @@ func (h *Host) Get(ctx context.Context, deadline time.Time, fresh bool, major in
 		ctx, cancel = context.WithDeadline(ctx, deadline)
 		defer cancel()
 	}
-	err := c.beginPending()
+	err := h.beginPending()
 	var conn *Conn
 	if err == nil {
 		conn, err = h.connect(ctx)
-		c.endPending()
+		h.endPending()
 	}
 	if err != nil {
 		h.active.Add(-1)
@@ -177,17 +181,20 @@ func (h *Host) dial(ctx context.Context, protocols ...string) (net.Conn, error) 
 	c := h.cluster
 	ctx, cancel := context.WithTimeout(ctx, c.connectTimeout)
 	defer cancel()
+	h.Counts.CxTotal.Add(1)
 	nc, err := h.dialRaw(ctx)
 	if err != nil {
+		h.Counts.CxConnectFail.Add(1)
 		return nil, &ConnectError{Timeout: errors.Is(err, context.DeadlineExceeded) || isTimeout(err), Err: err}
 	}
-	nc = deadline.New(nc)
+	nc = deadline.New(h.counted(nc))
 	if h.socket == nil {
 		return nc, nil
 	}
 	t := ctls.Client(nc, h.socket.Config(h.Name, protocols...))
 	if err := t.HandshakeContext(ctx); err != nil {
 		nc.Close()
+		h.Counts.CxConnectFail.Add(1)
 		return nil, &ConnectError{Timeout: errors.Is(err, context.DeadlineExceeded), TLS: true, Err: err}
 	}
 	return t, nil

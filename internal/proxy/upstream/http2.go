@@ -75,12 +75,12 @@ func (h *Host) openStream(ctx context.Context, deadline time.Time) (*Conn, error
 			return conn, nil
 		}
 		if !waits {
-			if err := h.cluster.beginPending(); err != nil {
+			if err := h.beginPending(); err != nil {
 				h.mu.Unlock()
 				return nil, err
 			}
 			waits = true
-			defer h.cluster.endPending()
+			defer h.endPending()
 		}
 		if h.single {
 			h.mu.Unlock()

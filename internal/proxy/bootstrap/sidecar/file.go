@@ -56,7 +56,7 @@ func File(p Params) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("admin: %w", err)
 		}
-		b["admin"] = object{"address": a}
+		b["admin"] = object{"address": a, "allow_paths": []any{object{"exact": "/ready"}, object{"prefix": "/stats/prometheus"}}}
 	}
 	if p.Address != "" {
 		b["cluster_manager"] = object{"upstream_bind_config": object{

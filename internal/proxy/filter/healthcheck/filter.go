@@ -1,6 +1,7 @@
 // Package healthcheck is the filter that answers health checks of the proxy, or marks
 // those that it passes on, configured by Envoy's HealthCheck message. The proxy is well
-// as long as it takes requests: while it drains, it takes none.
+// as long as it takes requests (while it drains, it takes none) and nobody has said that it
+// is to be seen as failed.
 package healthcheck
 
 import (
@@ -15,8 +16,9 @@ import (
 // TypeURL is that of the configuration.
 const TypeURL = "type.googleapis.com/envoy.extensions.filters.http.health_check.v3.HealthCheck"
 
-// Factory makes the filters of a proxy whose node belongs to the cluster.
-func Factory(cluster string) filter.Factory {
+// Factory makes the filters of a proxy whose node belongs to the cluster. Unwell tells
+// whether the proxy is to be seen as failed: what it answers or passes on says so then.
+func Factory(cluster string, unwell func() bool) filter.Factory {
 	return filter.Factory{
 		TypeURL: TypeURL,
 		New: func(c filter.Config) (filter.Filter, error) {
@@ -30,7 +32,7 @@ func Factory(cluster string) filter.Factory {
 			if m.GetPassThroughMode() == nil {
 				return nil, strict.Errorf("pass_through_mode", "missing")
 			}
-			f := &Filter{cluster: cluster, pass: m.GetPassThroughMode().GetValue()}
+			f := &Filter{cluster: cluster, unwell: unwell, pass: m.GetPassThroughMode().GetValue()}
 			for i, h := range m.GetHeaders() {
 				c, err := match.CompileHeader(h)
 				if err != nil {
@@ -46,6 +48,7 @@ func Factory(cluster string) filter.Factory {
 // Filter is one compiled configuration.
 type Filter struct {
 	cluster string
+	unwell  func() bool
 	pass    bool
 	headers []*match.Header // all must match; none: every request is a health check
 }
@@ -64,15 +67,26 @@ func (f *Filter) Decode(x *exchange.Exchange) bool {
 	if f.pass {
 		return true
 	}
+	if f.unwell() {
+		x.Flags = "LH"
+		x.ReplyGRPC(503, grpcUnavailable, "", "health_check_failed")
+		return false
+	}
 	x.ReplyGRPC(200, grpcUnknown, "", "health_check_ok")
 	return false
 }
 
-// grpcUnknown is UNKNOWN, which Envoy makes of 200 for a gRPC request.
-const grpcUnknown = 2
+// Statuses of gRPC that Envoy makes of 200 and of 503.
+const (
+	grpcUnknown     = 2
+	grpcUnavailable = 14
+)
 
-// Encode says whose health it is.
+// Encode says whose health it is, and in every answer, that no further requests are wanted.
 func (f *Filter) Encode(x *exchange.Exchange) {
+	if f.unwell() {
+		x.Response.Header.Set("x-envoy-immediate-health-check-fail", "true")
+	}
 	if x.Kept(f) != nil {
 		x.Response.Header.Set("x-envoy-upstream-healthchecked-cluster", f.cluster)
 	}

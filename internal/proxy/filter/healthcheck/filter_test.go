@@ -11,9 +11,12 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/proxytest"
 )
 
+// unwell is what the filters of the tests are told.
+var unwell bool
+
 func newFilter(t *testing.T, text string) (filter.Filter, error) {
 	t.Helper()
-	return Factory("me").New(filter.Config{Typed: proxytest.Pack(t, text, &healthv3.HealthCheck{})})
+	return Factory("me", func() bool { return unwell }).New(filter.Config{Typed: proxytest.Pack(t, text, &healthv3.HealthCheck{})})
 }
 
 func TestFilter(t *testing.T) {
@@ -57,6 +60,34 @@ func TestRefusedConfigurations(t *testing.T) {
 	} {
 		if _, err := newFilter(t, text); err == nil || !strings.HasPrefix(err.Error(), path+":") {
 			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// A proxy that is to be seen as failed says so: it answers 503 where it answers itself,
+// and marks all other answers.
+func TestUnwell(t *testing.T) {
+	unwell = true
+	defer func() { unwell = false }()
+	for _, c := range []struct {
+		config string
+		path   string
+		status int
+	}{
+		{`{pass_through_mode: false, headers: [{name: ":path", string_match: {exact: /h}}]}`, "/h", 503},
+		{`{pass_through_mode: false, headers: [{name: ":path", string_match: {exact: /h}}]}`, "/", 0},
+		{`{pass_through_mode: true}`, "/", 0},
+	} {
+		f, err := newFilter(t, c.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := &exchange.Exchange{}
+		x.Request.Path = c.path
+		f.Decode(x)
+		f.(filter.Encoder).Encode(x)
+		if x.Response.Status != c.status || x.Response.Header.Get("x-envoy-immediate-health-check-fail") != "true" || (c.status == 503) != (x.Flags == "LH") {
+			t.Errorf("%+v: %d %q %v", c, x.Response.Status, x.Flags, x.Response.Header)
 		}
 	}
 }
