@@ -36,7 +36,7 @@ func TestUsherProxy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	factories := []filter.Factory{fault.Factory(nil), jwtauthn.Factory(jwtauthn.Options{Fetch: noKeys{}}), rbac.Factory()}
+	factories := []filter.Factory{fault.Factory(nil), jwtauthn.Factory(jwtauthn.Options{Fetch: noKeys{}}), rbac.Factory(nil)}
 	for _, f := range files {
 		t.Run(filepath.Base(f), func(t *testing.T) {
 			a, err := txtar.ParseFile(f)

@@ -3,7 +3,6 @@ package app
 import (
 	"github.com/usher-mesh/usher/internal/proxy/counters"
 	"github.com/usher-mesh/usher/internal/proxy/filter/jwtauthn"
-	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
 	"github.com/usher-mesh/usher/internal/proxy/http2"
 	"github.com/usher-mesh/usher/internal/proxy/metrics"
 )
@@ -17,16 +16,6 @@ func jwtCounters(c *jwtauthn.Counters, k *keySets) func() []counters.Value {
 				name += n.Of.Filter + "."
 			}
 			out = append(out, counters.Value{Name: counters.Name{Scope: counters.HTTP, Of: n.Of.Manager, Name: name + n.Name}, Value: n.Value})
-		}
-		return out
-	}
-}
-
-// rbacCounters shows what the filters for connections count, under Envoy's names.
-func rbacCounters(c *rbac.Counters) func() []counters.Value {
-	return func() (out []counters.Value) {
-		for _, n := range c.List() {
-			out = append(out, counters.Value{Name: counters.Name{Scope: counters.Network, Of: n.Prefix, Name: n.Name}, Value: n.Value})
 		}
 		return out
 	}

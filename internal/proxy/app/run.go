@@ -232,16 +232,14 @@ func build(o Options) (*proxy, error) {
 		localratelimit.Factory(counts),
 		ratelimit.Factory(ratelimit.Options{Clusters: current, Counters: counts, Node: descriptor.Node(o.Bootstrap.GetNode().GetCluster()), Log: p.loggers.of(logRateLimit)}),
 		jwtauthn.Factory(jwtauthn.Options{Fetch: p.keys, Counters: tokens, Log: p.loggers.of(logJWT), Now: time.Now}),
-		rbac.Factory(),
+		rbac.Factory(counts),
 	}
 	limits := bootstrap.LimitsOf(o.Bootstrap)
 	if limits.Connections != nil {
 		p.overload.State().Bound(int64(*limits.Connections))
 	}
-	guards := &rbac.Counters{}
-	p.metrics.AddCounters(rbacCounters(guards))
 	p.listeners = newListeners(listener.Options{
-		RBAC: guards, Unwell: p.unwell.Load, Limits: limits.ListenerConnections,
+		Unwell: p.unwell.Load, Limits: limits.ListenerConnections,
 		Filters: filters, Secrets: secrets{p}, Snapshot: p.snapshot, AccessLogs: p.access,
 		ProxyCredential: p.credential, Observe: p.metrics.Requests.Observe, HTTP2: &p.downstream,
 		Overload: p.overload.State(), Counters: counts, Log: p.loggers.of(logHandler), Now: time.Now,

@@ -208,7 +208,7 @@ func (s *Spec) compileFilters(c *chain, list []*listenerv3.Filter, o Options, us
 		if t := f.GetTypedConfig().GetTypeUrl(); t != rbac.NetworkTypeURL || !list[last].GetTypedConfig().MessageIs((*tcpv3.TcpProxy)(nil)) {
 			return strict.AtIndex("filters", i, strict.Errorf("typed_config", "%s in front of the last filter: %w", t, strict.ErrUnsupported))
 		}
-		g, err := rbac.CompileNetwork(f.GetTypedConfig(), o.RBAC)
+		g, err := rbac.CompileNetwork(f.GetTypedConfig(), o.Counters)
 		if err != nil {
 			return strict.AtIndex("filters", i, strict.At("typed_config", err))
 		}

@@ -38,7 +38,7 @@ func TestForeignAuthority(t *testing.T) {
 	roots.AddCert(clients.cert)
 	text := inbound("STRICT")
 	rules := `{policies: {p: {permissions: [{any: true}], principals: [{and_ids: {ids: [{authenticated: {principal_name: {exact: "` + uriA + `"}}}, {authenticated: {principal_name: {prefix: "spiffe://"}}}]}}]}}}`
-	guard := "http_filters:\n      - {name: rbac, typed_config: {\"@type\": \"" + rbac.Factory().TypeURL + "\", rules: " + rules + "}}"
+	guard := "http_filters:\n      - {name: rbac, typed_config: {\"@type\": \"" + rbac.Factory(nil).TypeURL + "\", rules: " + rules + "}}"
 	for name, tt := range map[string]struct {
 		roots string
 		by    *authority
@@ -50,7 +50,7 @@ func TestForeignAuthority(t *testing.T) {
 		for _, mode := range []string{"SANITIZE_SET", "APPEND_FORWARD", "FORWARD_ONLY"} {
 			t.Run(name+" "+mode, func(t *testing.T) {
 				p := newProxy(t, twoRoots{newSecrets(mesh, mesh.issue(t, uriB, soon)), roots})
-				p.opts.Filters = []filter.Factory{rbac.Factory()}
+				p.opts.Filters = []filter.Factory{rbac.Factory(nil)}
 				p.cluster(staticCluster("up", backend(t, echo), ""))
 				here := strings.NewReplacer("name: ROOTCA", "name: "+`"`+tt.roots+`"`, "SANITIZE_SET", mode).Replace(text)
 				p.start(here)

@@ -13,7 +13,6 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/counters"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
-	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
 	"github.com/usher-mesh/usher/internal/proxy/hcm"
 	"github.com/usher-mesh/usher/internal/proxy/http2"
 	"github.com/usher-mesh/usher/internal/proxy/overload"
@@ -29,7 +28,7 @@ type Options struct {
 	// Unwell tells whether the proxy is to be seen as failed: clients are told to leave
 	// with each answer. Nil: never.
 	Unwell     func() bool
-	RBAC       *rbac.Counters   // of filters for connections; nil: nothing is counted
+	Counters   *counters.Set    // of filters for connections; nil: nothing is counted
 	AccessLogs *accesslog.Files // nil: configurations with access logs are refused
 	// ProxyCredential is what clients of a forward proxy must show:
 	// "user:password", or a password for any user. "" refuses everybody.
@@ -40,7 +39,6 @@ type Options struct {
 	HTTP2 *http2.Counters
 	// Overload says what is to be refused; nil: nothing.
 	Overload *overload.State
-	Counters *counters.Set // of filters for connections
 	Log      *slog.Logger
 	Now      func() time.Time
 	// MaxConnections bounds the open connections of a listener; 0: 16,384.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	ctls "crypto/tls"
 	"fmt"
+	"github.com/usher-mesh/usher/internal/proxy/counters"
 	"io"
 	"net"
 	"regexp"
@@ -15,7 +16,6 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 
 	"github.com/usher-mesh/usher/internal/proxy/accesslog"
-	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
 	"github.com/usher-mesh/usher/internal/proxy/listener"
 	"github.com/usher-mesh/usher/internal/proxy/proxytest"
 )
@@ -179,7 +179,7 @@ func TestTCPCounters(t *testing.T) {
 	ca := newAuthority(t)
 	until := time.Now().Add(time.Hour)
 	p := newProxy(t, newSecrets(ca, ca.issue(t, uriA, until)))
-	p.opts.RBAC, p.opts.AccessLogs = &rbac.Counters{}, &accesslog.Files{Stdout: io.Discard}
+	p.opts.Counters, p.opts.AccessLogs = &counters.Set{}, &accesslog.Files{Stdout: io.Discard}
 	p.cluster(staticCluster("up", echoes(t, false), ""))
 	text := tcpListener(strings.Replace(whoIs("DENY", uriB), "stat_prefix: tcp.", "stat_prefix: tcp.\n      shadow_rules_stat_prefix: sh_\n      shadow_rules: {action: ALLOW}", 1))
 	p.start(text)
@@ -189,8 +189,8 @@ func TestTCPCounters(t *testing.T) {
 	}
 	alive(t, p.dial(t, ca.issue(t, uriC, until)))
 	var got []string
-	for _, c := range p.opts.RBAC.List() {
-		got = append(got, fmt.Sprint(c.Prefix, ".", c.Name, " ", c.Value))
+	for _, c := range p.opts.Counters.List() {
+		got = append(got, fmt.Sprint(c.Of, ".", c.Name.Name, " ", c.Value))
 	}
 	want := []string{"tcp.rbac.allowed 1", "tcp.rbac.denied 1", "tcp.rbac.sh_.shadow_allowed 0", "tcp.rbac.sh_.shadow_denied 2"}
 	if !slices.Equal(got, want) {

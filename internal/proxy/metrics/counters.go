@@ -16,10 +16,11 @@ func (r *Registry) AddCounters(list func() []counters.Value) {
 func collectCounters(all []stat, lists []func() []counters.Value) []stat {
 	for _, l := range lists {
 		for _, c := range l() {
+			name, labels := untag(c.Scope.Prefix + c.Name.Name)
 			s := stat{
 				text:   colon.Replace(c.Scope.Prefix + c.Of + "." + c.Name.Name),
-				name:   "envoy_" + metricName(c.Scope.Prefix+c.Name.Name),
-				labels: []label{{c.Scope.Label, c.Of}}, kind: Counter, value: float64(c.Value),
+				name:   "envoy_" + metricName(name),
+				labels: append(labels, label{c.Scope.Label, c.Of}), kind: Counter, value: float64(c.Value),
 			}
 			if c.Gauge {
 				s.kind = Gauge

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/usher-mesh/usher/internal/jsondoc"
+	"github.com/usher-mesh/usher/internal/proxy/counters"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
@@ -23,8 +24,8 @@ const TypeURL = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"
 // Namespace is the dynamic metadata's key of what shadow rules say.
 const Namespace = "envoy.filters.http.rbac"
 
-// Factory makes the filters.
-func Factory() filter.Factory {
+// Factory makes the filters, which count in set (nil: nowhere).
+func Factory(set *counters.Set) filter.Factory {
 	return filter.Factory{
 		TypeURL: TypeURL,
 		New: func(c filter.Config) (filter.Filter, error) {
@@ -33,7 +34,10 @@ func Factory() filter.Factory {
 				return nil, err
 			}
 			p, err := compile(&m)
-			return &Filter{name: c.Name, policy: p}, err
+			if err != nil {
+				return nil, err
+			}
+			return &Filter{c.Name, p, newStats(set, counters.HTTP, c.StatPrefix, m.GetRulesStatPrefix(), m.GetShadowRulesStatPrefix())}, nil
 		},
 		PerRoute: compilePerRoute,
 	}
@@ -43,13 +47,10 @@ func Factory() filter.Factory {
 type Filter struct {
 	name   string
 	policy policy
-	stats  Stats
+	stats  stats
 }
 
 var _ filter.Filter = (*Filter)(nil)
-
-// Stats gives the filter's counters, which go on counting.
-func (f *Filter) Stats() *Stats { return &f.stats }
 
 // policy is what an RBAC message enforces and what it only reports.
 type policy struct {

@@ -18,7 +18,7 @@ import (
 
 func newFilter(t testing.TB, text string) (*Filter, error) {
 	t.Helper()
-	f, err := Factory().New(filter.Config{Name: "rbac", Typed: proxytest.Pack(t, text, &rbacv3.RBAC{})})
+	f, err := Factory(nil).New(filter.Config{Name: "rbac", Typed: proxytest.Pack(t, text, &rbacv3.RBAC{})})
 	if err != nil {
 		return nil, err
 	}
@@ -226,7 +226,7 @@ func TestPerRoute(t *testing.T) {
 		`{rbac: {rules: {}}}`:             false,
 		`{rbac: {rules: {action: DENY}}}`: true,
 	} {
-		c, err := Factory().PerRoute(proxytest.Pack(t, text, &rbacv3.RBACPerRoute{}))
+		c, err := Factory(nil).PerRoute(proxytest.Pack(t, text, &rbacv3.RBACPerRoute{}))
 		if err != nil {
 			t.Fatal(err)
 		}

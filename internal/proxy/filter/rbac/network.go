@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/reflect/protorange"
 	"google.golang.org/protobuf/types/known/anypb"
 
+	"github.com/usher-mesh/usher/internal/proxy/counters"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
@@ -23,12 +24,12 @@ const NetworkNamespace = "envoy.filters.network.rbac"
 // flows to a client that is refused.
 type Network struct {
 	policy policy
-	stats  *Stats
+	stats  stats
 }
 
 // CompileNetwork compiles Envoy's message for the filter for connections, which counts
-// in c (nil: nowhere).
-func CompileNetwork(a *anypb.Any, c *Counters) (*Network, error) {
+// in set (nil: nowhere).
+func CompileNetwork(a *anypb.Any, set *counters.Set) (*Network, error) {
 	m := new(rbacv3.RBAC)
 	if err := strict.Unpack(a, m); err != nil {
 		return nil, err
@@ -46,7 +47,7 @@ func CompileNetwork(a *anypb.Any, c *Counters) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Network{p, c.of(m.GetStatPrefix(), m.GetShadowRulesStatPrefix())}, nil
+	return &Network{p, newStats(set, counters.Network, m.GetStatPrefix(), "", m.GetShadowRulesStatPrefix())}, nil
 }
 
 // noRequest refuses rules that ask for what only a request has: on a connection

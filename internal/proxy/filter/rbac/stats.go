@@ -1,96 +1,40 @@
 package rbac
 
 import (
-	"cmp"
-	"maps"
-	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
+
+	"github.com/usher-mesh/usher/internal/proxy/counters"
 )
 
-// Stats are Envoy's counters of a filter.
-type Stats struct {
-	Allowed, Denied             atomic.Uint64
-	ShadowAllowed, ShadowDenied atomic.Uint64
+// stats are Envoy's counters of a filter. They go on counting when a configuration is
+// replaced by one of the same names.
+type stats struct{ allowed, denied, shadowAllowed, shadowDenied *atomic.Int64 }
+
+// newStats gives the counters of filters whose rules and shadow rules have those
+// prefixes, for a scope and whose it is.
+func newStats(set *counters.Set, scope counters.Scope, of, rules, shadow string) stats {
+	counter := func(prefix, name string) *atomic.Int64 {
+		if prefix = strings.TrimRight(prefix, "."); prefix != "" {
+			name = prefix + "." + name
+		}
+		return set.Of(counters.Name{Scope: scope, Of: strings.TrimRight(of, "."), Name: "rbac." + name})
+	}
+	return stats{counter(rules, "allowed"), counter(rules, "denied"), counter(shadow, "shadow_allowed"), counter(shadow, "shadow_denied")}
 }
 
-func (s *Stats) count(allowed bool) {
+func (s *stats) count(allowed bool) {
 	if allowed {
-		s.Allowed.Add(1)
+		s.allowed.Add(1)
 	} else {
-		s.Denied.Add(1)
+		s.denied.Add(1)
 	}
 }
 
-func (s *Stats) countShadow(allowed bool) {
+func (s *stats) countShadow(allowed bool) {
 	if allowed {
-		s.ShadowAllowed.Add(1)
+		s.shadowAllowed.Add(1)
 	} else {
-		s.ShadowDenied.Add(1)
+		s.shadowDenied.Add(1)
 	}
-}
-
-// Counters are the counters of all filters for connections of a proxy. They go on
-// counting when a configuration is replaced by one of the same name.
-type Counters struct {
-	mu  sync.Mutex
-	all map[statName]*Stats
-}
-
-type statName struct{ prefix, shadow string }
-
-// Counter is one counter. Its name is Envoy's without Prefix, such as
-// "rbac.shadow_denied"; in Envoy's text they are one: "tcp.rbac.shadow_denied".
-type Counter struct {
-	Prefix, Name string
-	Value        uint64
-}
-
-// of gives the counters of filters with that stat_prefix and
-// shadow_rules_stat_prefix; nil counters are nobody's.
-func (c *Counters) of(prefix, shadow string) *Stats {
-	if c == nil {
-		return new(Stats)
-	}
-	n := statName{strings.TrimRight(prefix, "."), strings.TrimRight(shadow, ".")}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := c.all[n]
-	if s == nil {
-		if c.all == nil {
-			c.all = map[statName]*Stats{}
-		}
-		s = new(Stats)
-		c.all[n] = s
-	}
-	return s
-}
-
-// List gives all counters, in order. Filters that differ in what they put before the
-// names of shadow rules alone share the others, as in Envoy.
-func (c *Counters) List() []Counter {
-	c.mu.Lock()
-	all := maps.Clone(c.all)
-	c.mu.Unlock()
-	sum := map[Counter]uint64{}
-	for n, s := range all {
-		shadow := "rbac."
-		if n.shadow != "" {
-			shadow += n.shadow + "."
-		}
-		for name, v := range map[string]uint64{
-			"rbac.allowed": s.Allowed.Load(), "rbac.denied": s.Denied.Load(),
-			shadow + "shadow_allowed": s.ShadowAllowed.Load(), shadow + "shadow_denied": s.ShadowDenied.Load(),
-		} {
-			sum[Counter{Prefix: n.prefix, Name: name}] += v
-		}
-	}
-	out := make([]Counter, 0, len(sum))
-	for k, v := range sum {
-		k.Value = v
-		out = append(out, k)
-	}
-	slices.SortFunc(out, func(a, b Counter) int { return cmp.Or(cmp.Compare(a.Prefix, b.Prefix), cmp.Compare(a.Name, b.Name)) })
-	return out
 }
