@@ -223,14 +223,15 @@ func build(o Options) (*proxy, error) {
 	counts := &counters.Set{}
 	p.metrics.AddCounters(counts.List)
 	current := func(name string) *upstream.Cluster { return p.snapshot().Clusters[name] }
+	node := descriptor.Node(o.Bootstrap.GetNode().GetCluster())
 	filters := []filter.Factory{
 		cors.Factory(),
 		extauthz.Factory(extauthz.Options{Clusters: current, Counters: counts, Node: o.Bootstrap.GetNode().GetMetadata(), Log: p.loggers.of(logExtAuthz)}),
 		fault.Factory(counts),
 		filterstate.Factory(),
 		healthcheck.Factory(o.Bootstrap.GetNode().GetCluster(), p.unwell.Load),
-		localratelimit.Factory(counts),
-		ratelimit.Factory(ratelimit.Options{Clusters: current, Counters: counts, Node: descriptor.Node(o.Bootstrap.GetNode().GetCluster()), Log: p.loggers.of(logRateLimit)}),
+		localratelimit.Factory(counts, node),
+		ratelimit.Factory(ratelimit.Options{Clusters: current, Counters: counts, Node: node, Log: p.loggers.of(logRateLimit)}),
 		jwtauthn.Factory(jwtauthn.Options{Fetch: p.keys, Counters: tokens, Log: p.loggers.of(logJWT), Now: time.Now}),
 		rbac.Factory(counts),
 	}

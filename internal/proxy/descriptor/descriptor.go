@@ -128,6 +128,9 @@ func compile(m *routev3.RateLimit, at Place) (*Policy, error) {
 		if err := strict.Only(h, "number", "is_negative_hits"); err != nil {
 			return nil, strict.At("hits_addend", err)
 		}
+		if at == InLocal && h.GetIsNegativeHits() {
+			return nil, strict.Errorf("hits_addend.is_negative_hits", "%w", strict.ErrUnsupported)
+		}
 		if n := h.GetNumber(); n != nil {
 			if n.GetValue() > 1_000_000_000 {
 				return nil, strict.Errorf("hits_addend.number", "above 1000000000")

@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/usher-mesh/usher/internal/jsondoc"
@@ -46,7 +47,8 @@ type Response struct {
 }
 
 // Conn is what is known of the connection that a request came by. It is shared
-// by the connection's exchanges and never changed after the handshake.
+// by the connection's exchanges and never changed after the handshake, but for what
+// filters keep (Own).
 type Conn struct {
 	// Remote is who connects, or whom the PROXY protocol tells; Direct always the other
 	// end of the connection.
@@ -66,6 +68,25 @@ type Conn struct {
 	// Foreign: who vouches for Peer is not the mesh's authority. It has no
 	// identity in the mesh, and PeerURI is "".
 	Foreign bool
+
+	mu  sync.Mutex
+	own map[any]any
+}
+
+// Own gives what somebody keeps for the connection, which is made once. It goes with the
+// connection.
+func (c *Conn) Own(of any, create func() any) any {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v, ok := c.own[of]
+	if !ok {
+		if c.own == nil {
+			c.own = map[any]any{}
+		}
+		v = create()
+		c.own[of] = v
+	}
+	return v
 }
 
 // MTLS tells whether the peer proved who it is by a certificate.

@@ -27,16 +27,23 @@ func newBucket(most, perFill uint32, interval time.Duration, now func() time.Tim
 	return b
 }
 
-// take takes a token, if there is one.
-func (b *bucket) take() bool {
+// fresh makes another one like it, full.
+func (b *bucket) fresh() *bucket {
+	f := &bucket{most: b.most, rate: b.rate, start: b.now(), now: b.now}
+	f.empty.Store(math.Float64bits(-f.most / f.rate))
+	return f
+}
+
+// take takes so many tokens, if there are.
+func (b *bucket) take(n float64) bool {
 	for {
 		old := b.empty.Load()
 		at := b.now().Sub(b.start).Seconds()
 		tokens := b.tokens(math.Float64frombits(old), at)
-		if tokens < 1 {
+		if tokens < n {
 			return false
 		}
-		if b.empty.CompareAndSwap(old, math.Float64bits(at-(tokens-1)/b.rate)) {
+		if b.empty.CompareAndSwap(old, math.Float64bits(at-(tokens-n)/b.rate)) {
 			return true
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	commonv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/ratelimit/v3"
 
 	"github.com/usher-mesh/usher/internal/proxy/counters"
+	"github.com/usher-mesh/usher/internal/proxy/descriptor"
 	"github.com/usher-mesh/usher/internal/proxy/match"
 	"github.com/usher-mesh/usher/internal/proxy/route"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
@@ -17,26 +18,30 @@ import (
 
 // limit is a compiled LocalRateLimit.
 type limit struct {
-	bucket            *bucket // nil: no limit, or none
-	none              bool    // nothing passes: a bucket that holds no token
+	buckets           *buckets
+	perConnection     bool                 // buckets are the pattern of each connection's
+	policies          []*descriptor.Policy // instead of the route's
+	host              commonv3.VhRateLimitsOptions
+	stage             uint32
+	node              descriptor.Node
 	enabled, enforced match.Fraction
 	status            int
 	exhausted         bool // gRPC gets RESOURCE_EXHAUSTED
 	headers           bool // x-ratelimit-* on answers
+	retryAfter        bool
 	request           route.Additions
 	response          route.Additions
 	counts            counts
 }
 
-type counts struct{ enabled, enforced, limited, ok *atomic.Int64 }
+type counts struct{ enabled, enforced, limited, ok, shadow *atomic.Int64 }
 
-// compile compiles a LocalRateLimit. Stage, vh_rate_limits and
-// always_consume_default_token_bucket speak of descriptors, which are refused: without
-// any they have no effect in Envoy either.
-func compile(m *limitv3.LocalRateLimit, set *counters.Set, now func() time.Time) (*limit, error) {
+// compile compiles a LocalRateLimit. Without wildcards max_dynamic_descriptors has no effect.
+func compile(m *limitv3.LocalRateLimit, set *counters.Set, node descriptor.Node, now func() time.Time) (*limit, error) {
 	if err := strict.Only(m, "stat_prefix", "status", "token_bucket", "filter_enabled", "filter_enforced", "response_headers_to_add",
-		"request_headers_to_add_when_not_enforced", "stage", "enable_x_ratelimit_headers", "vh_rate_limits",
-		"always_consume_default_token_bucket", "rate_limited_as_resource_exhausted"); err != nil {
+		"request_headers_to_add_when_not_enforced", "descriptors", "stage", "local_rate_limit_per_downstream_connection",
+		"enable_x_ratelimit_headers", "vh_rate_limits", "always_consume_default_token_bucket", "rate_limited_as_resource_exhausted",
+		"rate_limits", "max_dynamic_descriptors", "enable_retry_after_header"); err != nil {
 		return nil, err
 	}
 	if m.GetStatPrefix() == "" {
@@ -45,7 +50,9 @@ func compile(m *limitv3.LocalRateLimit, set *counters.Set, now func() time.Time)
 	if m.GetStage() > 10 {
 		return nil, strict.Errorf("stage", "above 10")
 	}
-	l := &limit{exhausted: m.GetRateLimitedAsResourceExhausted(), status: int(m.GetStatus().GetCode())}
+	l := &limit{exhausted: m.GetRateLimitedAsResourceExhausted(), status: int(m.GetStatus().GetCode()), stage: m.GetStage(), node: node,
+		host: m.GetVhRateLimits(), perConnection: m.GetLocalRateLimitPerDownstreamConnection(), retryAfter: m.GetEnableRetryAfterHeader(),
+		buckets: &buckets{both: m.GetAlwaysConsumeDefaultTokenBucket() == nil || m.GetAlwaysConsumeDefaultTokenBucket().GetValue()}}
 	switch {
 	case l.status > 599:
 		return nil, strict.Errorf("status.code", "%d is no status", l.status)
@@ -72,42 +79,85 @@ func compile(m *limitv3.LocalRateLimit, set *counters.Set, now func() time.Time)
 	if l.response, err = route.CompileAdditions(m.GetResponseHeadersToAdd()); err != nil {
 		return nil, strict.At("response_headers_to_add", err)
 	}
-	if err := l.fill(m.GetTokenBucket(), now); err != nil {
+	if _, known := commonv3.VhRateLimitsOptions_name[int32(l.host)]; !known {
+		return nil, strict.Errorf("vh_rate_limits", "%w", strict.ErrUnsupported)
+	}
+	if l.buckets.def, err = fill(m.GetTokenBucket(), now); err != nil {
 		return nil, strict.At("token_bucket", err)
+	}
+	if l.policies, err = descriptor.CompileAll(m.GetRateLimits(), descriptor.InLocal); err != nil {
+		return nil, strict.At("rate_limits", err)
+	}
+	for i, d := range m.GetDescriptors() {
+		if err := l.describe(d, now); err != nil {
+			return nil, strict.AtIndex("descriptors", i, err)
+		}
 	}
 	of := func(name string) *atomic.Int64 {
 		return set.Of(counters.Name{Scope: counters.LocalRateLimit, Of: m.GetStatPrefix(), Name: "http_local_rate_limit." + name})
 	}
-	of("shadow_mode") // of descriptors: shown, and never more than 0
-	l.counts = counts{of("enabled"), of("enforced"), of("rate_limited"), of("ok")}
+	l.counts = counts{of("enabled"), of("enforced"), of("rate_limited"), of("ok"), of("shadow_mode")}
 	return l, nil
 }
 
-// fill makes the bucket.
-func (l *limit) fill(m *typev3.TokenBucket, now func() time.Time) error {
+// describe adds the bucket of a descriptor.
+func (l *limit) describe(m *commonv3.LocalRateLimitDescriptor, now func() time.Time) error {
+	if err := strict.Only(m, "entries", "token_bucket", "shadow_mode"); err != nil {
+		return err
+	}
+	var entries []descriptor.Entry
+	for i, e := range m.GetEntries() {
+		switch {
+		case e.GetKey() == "":
+			return strict.AtIndex("entries", i, strict.Errorf("key", "empty"))
+		case e.GetValue() == "": // a wildcard: clients could make any number of buckets
+			return strict.AtIndex("entries", i, strict.Errorf("value", "empty: %w", strict.ErrUnsupported))
+		}
+		entries = append(entries, descriptor.Entry{Key: e.GetKey(), Value: e.GetValue()})
+	}
+	if len(entries) == 0 {
+		return strict.Errorf("entries", "empty")
+	}
+	p, err := fill(m.GetTokenBucket(), now)
+	switch {
+	case err != nil:
+		return strict.At("token_bucket", err)
+	case p == nil:
+		return strict.Errorf("token_bucket", "missing")
+	case l.buckets.of[key(entries)] != nil:
+		return strict.Errorf("entries", "there already")
+	}
+	p.shadow = m.GetShadowMode()
+	if l.buckets.of == nil {
+		l.buckets.of = map[string]*pool{}
+	}
+	l.buckets.of[key(entries)] = p
+	return nil
+}
+
+// fill makes a bucket, nil for no limit.
+func fill(m *typev3.TokenBucket, now func() time.Time) (*pool, error) {
 	if m == nil {
-		return nil
+		return nil, nil
 	}
 	if err := strict.Only(m, "max_tokens", "tokens_per_fill", "fill_interval"); err != nil {
-		return err
+		return nil, err
 	}
 	interval := m.GetFillInterval().AsDuration().Truncate(time.Millisecond)
 	if m.GetFillInterval().CheckValid() != nil || interval <= 0 {
-		return strict.Errorf("fill_interval", "must be above 0")
+		return nil, strict.Errorf("fill_interval", "must be above 0")
 	}
 	perFill := uint32(1)
 	if n := m.GetTokensPerFill(); n != nil {
 		if perFill = n.GetValue(); perFill == 0 {
-			return strict.Errorf("tokens_per_fill", "must be above 0")
+			return nil, strict.Errorf("tokens_per_fill", "must be above 0")
 		}
 	}
 	switch {
 	case m.GetMaxTokens() == 0:
-		l.none = true
+		return &pool{}, nil
 	case interval < 50*time.Millisecond:
-		return strict.Errorf("fill_interval", "must be 50ms at least")
-	default:
-		l.bucket = newBucket(m.GetMaxTokens(), perFill, interval, now)
+		return nil, strict.Errorf("fill_interval", "must be 50ms at least")
 	}
-	return nil
+	return &pool{bucket: newBucket(m.GetMaxTokens(), perFill, interval, now)}, nil
 }
