@@ -1,5 +1,10 @@
 package main
 
+import (
+	"encoding/json"
+	"fmt"
+)
+
 // What Envoy and usher-proxy both read, in the words of Envoy's Bootstrap message.
 
 type object = map[string]any
@@ -24,7 +29,8 @@ func (s *site) bootstrap() object {
 	mtls["filter_chains"].(list)[0].(object)["transport_socket"] = object{"name": "tls", "typed_config": server}
 	peer := s.cluster("peer", "mtls")
 	peer["transport_socket"] = object{"name": "tls", "typed_config": client}
-	return object{"static_resources": object{
+	admin := object{"address": object{"pipe": object{"path": s.File("admin.sock")}}}
+	return object{"admin": admin, "static_resources": object{
 		"listeners": list{
 			s.listener("plain", manager("upstream")),
 			s.listener("jwt", manager("upstream", s.jwtFilter(nil))),
@@ -46,6 +52,23 @@ func (s *site) bootstrapH2() object {
 		"@type": h2Type, "explicit_http_config": object{"http2_protocol_options": object{}},
 	}}
 	return object{"static_resources": object{"listeners": list{s.listener("h2", m)}, "clusters": list{c}}}
+}
+
+// writeRoutes writes a file whose listener plain has so many routes: /r/0/, /r/1/ and so
+// on, to the upstream under another path.
+func (s *site) writeRoutes(file string, n int) error {
+	var routes list
+	for i := range n {
+		routes = append(routes, object{"match": object{"prefix": fmt.Sprintf("/r/%d/", i)},
+			"route": object{"cluster": "upstream", "prefix_rewrite": "/"}})
+	}
+	m := manager("upstream")
+	m["route_config"] = object{"virtual_hosts": list{object{"name": "all", "domains": list{"*"}, "routes": routes}}}
+	text, err := json.Marshal(object{"static_resources": object{"listeners": list{s.listener("plain", m)}, "clusters": list{s.cluster("upstream", "upstream")}}})
+	if err != nil {
+		return err
+	}
+	return s.write(file, text)
 }
 
 func address(port int) object {

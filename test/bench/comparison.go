@@ -10,6 +10,7 @@ import (
 
 // comparison is one run of `bench peers` or `bench latency`.
 type comparison struct {
+	title   string    // of the budgets
 	paced   bool      // at half of what a proxy can do: all of them idle
 	Seconds int       `json:"seconds"`
 	Rounds  int       `json:"rounds"`
@@ -125,7 +126,7 @@ func (c *comparison) plan(ctx context.Context, s *site, found []*peer, picked []
 				continue
 			}
 			if w.listener == "h2" {
-				if err := p.accepts(ctx, s.File(p.h2File)); err != nil {
+				if err := p.accepts(ctx, s.File(w.file)); err != nil {
 					why := strings.ReplaceAll(err.Error(), s.dir+"/", "")
 					c.LeftOut = append(c.LeftOut, fmt.Sprintf("h2, %s: %s", p.name, why))
 					continue

@@ -12,7 +12,7 @@ import (
 // latencies is `bench latency`: how long requests take at half the rate that saturates
 // Envoy, the same rate for Envoy and for usher-proxy.
 func latencies(ctx context.Context, args []string) error {
-	c := comparison{paced: true}
+	c := comparison{paced: true, title: "usher's latency against Envoy's at half of Envoy's saturation, medians of this run"}
 	f := flag.NewFlagSet("bench latency", flag.ContinueOnError)
 	f.IntVar(&c.Seconds, "seconds", 5, "length of a measurement, in `seconds`")
 	f.IntVar(&c.Rounds, "rounds", 3, "how `often` each is measured; medians count")

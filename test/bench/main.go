@@ -20,6 +20,7 @@ const usage = `bench measures usher against its budgets.
 
   bench peers [flags]   one hop through nginx, haproxy, Envoy and usher-proxy
   bench latency [flags] p50 and p99 of Envoy and usher-proxy at the same rate
+  bench alone [flags]   garbage, idle connections and large route tables of usher-proxy
   bench start [flags]   start, memory and propagation of a mesh
 `
 
@@ -49,6 +50,8 @@ func run(ctx context.Context, args []string) error {
 			return latencies(ctx, args[1:])
 		case "pace": // the load of `bench latency`, in a process of its own
 			return pace(ctx, os.Stdin, os.Stdout)
+		case "alone":
+			return alone(ctx, args[1:])
 		case "start":
 			return start(ctx, args[1:])
 		}

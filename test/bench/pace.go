@@ -54,7 +54,7 @@ func (s *site) paced(rate, conns int) generator {
 		if err != nil {
 			return load{}, err
 		}
-		o := order{URL: s.url(w.listener), Rate: rate, Seconds: seconds, Conns: conns}
+		o := order{URL: s.url(w.listener) + w.path, Rate: rate, Seconds: seconds, Conns: conns}
 		if w.token != noToken {
 			o.Token = s.tokens[0]
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -11,12 +12,12 @@ import (
 
 // peer is one proxy under test.
 type peer struct {
-	name, path   string
-	args         []string
-	fileFlag     string // comes before the configuration file
-	env          []string
-	file, h2File string   // of the site; h2File is for HTTP/2 alone
-	listeners    []string // those that its files have
+	name, path string
+	args       []string
+	fileFlag   string // comes before the configuration file
+	env        []string
+	file       string   // of the site
+	listeners  []string // those that its files have
 }
 
 func (p *peer) command(file string) []string {
@@ -26,13 +27,7 @@ func (p *peer) command(file string) []string {
 func (p *peer) serves(w work) bool { return slices.Contains(p.listeners, w.listener) }
 
 func (p *peer) fileFor(w work) string {
-	switch w.listener {
-	case "h2":
-		return p.h2File
-	case "configured":
-		return "configured.json"
-	}
-	return p.file
+	return cmp.Or(w.file, p.file)
 }
 
 // find gives the path of a program; the error is for people.
@@ -81,9 +76,9 @@ func findPeers(bin string) (found []*peer, missing []string) {
 			args: []string{"-e", "stderr"}, fileFlag: "-c"}, "nginx", find},
 		{peer{name: "haproxy", file: "haproxy.cfg", listeners: []string{"plain", "jwt"},
 			fileFlag: "-f"}, "haproxy", find},
-		{peer{name: "envoy", file: "bootstrap.json", h2File: "bootstrap-h2.json", listeners: all,
+		{peer{name: "envoy", file: "bootstrap.json", listeners: all,
 			args: []string{"--concurrency", "1", "-l", "error", "--disable-hot-restart"}, fileFlag: "-c"}, "envoy", findEnvoy},
-		{peer{name: "usher", file: "bootstrap.json", h2File: "bootstrap-h2.json", listeners: append(all, "configured"),
+		{peer{name: "usher", file: "bootstrap.json", listeners: append(all, "configured"),
 			args: []string{"-l", "error"}, fileFlag: "-c", env: []string{"GOMAXPROCS=1"}}, filepath.Join(bin, "usher-proxy"), findUsher},
 	} {
 		path, err := c.find(c.program)

@@ -13,7 +13,7 @@ import (
 
 // peers is `bench peers`. What is missing on this machine is named and left out.
 func peers(ctx context.Context, args []string) error {
-	var c comparison
+	c := comparison{title: "usher's CPU time a request against that of its peers, best rounds of this run"}
 	f := flag.NewFlagSet("bench peers", flag.ContinueOnError)
 	f.IntVar(&c.Seconds, "seconds", 3, "length of a measurement, in `seconds`")
 	f.IntVar(&c.Rounds, "rounds", 3, "how `often` each is measured; the best round counts")

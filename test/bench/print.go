@@ -37,11 +37,7 @@ func (c *comparison) print(w io.Writer) {
 		fmt.Fprintf(w, "\na proxy that had its CPU for less than %d %% of the time (busy) was disturbed: what rests on that is rough\n", saturated)
 	}
 	if len(c.Budgets) > 0 {
-		title := "usher's CPU time a request against that of its peers, in this run (%d s, best of %d, %d connections)"
-		if c.paced {
-			title = "usher's latency against Envoy's at half of Envoy's saturation, in this run (%d s, medians of %d, up to %d connections)"
-		}
-		fmt.Fprintf(w, "\n"+title+"\n", c.Seconds, c.Rounds, c.Conns)
+		fmt.Fprintf(w, "\n%s (%d s, %d rounds, %d connections)\n", c.title, c.Seconds, c.Rounds, c.Conns)
 	}
 	for _, v := range c.Budgets {
 		v.print(w)

@@ -53,7 +53,7 @@ func wantStatus(ctx context.Context, s *site, w work, token string, want int) er
 func ask(ctx context.Context, s *site, w work, token string) (status int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url(w.listener), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url(w.listener)+w.path, nil)
 	if err != nil {
 		return 0, err
 	}

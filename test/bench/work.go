@@ -9,6 +9,8 @@ import (
 type work struct {
 	name     string
 	listener string // of the proxies: the name of its port
+	file     string // of the site, instead of the proxy's usual one
+	path     string // without the first slash
 	script   string // for wrk; "": GETs without a script
 	token    token
 	host     string // instead of the listener's address
@@ -32,8 +34,8 @@ var works = []work{
 	{name: "jwt", listener: "jwt", script: "jwt.lua", token: allTokens},
 	{name: "jwt-cache", listener: "jwt-cache", token: oneToken},
 	{name: "mesh", listener: "mesh"},
-	{name: "configured", listener: "configured", token: oneToken, host: configuredHost, refusal: 403},
-	{name: "h2", listener: "h2"},
+	{name: "configured", listener: "configured", file: "configured.json", token: oneToken, host: configuredHost, refusal: 403},
+	{name: "h2", listener: "h2", file: "bootstrap-h2.json"},
 }
 
 func allWorks() string {

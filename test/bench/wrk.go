@@ -29,7 +29,7 @@ func wrk(ctx context.Context, s *site, w work, seconds, conns int) (load, error)
 	if w.host != "" {
 		argv = append(argv, "-H", "Host: "+w.host)
 	}
-	argv = append(argv, s.url(w.listener))
+	argv = append(argv, s.url(w.listener)+w.path)
 	out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput()
 	if err != nil {
 		return load{}, fmt.Errorf("wrk: %w: %s", err, lastLine(out))
