@@ -137,6 +137,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	work.Go(func() { p.overload.Run(ctx) })
 	work.Go(func() { p.tell(ctx) })
+	work.Go(func() { footprint.TrimWhenIdle(ctx) })
 	if p.sockets.Taking() {
 		work.Go(func() {
 			if untaken = p.take(ending); untaken != nil {

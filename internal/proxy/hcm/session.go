@@ -49,7 +49,8 @@ type session struct {
 	x     exchange.Exchange
 	began time.Time
 	count int64
-	peer  string // the client's address, once it was asked for
+	waiting
+	peer string // the client's address, once it was asked for
 
 	// tunnel is the authority of the CONNECT that the requests come through, ""
 	// outside of one.
@@ -86,18 +87,24 @@ func Serve(ctx context.Context, c *Connection) {
 		serveHTTP2(ctx, c, m, c.Prefix)
 		return
 	}
-	w := http1.NewWriter(c.Conn)
-	s := &session{ctx: ctx, c: c, nc: c.Conn, r: http1.NewReader(c.Conn, c.Prefix), w: w, began: time.Now()}
-	s.hooks()
-	defer func() {
-		s.x.End()
-		if !s.taken {
-			s.nc.Close()
-		}
-		s.r.Close()
-		w.Close()
-	}()
+	s := newSession(ctx, c)
+	defer s.end()
 	s.loop()
+}
+
+func newSession(ctx context.Context, c *Connection) *session {
+	s := &session{ctx: ctx, c: c, nc: c.Conn, r: http1.NewReader(c.Conn, c.Prefix), w: http1.NewWriter(c.Conn), began: time.Now()}
+	s.hooks()
+	return s
+}
+
+func (s *session) end() {
+	s.x.End()
+	if !s.taken {
+		s.nc.Close()
+	}
+	s.r.Close()
+	s.w.(*http1.Writer).Close()
 }
 
 func (s *session) loop() {
@@ -127,18 +134,24 @@ func (s *session) loop() {
 	}
 }
 
+// waiting is how a wait for a head stands. It is no variable of await's, since what is on
+// the stack of a connection that waits decides how large that stack stays.
+type waiting struct {
+	since, deadline time.Time
+	begun, glanced  bool
+}
+
 // await waits for a whole head. It gives the manager that is in force then, nil
 // if the connection must end without an answer, and what is wrong with the head.
 func (s *session) await() (*Manager, error) {
 	s.c.Idle(true)
 	defer s.c.Idle(false)
+	s.waiting = waiting{}
 	m := s.c.Current()
 	if m == nil {
 		return nil, nil
 	}
 	s.r.Limits = m.limits
-	var since, deadline time.Time
-	begun, glanced := false, false
 	for {
 		ok, err := s.r.Complete()
 		if ok || err != nil {
@@ -148,48 +161,66 @@ func (s *session) await() (*Manager, error) {
 			}
 			return m, err
 		}
-		if deadline.IsZero() || !begun && s.r.Buffered() > 0 {
-			now := time.Now()
-			if deadline.IsZero() {
-				since = now
-			}
-			begun = s.r.Buffered() > 0
-			deadline = now.Add(m.wait(begun))
-			s.nc.SetReadDeadline(deadline)
-			if m = s.c.Current(); m == nil {
-				return nil, nil
-			}
-			if !begun && s.c.Draining() { // who asks after the deadline is set misses no call to look
-				deadline = earlier(deadline, since.Add(quiet))
-				s.nc.SetReadDeadline(deadline)
-			}
-		}
-		err = s.r.Fill()
-		switch {
-		case err == nil:
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			if m = s.c.Current(); m == nil {
-				return nil, nil
-			}
-			if !begun && s.c.Draining() {
-				deadline = earlier(deadline, since.Add(quiet))
-			}
-			now := time.Now()
-			switch {
-			case now.Before(deadline):
-				s.nc.SetReadDeadline(deadline)
-			case begun:
-				return m, errHeadTimeout
-			case glanced:
-				return nil, nil
-			default: // what has come by now is served
-				glanced = true
-				s.nc.SetReadDeadline(now.Add(glance))
-			}
-		default:
+		if m = s.arm(m); m == nil {
 			return nil, nil
 		}
+		if err := s.r.Fill(); err != nil {
+			if m, err = s.overdue(err); m == nil || err != nil {
+				return m, err
+			}
+		}
 	}
+}
+
+// arm sets the deadline of what comes next. It gives the manager in force, as await does.
+func (s *session) arm(m *Manager) *Manager {
+	w := &s.waiting
+	if !w.deadline.IsZero() && (w.begun || s.r.Buffered() == 0) {
+		return m
+	}
+	now := time.Now()
+	if w.deadline.IsZero() {
+		w.since = now
+	}
+	w.begun = s.r.Buffered() > 0
+	w.deadline = now.Add(m.wait(w.begun))
+	s.nc.SetReadDeadline(w.deadline)
+	if m = s.c.Current(); m == nil {
+		return nil
+	}
+	if !w.begun && s.c.Draining() { // who asks after the deadline is set misses no call to look
+		w.deadline = earlier(w.deadline, w.since.Add(quiet))
+		s.nc.SetReadDeadline(w.deadline)
+	}
+	return m
+}
+
+// overdue judges a read that failed: without an error the wait goes on.
+func (s *session) overdue(err error) (*Manager, error) {
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, nil
+	}
+	m := s.c.Current()
+	if m == nil {
+		return nil, nil
+	}
+	w := &s.waiting
+	if !w.begun && s.c.Draining() {
+		w.deadline = earlier(w.deadline, w.since.Add(quiet))
+	}
+	now := time.Now()
+	switch {
+	case now.Before(w.deadline):
+		s.nc.SetReadDeadline(w.deadline)
+	case w.begun:
+		return m, errHeadTimeout
+	case w.glanced:
+		return nil, nil
+	default: // what has come by now is served
+		w.glanced = true
+		s.nc.SetReadDeadline(now.Add(glance))
+	}
+	return m, nil
 }
 
 const (

@@ -33,6 +33,8 @@ type conn struct {
 	stale  atomic.Bool // something that the chain's choice rests on has changed since
 	expiry *time.Timer // when the peer's certificates end; nil: never
 
+	entered []*connectionLimit // that have counted it
+
 	mu      sync.Mutex
 	idle    bool
 	lasting []*lasting // what goes on without further requests; others ask by themselves
@@ -85,23 +87,46 @@ func (c *conn) setIdle(idle bool) {
 	c.mu.Unlock()
 }
 
+// serve serves the connection to its end. Its frame, and those below it that wait for the
+// next request, are small: then half of a waiting connection's stack is given back.
 func (c *conn) serve() {
-	s := c.l.use()
-	c.spec = s
-	defer func() { c.spec.release() }()
-	defer func() {
-		if c.expiry != nil {
-			c.expiry.Stop()
-		}
-	}()
+	c.spec = c.l.use()
+	defer c.end()
+	nc, first, info := c.open(c.spec)
+	switch {
+	case nc == nil:
+	case c.chain.tcp != nil:
+		c.chain.tcp.serve(c, nc, first, info)
+	default:
+		hcm.Serve(c.l.ctx, c.requests(nc, first, info))
+	}
+}
+
+// end lets go of what open took.
+func (c *conn) end() {
+	for _, limit := range c.entered {
+		limit.leave()
+	}
+	if c.expiry != nil {
+		c.expiry.Stop()
+	}
+	c.spec.release()
+}
+
+func (c *conn) requests(nc net.Conn, first []byte, info *exchange.Conn) *hcm.Connection {
+	return &hcm.Connection{Conn: nc, Prefix: first, Info: info, Current: c.current, Draining: c.draining, Idle: c.setIdle, Last: c.last}
+}
+
+// open does what comes before the first byte of the application: it finds the chain and
+// gives the connection to serve, nil if there is none, and what was read of it.
+func (c *conn) open(s *Spec) (nc net.Conn, first []byte, info *exchange.Conn) {
 	c.facts.local, c.facts.remote = addrPort(c.raw.LocalAddr()), addrPort(c.raw.RemoteAddr())
 	c.facts.direct = c.facts.remote
-	var first []byte
 	if s.told != nil {
 		t, err := s.told.read(c.raw, s.timeout)
 		if err != nil {
 			s.log.Debug("no PROXY protocol", "listener", s.Name, "peer", c.facts.direct, "error", err)
-			return
+			return nil, nil, nil
 		}
 		if first = t.first; t.remote.IsValid() {
 			c.facts.remote, c.facts.local = t.remote, t.local
@@ -110,37 +135,33 @@ func (c *conn) serve() {
 	if s.inspect {
 		in, err := inspect(&prefixed{Conn: c.raw, first: first}, s.hello, s.timeout)
 		if err != nil {
-			return
+			return nil, nil, nil
 		}
 		c.facts.transport, c.facts.sni, c.facts.alpn, first = in.transport, in.sni, in.alpn, in.first
 	}
 	c.chain = s.find(c.facts)
 	if c.chain == nil {
 		s.log.Debug("no filter chain for the connection", "listener", s.Name, "transport", c.facts.transport)
-		return
+		return nil, nil, nil
 	}
 	for _, limit := range c.chain.limit {
 		if !limit.enter(c.l.ctx) {
 			s.log.Debug("too many connections", "listener", s.Name, "peer", c.facts.direct)
-			return
+			return nil, nil, nil
 		}
-		defer limit.leave()
+		c.entered = append(c.entered, limit)
 	}
-	info := &exchange.Conn{ID: connections.Add(1), Remote: c.facts.remote, Direct: c.facts.direct, Local: c.facts.local, Original: c.facts.local, SNI: c.facts.sni}
-	nc := c.raw
+	info = &exchange.Conn{ID: connections.Add(1), Remote: c.facts.remote, Direct: c.facts.direct, Local: c.facts.local, Original: c.facts.local, SNI: c.facts.sni}
+	nc = c.raw
 	if c.chain.tls != nil {
 		t, err := c.handshake(first, info)
 		if err != nil {
 			s.log.Debug("TLS handshake failed", "listener", s.Name, "peer", info.Remote, "error", err)
-			return
+			return nil, nil, nil
 		}
 		nc, first = t, nil
 	}
-	if c.chain.tcp != nil {
-		c.chain.tcp.serve(c, nc, first, info)
-		return
-	}
-	hcm.Serve(c.l.ctx, &hcm.Connection{Conn: nc, Prefix: first, Info: info, Current: c.current, Draining: c.draining, Idle: c.setIdle, Last: c.last})
+	return nc, first, info
 }
 
 // draining tells whether the client is to leave.
