@@ -3,6 +3,7 @@ package hcm
 import (
 	"errors"
 	"fmt"
+	"io"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,7 @@ type pump struct {
 	err      error // this and what follows is valid once done is closed
 	ended    time.Time
 	received int64
+	whole    atomic.Bool // all of the content was read: the client can send its next request
 	client   atomic.Bool // the client's side failed: nobody waits for an answer to half a request
 	moved    atomic.Bool // the client has sent something since it was looked at last
 	stopped  atomic.Bool // the answer is there: nobody waits for the rest of the request
@@ -82,7 +84,9 @@ func (p *pump) stop(s *session, conn *upstream.Conn) error {
 	conn.SetWriteDeadline(past)
 	<-p.done
 	p.settle(&s.x)
-	s.keep = false
+	if !p.whole.Load() {
+		s.keep = false
+	}
 	return p.err
 }
 
@@ -126,6 +130,9 @@ func (t *timedBody) Read(b []byte) (int, error) {
 			t.s.nc.SetReadDeadline(past)
 			t.conn.SetWriteDeadline(past)
 		}
+	}
+	if err == io.EOF || err == nil && t.body.Done() {
+		t.p.whole.Store(true)
 	}
 	return n, err
 }

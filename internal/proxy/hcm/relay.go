@@ -24,7 +24,7 @@ func (s *session) relay(r *route.Route, c route.Choice, conn *upstream.Conn) {
 	s.encode()
 	s.complete()
 	x.Replied = s.stamp()
-	if s.pump != nil && !s.pump.finished() {
+	if s.pump != nil && !s.pump.whole.Load() {
 		s.keep = false // an answer before the end of the request: no other can follow
 	}
 	err := s.write(r, conn)
