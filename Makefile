@@ -84,7 +84,7 @@ race:
 
 # docs/design/0003-bench.md tells how. About 10 minutes; best on a quiet machine.
 bench: build
-	@failed=; for part in peers latency start; do $(GO) run ./test/bench $$part || failed=1; echo; done; \
+	@failed=; for part in peers latency alone start; do $(GO) run ./test/bench $$part || failed=1; echo; done; \
 	$(MAKE) --no-print-directory bench-go; [ -z "$$failed" ]
 
 # Only packages that have benchmarks: to link the tests of the others takes minutes.
