@@ -1,6 +1,10 @@
 package exchange
 
-import "time"
+import (
+	"net"
+	"net/netip"
+	"time"
+)
 
 // Facts are what is known by now of a request's way, for formats and logs. Times are
 // zero until what they are of has happened.
@@ -15,9 +19,9 @@ type Facts struct {
 	BytesReceived int64 // of the request's content
 	BytesSent     int64 // of the response's content
 
-	UpstreamLocal string // source address of the upstream connection
-	UpstreamMajor int    // version of HTTP that the upstream was asked in; 0: none was
-	Attempts      int    // how often an upstream was asked
+	UpstreamLocal netip.AddrPort // source address of the upstream connection; not valid: there was none
+	UpstreamMajor int            // version of HTTP that the upstream was asked in; 0: none was
+	Attempts      int            // how often an upstream was asked
 	RouteName     string
 	VirtualHost   string
 	OriginalPath  string // as the client sent it
@@ -28,4 +32,14 @@ type Facts struct {
 	HealthCheck bool
 	// Failure is Envoy's transport failure reason; holds no text of a client.
 	Failure string
+}
+
+// AddrPort gives the address of a TCP connection's end; not valid of another.
+func AddrPort(a net.Addr) netip.AddrPort {
+	t, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	p := t.AddrPort()
+	return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
 }

@@ -82,14 +82,14 @@ var commands = map[string]command{
 	"COMMON_DURATION":      {needsArgument, false, commonDuration},
 
 	"UPSTREAM_HOST":                                 plain(textOf(func(s *Subject) string { return s.X.UpstreamHost })),
-	"UPSTREAM_REMOTE_ADDRESS":                       plain(textOf(func(s *Subject) string { return s.X.UpstreamHost })),
-	"UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT":          plain(textOf(func(s *Subject) string { return host(s.X.UpstreamHost) })),
-	"UPSTREAM_REMOTE_PORT":                          plain(portOf(func(s *Subject) string { return s.X.UpstreamHost })),
-	"UPSTREAM_LOCAL_ADDRESS":                        plain(textOf(func(s *Subject) string { return s.X.UpstreamLocal })),
-	"UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT":           plain(textOf(func(s *Subject) string { return host(s.X.UpstreamLocal) })),
-	"UPSTREAM_LOCAL_PORT":                           plain(portOf(func(s *Subject) string { return s.X.UpstreamLocal })),
-	"UPSTREAM_CLUSTER":                              plain(textOf(func(s *Subject) string { return s.X.Cluster })),
-	"UPSTREAM_CLUSTER_RAW":                          plain(textOf(func(s *Subject) string { return s.X.Cluster })),
+	"UPSTREAM_REMOTE_ADDRESS":                       plain(textOf(upstreamRemote)),
+	"UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT":          plain(textOf(func(s *Subject) string { return host(upstreamRemote(s)) })),
+	"UPSTREAM_REMOTE_PORT":                          plain(portOf(upstreamRemote)),
+	"UPSTREAM_LOCAL_ADDRESS":                        plain(addressOf(upstreamLocal, whole)),
+	"UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT":           plain(addressOf(upstreamLocal, hostOnly)),
+	"UPSTREAM_LOCAL_PORT":                           plain(addressOf(upstreamLocal, portOnly)),
+	"UPSTREAM_CLUSTER":                              plain(textOf(cluster)),
+	"UPSTREAM_CLUSTER_RAW":                          plain(textOf(cluster)),
 	"UPSTREAM_TRANSPORT_FAILURE_REASON":             plain(textOf(func(s *Subject) string { return s.X.Failure })),
 	"UPSTREAM_REQUEST_ATTEMPT_COUNT":                plain(numberOf(attempts)),
 	"DOWNSTREAM_TRANSPORT_FAILURE_REASON":           plain(constant("")), // such a connection has no log
@@ -150,9 +150,17 @@ func protocol(major, minor int) string {
 	return "HTTP/1.1"
 }
 
+// cluster names the cluster, "" if there is none of the name, as in Envoy.
+func cluster(s *Subject) string {
+	if s.X.Flags == "NC" {
+		return ""
+	}
+	return s.X.Cluster
+}
+
 // attempts counts the one that is about to be made, too.
 func attempts(s *Subject) int64 {
-	if s.X.Attempts == 0 && s.X.Cluster != "" {
+	if s.X.Attempts == 0 && cluster(s) != "" {
 		return 1
 	}
 	return int64(s.X.Attempts)

@@ -30,13 +30,29 @@ func remote(c *exchange.Conn) netip.AddrPort { return c.Remote }
 func direct(c *exchange.Conn) netip.AddrPort { return c.Direct }
 func local(c *exchange.Conn) netip.AddrPort  { return c.Local }
 
+func upstreamLocal(s *Subject) netip.AddrPort { return s.X.UpstreamLocal }
+
+// upstreamRemote is the endpoint that there was a connection to.
+func upstreamRemote(s *Subject) string {
+	if !s.X.UpstreamLocal.IsValid() {
+		return ""
+	}
+	return s.X.UpstreamHost
+}
+
 // address is what an operator makes of an address of the client's connection.
 func address(get func(*exchange.Conn) netip.AddrPort, w which) operator {
-	return func(b []byte, s *Subject) ([]byte, kind) {
-		if s.X.Conn == nil {
-			return b, missing
+	return addressOf(func(s *Subject) (a netip.AddrPort) {
+		if s.X.Conn != nil {
+			a = get(s.X.Conn)
 		}
-		a := get(s.X.Conn)
+		return a
+	}, w)
+}
+
+func addressOf(get func(*Subject) netip.AddrPort, w which) operator {
+	return func(b []byte, s *Subject) ([]byte, kind) {
+		a := get(s)
 		switch {
 		case !a.IsValid():
 			return b, missing

@@ -134,7 +134,8 @@ func compileValue(v *structpb.Value, omit bool) (*value, error) {
 	return nil, strict.Errorf("", "null: %w", strict.ErrUnsupported)
 }
 
-// append appends the value; it tells whether there is one.
+// append appends the value; it tells whether there is one: what is left out of an
+// object or a list may leave none.
 func (v *value) append(b []byte, s *Subject, empty string) ([]byte, bool) {
 	switch v.kind {
 	case 'f':
@@ -157,7 +158,7 @@ func (v *value) append(b []byte, s *Subject, empty string) ([]byte, bool) {
 				b = b[:from]
 			}
 		}
-		return append(b, '}'), true
+		return append(b, '}'), !v.omit || len(b) > first
 	}
 	b = append(b, '[')
 	first := len(b)

@@ -44,11 +44,11 @@ func queryParams(arg string) (operator, error) {
 	}
 	return func(b []byte, s *Subject) ([]byte, kind) {
 		_, query, ok := strings.Cut(s.may(":path", s.X.Request.Path), "?")
-		if !ok || query == "" {
+		if !ok {
 			return b, missing
 		}
 		if arg == "DECODED" {
-			decoded := match.Unescape(query)
+			decoded := visible(query)
 			if !s.Bare {
 				decoded = redact.Tokens(decoded)
 			}
@@ -56,4 +56,20 @@ func queryParams(arg string) (operator, error) {
 		}
 		return append(b, query...), text
 	}, nil
+}
+
+// visible decodes the escapes of what can be seen alone, as Envoy does.
+func visible(s string) string {
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if c := match.Unescape(s[i : i+3]); len(c) == 1 && c[0] > ' ' && c[0] < 0x7f {
+				b = append(b, c[0])
+				i += 2
+				continue
+			}
+		}
+		b = append(b, s[i])
+	}
+	return string(b)
 }

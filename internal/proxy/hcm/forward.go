@@ -327,9 +327,7 @@ func (s *session) once(f *route.Forward, host *upstream.Host, l *limits, fresh b
 	if conn.HTTP2() {
 		x.UpstreamMajor = 2
 	}
-	if s.x.UpstreamLocal == "" && len(s.m.logs) > 0 {
-		s.x.UpstreamLocal = conn.LocalAddr().String()
-	}
+	x.UpstreamLocal = exchange.AddrPort(conn.LocalAddr())
 	err := s.send(conn, l)
 	if s.pump == nil { // else it tells
 		x.RequestEnd, x.Sent = x.Start, s.stamp()

@@ -149,7 +149,7 @@ func (t *tcpProxy) dial(ctx context.Context, x *exchange.Exchange) net.Conn {
 		x.Attempts++
 		up, err := h.Connect(ctx)
 		if err == nil {
-			x.UpstreamLocal = up.LocalAddr().String()
+			x.UpstreamLocal = exchange.AddrPort(up.LocalAddr())
 			return up
 		}
 		t.log.Debug("no connection to the endpoint", "cluster", x.Cluster, "endpoint", h.Text, "error", err)

@@ -114,7 +114,7 @@ func TestTCPLogFailure(t *testing.T) {
 	}
 	dead.Close()
 	for name, tc := range map[string]struct{ cluster, line string }{
-		"no cluster":  {"", `^0 NC - 0 0 - - up - -\n$`},
+		"no cluster":  {"", `^0 NC - 0 0 - - - - -\n$`},
 		"no endpoint": {"name: up\ntype: STATIC\n", `^0 UH - 0 0 - - up - -\n$`},
 		"refused":     {staticCluster("up", dead.Addr().String(), ""), `^0 UF,URX - 0 0 - ` + dead.Addr().String() + ` up - -\n$`},
 	} {
