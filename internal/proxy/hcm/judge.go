@@ -40,7 +40,10 @@ func (s *session) judge() {
 		x.Reply(404, "", "route_not_found")
 		s.respondLocal(r)
 	case r.Direct != nil:
-		x.Reply(r.Direct.Status, r.Direct.Body, "direct_response")
+		x.Reply(r.Direct.Status, r.Direct.Text(x), "direct_response")
+		if t := r.Direct.ContentType(); t != "" {
+			x.Response.Header.Add("content-type", t)
+		}
 		s.respondLocal(r)
 	case r.Redirect != nil:
 		x.Reply(r.Redirect.Status, "", "direct_response")
@@ -155,6 +158,12 @@ func (s *session) respondLocal(r *route.Route) {
 		x.Reply(500, "", "filter_without_answer")
 	}
 	body, _ := x.Local()
+	if r != nil {
+		r.Respond(x, route.Choice{})
+	}
+	if s.m.replies != nil {
+		body = s.rewrite(body)
+	}
 	_, grpc := x.LocalGRPC()
 	if match.GRPC(x) && (grpc || x.Response.Status != 200) && x.Request.Method != "CONNECT" {
 		grpcReply(x, body)
@@ -169,9 +178,6 @@ func (s *session) respondLocal(r *route.Route) {
 	x.Response.ContentLength = int64(len(body))
 	if body == "" && x.Request.Method == "HEAD" {
 		x.Response.ContentLength = exchange.UnknownLength // as in Envoy, nothing is said of it
-	}
-	if r != nil {
-		r.Respond(x, route.Choice{})
 	}
 	s.encode()
 	if !s.consumed() {
@@ -192,6 +198,18 @@ func (s *session) respondLocal(r *route.Route) {
 	if s.w.Flush() != nil {
 		s.keep = false
 	}
+}
+
+// rewrite changes a local reply as the configuration says. Who sets the content's type
+// by a field of its own is heard.
+func (s *session) rewrite(was string) string {
+	x := &s.x
+	before := x.Response.Header.Get("content-type")
+	body, contentType := s.m.replies.rewrite(x, was)
+	if now := x.Response.Header.Get("content-type"); now == before && (body != was || now == "") {
+		x.Response.Header.Set("content-type", contentType)
+	}
+	return body
 }
 
 func (s *session) framing() http1.Framing {

@@ -59,6 +59,7 @@ type Manager struct {
 	statPrefix string
 	filters    []namedFilter
 	logs       []*accesslog.Logger
+	replies    *replies // nil: the proxy's own answers stay as they are
 
 	table     *route.Table // inline
 	routeName string       // or by name, from the snapshot

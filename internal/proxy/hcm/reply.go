@@ -59,7 +59,7 @@ func grpcReply(x *exchange.Exchange, message string) {
 		code = grpcStatus(x.Response.Status)
 	}
 	h.Set("grpc-status", strconv.Itoa(code))
-	if message != "" {
+	if message = strings.TrimSuffix(message, "\n"); message != "" { // of JSON
 		h.Set("grpc-message", grpcEscape(message))
 	}
 	x.Response.Status = 200

@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/usher-mesh/usher/internal/proxy/format"
 	"github.com/usher-mesh/usher/internal/proxy/match"
 
 	"github.com/usher-mesh/usher/internal/proxy/strict"
@@ -220,7 +221,7 @@ func compileRedirect(m *routev3.RedirectAction) (*Redirect, error) {
 }
 
 func compileDirect(m *routev3.DirectResponseAction) (*Direct, error) {
-	if err := strict.Only(m, "status", "body"); err != nil {
+	if err := strict.Only(m, "status", "body", "body_format"); err != nil {
 		return nil, err
 	}
 	if m.GetStatus() < 200 || m.GetStatus() > 599 {
@@ -235,7 +236,14 @@ func compileDirect(m *routev3.DirectResponseAction) (*Direct, error) {
 		if len(b) > maxDirectBody {
 			return nil, strict.Errorf("body", "larger than %d bytes", maxDirectBody)
 		}
-		d.Body = string(b)
+		d.body = string(b)
+	}
+	if m.GetBodyFormat() != nil {
+		f, err := format.CompileBody(m.GetBodyFormat())
+		if err != nil {
+			return nil, strict.At("body_format", err)
+		}
+		d.format = f
 	}
 	return d, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/descriptor"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
+	"github.com/usher-mesh/usher/internal/proxy/format"
 	"github.com/usher-mesh/usher/internal/proxy/match"
 	"github.com/usher-mesh/usher/internal/proxy/redact"
 )
@@ -86,7 +87,24 @@ func (r *Route) Disabled(name string) bool { return r.disabled[name] }
 // Direct is a direct response.
 type Direct struct {
 	Status int
-	Body   string
+	body   string
+	format *format.Body // nil: body as it is
+}
+
+// Text gives the content for a request.
+func (d *Direct) Text(x *exchange.Exchange) string {
+	if d.format == nil {
+		return d.body
+	}
+	return d.format.Of(x, d.body)
+}
+
+// ContentType is that of a content that is made by a format, else "".
+func (d *Direct) ContentType() string {
+	if d.format == nil {
+		return ""
+	}
+	return d.format.ContentType
 }
 
 // Redirect is a redirection.
