@@ -53,6 +53,9 @@ func serve(args []string) int {
 	}
 	ctx, halt := signalled()
 	o.Halt = halt
+	reopen := make(chan os.Signal, 1)
+	signal.Notify(reopen, syscall.SIGUSR1) // as Envoy
+	o.Reopen = reopen
 	if n := supervise.NewNotifier(); n != nil {
 		var end context.CancelFunc
 		ctx, end = context.WithCancel(ctx)

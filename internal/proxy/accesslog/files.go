@@ -1,6 +1,7 @@
 package accesslog
 
 import (
+	"errors"
 	"io"
 	"os"
 	"sync"
@@ -37,11 +38,31 @@ func (f *Files) open(path string) (*sink, error) {
 	if s := f.sinks[path]; s != nil {
 		return s, nil
 	}
-	w, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	w, err := Open(path)
 	if err != nil {
 		return nil, err
 	}
 	return f.add(path, w), nil
+}
+
+// Open opens a log file to append to, and makes it 0600.
+func Open(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+}
+
+// Reopen opens all files anew by their paths, such as after they were renamed; not the
+// process's own streams. Lines that have come are in the old files, and one that cannot be
+// opened stays in use.
+func (f *Files) Reopen() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var errs []error
+	for _, s := range f.sinks {
+		if err := s.reopen(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (f *Files) stdout() *sink { return f.stream("/dev/stdout", f.Stdout, os.Stdout) }
@@ -130,6 +151,22 @@ func (s *sink) write(f *format.Format, x *exchange.Exchange) {
 	} else {
 		s.timer.Reset(flushAfter)
 	}
+}
+
+func (s *sink) reopen() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old, ok := s.w.(*os.File)
+	if !ok || old == os.Stdout || old == os.Stderr {
+		return nil
+	}
+	w, err := Open(old.Name())
+	if err != nil {
+		return err
+	}
+	s.out()
+	s.w = w
+	return old.Close()
 }
 
 func (s *sink) flush() {

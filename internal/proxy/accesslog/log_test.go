@@ -71,3 +71,45 @@ func TestFlush(t *testing.T) {
 type writes chan []byte
 
 func (w writes) Write(b []byte) (int, error) { w <- bytes.Clone(b); return len(b), nil }
+
+// TestReopen renames a file under the log, as what rotates logs does.
+func TestReopen(t *testing.T) {
+	dir := t.TempDir()
+	path, old := filepath.Join(dir, "log"), filepath.Join(dir, "log.1")
+	files := new(Files)
+	s, err := files.open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := format.Text("%RESPONSE_CODE%\n", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := request()
+	s.write(f, x)
+	if err := os.Rename(path, old); err != nil {
+		t.Fatal(err)
+	}
+	if err := files.Reopen(); err != nil {
+		t.Fatal(err)
+	}
+	x.Response.Status = 404
+	s.write(f, x)
+	files.Flush()
+	for p, want := range map[string]string{old: "200\n", path: "404\n"} {
+		if b, err := os.ReadFile(p); err != nil || string(b) != want {
+			t.Errorf("%s: %q %v, want %q", p, b, err, want)
+		}
+	}
+	// What cannot be opened stays in use.
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := files.Reopen(); err == nil {
+		t.Error("a file in a folder that is gone is opened")
+	}
+	s.write(f, x)
+	if err := files.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -34,6 +34,7 @@ type Options struct {
 	Drain  func(graceful, inbound, stay bool)
 	Health func(ok bool) // what health checks of the proxy are answered
 	Quit   func()        // as SIGTERM
+	Reopen func() error  // opens the access logs anew
 	Log    *slog.Logger
 }
 

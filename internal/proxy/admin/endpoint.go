@@ -68,6 +68,7 @@ func (s *server) table() []endpoint {
 		{path: "/memory", help: "print current allocation/heap usage", serve: s.memory},
 		{path: "/quitquitquit", post: true, help: "exit the server", serve: s.quit},
 		{path: "/ready", help: "print server state, return 200 if LIVE, otherwise return 503", serve: s.ready},
+		{path: "/reopen_logs", post: true, help: "reopen access logs", serve: s.reopen},
 		{path: "/reset_counters", post: true, help: "reset all counters to zero", serve: s.reset},
 		{path: "/server_info", help: "print server version/status information", serve: s.info},
 		{path: "/stats", help: "print server stats", serve: s.stats, params: []param{

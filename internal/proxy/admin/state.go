@@ -61,6 +61,14 @@ func (s *server) quit(w http.ResponseWriter, _ *http.Request) {
 	s.o.Quit()
 }
 
+func (s *server) reopen(w http.ResponseWriter, _ *http.Request) {
+	if err := s.o.Reopen(); err != nil {
+		fail(w, http.StatusInternalServerError, err.Error()+"\n")
+		return
+	}
+	text(w, "OK\n")
+}
+
 func (s *server) reset(w http.ResponseWriter, _ *http.Request) {
 	s.o.Metrics.Reset()
 	text(w, "OK\n")

@@ -28,7 +28,7 @@ func (p *proxy) adminOptions() admin.Options {
 		Allow:  bootstrap.AdminAllows(p.o.Bootstrap),
 		Config: p.status, Server: p.serverInfo, Dump: p.dump, Unready: p.unready, Clusters: p.clusterStatuses,
 		Listeners: p.listeners.statuses, Certs: p.store.Certificates, Metrics: p.metrics, Loggers: p.loggers,
-		Drain: p.drainListeners, Health: func(ok bool) { p.unwell.Store(!ok) }, Quit: p.quit, Log: p.loggers.of(logAdmin),
+		Drain: p.drainListeners, Health: func(ok bool) { p.unwell.Store(!ok) }, Quit: p.quit, Reopen: p.access.Reopen, Log: p.loggers.of(logAdmin),
 	}
 }
 

@@ -5,6 +5,7 @@ package app
 
 import (
 	"log/slog"
+	"os"
 	"time"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
@@ -19,6 +20,8 @@ type Options struct {
 	// default 5 s, as Istio's terminationDrainDuration; Halt ends them at once (nil: nothing does).
 	Drain time.Duration
 	Halt  <-chan struct{}
+	// Reopen has the access logs opened anew; nil: nothing does.
+	Reopen <-chan os.Signal
 	// Takeover is the Unix socket at which a successor may take over, and at which this
 	// proxy takes over first if another one serves there; "": neither.
 	Takeover string

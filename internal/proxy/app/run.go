@@ -138,6 +138,7 @@ func Run(ctx context.Context, o Options) error {
 	work.Go(func() { p.overload.Run(ctx) })
 	work.Go(func() { p.tell(ctx) })
 	work.Go(func() { footprint.TrimWhenIdle(ctx) })
+	work.Go(func() { p.reopenWhen(ctx, o.Reopen) })
 	if p.sockets.Taking() {
 		work.Go(func() {
 			if untaken = p.take(ending); untaken != nil {
@@ -155,6 +156,20 @@ func Run(ctx context.Context, o Options) error {
 	end()
 	work.Wait()
 	return errors.Join(untaken, a.Close())
+}
+
+// reopenWhen reopens the access logs with each signal.
+func (p *proxy) reopenWhen(ctx context.Context, signals <-chan os.Signal) {
+	for {
+		select {
+		case <-signals:
+			if err := p.access.Reopen(); err != nil {
+				p.log.Error("an access log is not reopened", "error", err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // take has the proxy that was here before leave when this one is ready.
@@ -207,7 +222,7 @@ func build(o Options) (*proxy, error) {
 		return nil, err
 	}
 	if p.local.AccessLog != "" {
-		f, err := os.OpenFile(p.local.AccessLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		f, err := accesslog.Open(p.local.AccessLog)
 		if err != nil {
 			return nil, fmt.Errorf("access log: %w", err)
 		}

@@ -109,7 +109,7 @@ var asks = []ask{
 	{"GET", "/stats?filter=^nobody$", whole, ""}, {"GET", "/stats?filter=^nobody$&format=json", whole, ""}, {"GET", "/stats?type=TextReadouts", whole, ""},
 	{"GET", "/stats?format=html", status, "there are no pages for browsers"},
 	{"GET", "/contention", status, noSuch}, {"GET", "/runtime", status, noSuch}, {"GET", "/heap_dump", status, noSuch}, {"GET", "/stats/recentlookups", status, noSuch},
-	{"GET", "/cpuprofiler", status, noSuch}, {"POST", "/runtime_modify", status, noSuch}, {"POST", "/reopen_logs", status, noSuch},
+	{"GET", "/cpuprofiler", status, noSuch}, {"POST", "/runtime_modify", status, noSuch}, {"POST", "/reopen_logs", whole, ""},
 	{"GET", "/drain_listeners", whole, ""}, {"PUT", "/quitquitquit", whole, ""}, {"DELETE", "/healthcheck/fail", whole, ""}, {"GET", "/healthcheck/ok", whole, ""},
 	{"GET", "/reset_counters", whole, ""}, {"GET", "/logging", whole, ""}, {"GET", "/quitquitquit", whole, ""},
 	{"POST", "/logging", head, ""}, {"POST", "/logging?level=bogus", head, ""}, {"POST", "/logging?admin=debug", head, ""}, {"POST", "/logging?nobody=debug", head, ""},
