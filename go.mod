@@ -44,6 +44,8 @@ require (
 )
 
 require (
+	github.com/andybalholm/brotli v1.3.0
+	github.com/klauspost/compress v1.19.0
 	github.com/pires/go-proxyproto v0.15.0
 	github.com/tsenart/vegeta/v12 v12.13.0
 )

@@ -24,6 +24,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/counters"
 	"github.com/usher-mesh/usher/internal/proxy/descriptor"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
+	"github.com/usher-mesh/usher/internal/proxy/filter/compressor"
 	"github.com/usher-mesh/usher/internal/proxy/filter/cors"
 	"github.com/usher-mesh/usher/internal/proxy/filter/extauthz"
 	"github.com/usher-mesh/usher/internal/proxy/filter/fault"
@@ -241,6 +242,7 @@ func build(o Options) (*proxy, error) {
 	current := func(name string) *upstream.Cluster { return p.snapshot().Clusters[name] }
 	node := descriptor.Node(o.Bootstrap.GetNode().GetCluster())
 	filters := []filter.Factory{
+		compressor.Factory(counts),
 		cors.Factory(),
 		extauthz.Factory(extauthz.Options{Clusters: current, Counters: counts, Node: o.Bootstrap.GetNode().GetMetadata(), Log: p.loggers.of(logExtAuthz)}),
 		fault.Factory(counts),

@@ -21,6 +21,18 @@ import (
 // UnknownLength is the ContentLength of a body whose length is not declared.
 const UnknownLength = -1
 
+// Content is a body of either codec, or one that a filter has put in front of it.
+type Content interface {
+	io.Reader
+	// Whole gives all of it if it has come already, without using it up; Skip does that then.
+	Whole() ([]byte, bool)
+	Skip()
+	// Done tells whether nothing comes any more, neither content nor trailers.
+	Done() bool
+	// Buffered counts the bytes that Read gives without waiting.
+	Buffered() int
+}
+
 // Request is the request as the client sent it, less hop-by-hop fields. Filters
 // change it in place before the router sends it upstream.
 type Request struct {
@@ -330,6 +342,11 @@ func (x *Exchange) End() {
 
 // Local gives the body of a reply that Reply made.
 func (x *Exchange) Local() (body string, ok bool) { return x.localBody, x.local }
+
+// SetLocal replaces the body of a reply that Reply made, for filters that see the answer.
+func (x *Exchange) SetLocal(body string) {
+	x.localBody, x.Response.ContentLength = body, int64(len(body))
+}
 
 // Reset makes the exchange ready for the connection's next request. What held the
 // last one's fields and metadata is used again: nobody may keep it.

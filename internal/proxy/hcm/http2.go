@@ -31,14 +31,7 @@ type responder interface {
 	Content() int64
 }
 
-// content is a body of either codec.
-type content interface {
-	io.Reader
-	Whole() ([]byte, bool)
-	Skip()
-	Done() bool
-	Buffered() int
-}
+type content = exchange.Content
 
 func (m *Manager) http2Options(c *hcmv3.HttpConnectionManager) (err error) {
 	if m.http2, err = http2.Compile(c.GetHttp2ProtocolOptions()); err != nil {

@@ -175,11 +175,12 @@ func (s *session) respondLocal(r *route.Route) {
 			x.Response.Header.Add("content-type", "text/plain")
 		}
 	}
-	x.Response.ContentLength = int64(len(body))
+	x.SetLocal(body)
 	if body == "" && x.Request.Method == "HEAD" {
 		x.Response.ContentLength = exchange.UnknownLength // as in Envoy, nothing is said of it
 	}
 	s.encode()
+	body, _ = x.Local()
 	if !s.consumed() {
 		s.keep = false
 	}
