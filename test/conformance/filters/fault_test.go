@@ -29,6 +29,10 @@ func TestFault(t *testing.T) {
 		{name: "cluster", filters: "[" + faultType + "abort: {http_status: 503, " + always + "}, upstream_cluster: up}}]", routes: "[{match: {prefix: /w}, route: {weighted_clusters: {clusters: [{name: up, weight: 1}]}}}, " +
 			"{match: {prefix: /h}, route: {cluster_header: to}}, {match: {prefix: /d}, direct_response: {status: 204}}, {match: {prefix: /o}, route: {cluster: other}}, {match: {prefix: /}, route: {cluster: up}}]",
 			asks: []ask{{}, {path: "/w"}, {path: "/d"}, {path: "/o"}, {path: "/h", header: []string{"to: up"}}, {path: "/h", header: []string{"to: x"}}}},
+		{name: "slow", filters: "[" + faultType + "response_rate_limit: {fixed_limit: {limit_kbps: 1}, " + always + "}, filter_metadata: {a: b}}}]", asks: plain, counters: []string{"envoy_http_fault_"}},
+		{name: "slowabort", filters: "[" + faultType + "response_rate_limit: {fixed_limit: {limit_kbps: 1}, " + always + "}, abort: {http_status: 503, " + always + "}}}]", asks: plain, counters: []string{"envoy_http_fault_"}},
+		{name: "slowheader", filters: "[" + faultType + "response_rate_limit: {header_limit: {}, " + always + "}}}]", asks: []ask{{}}, counters: []string{"envoy_http_fault_"}},
+		{name: "slownone", filters: "[" + faultType + "max_active_faults: 0, response_rate_limit: {fixed_limit: {limit_kbps: 1}, " + always + "}}}]", asks: []ask{{}}, counters: []string{"envoy_http_fault_"}},
 		{name: "none", filters: "[" + faultType + "abort: {http_status: 503, " + always + "}, max_active_faults: 0}}]", asks: []ask{{}}, counters: []string{"envoy_http_fault_"}},
 		{name: "route", filters: "[" + faultType + "}}]", routes: "[{match: {prefix: /a}, route: {cluster: up}, typed_per_filter_config: {m: {'@type': type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault, abort: {http_status: 418, " + always + "}}}}, " +
 			"{match: {prefix: /}, route: {cluster: up}}]", asks: []ask{{}, {path: "/a"}}, counters: []string{"envoy_http_fault_"}},

@@ -31,9 +31,8 @@ func Factory(set *counters.Set) filter.Factory {
 			of := func(name string, gauge bool) *atomic.Int64 {
 				return set.Of(counters.Name{Scope: counters.HTTP, Of: c.StatPrefix, Name: "fault." + name, Gauge: gauge})
 			}
-			of("response_rl_injected", false)
 			return &Filter{name: c.Name, own: s, active: of("active_faults", true), aborts: of("aborts_injected", false),
-				delays: of("delays_injected", false), overflow: of("faults_overflow", false)}, nil
+				delays: of("delays_injected", false), rates: of("response_rl_injected", false), overflow: of("faults_overflow", false)}, nil
 		},
 		PerRoute: func(a *anypb.Any) (any, error) {
 			s, err := unpack(a)
@@ -55,10 +54,10 @@ type Filter struct {
 	name string
 	own  *settings
 
-	active, aborts, delays, overflow *atomic.Int64
+	active, aborts, delays, rates, overflow *atomic.Int64
 }
 
-var _ filter.Filter = (*Filter)(nil)
+var _ filter.Encoder = (*Filter)(nil)
 
 // Decode holds the request up, or answers it, as far as it is to be hit.
 func (f *Filter) Decode(x *exchange.Exchange) bool {
@@ -79,8 +78,13 @@ func (f *Filter) Decode(x *exchange.Exchange) bool {
 		return true
 	}
 	counted := false
+	if kbps := s.rate.of(&x.Request.Header); kbps > 0 {
+		f.injected(x, f.rates, &counted)
+		x.Keep(f, kbps)
+	}
 	if d := s.delay.of(&x.Request.Header); d > 0 {
-		f.injected(x, s, f.delays, &counted)
+		f.injected(x, f.delays, &counted)
+		s.metadata.Write(x, f.name)
 		x.Delayed = true
 		if !x.Sleep(d) {
 			return false
@@ -90,7 +94,8 @@ func (f *Filter) Decode(x *exchange.Exchange) bool {
 	if !ok {
 		return true
 	}
-	f.injected(x, s, f.aborts, &counted)
+	f.injected(x, f.aborts, &counted)
+	s.metadata.Write(x, f.name)
 	x.Flags = "FI"
 	if grpc >= 0 {
 		x.ReplyGRPC(status, grpc, s.body, "fault_filter_abort")
@@ -100,11 +105,18 @@ func (f *Filter) Decode(x *exchange.Exchange) bool {
 	return false
 }
 
+// Encode slows the answer's content down.
+func (f *Filter) Encode(x *exchange.Exchange) {
+	kbps, ok := x.Kept(f).(uint64)
+	if src, is := x.Response.Body.(exchange.Content); ok && is && !src.Done() {
+		x.Response.Body = newSlow(src, kbps<<10)
+	}
+}
+
 // injected counts a fault. The request is one active fault until its end, however many
 // hit it.
-func (f *Filter) injected(x *exchange.Exchange, s *settings, counter *atomic.Int64, counted *bool) {
+func (f *Filter) injected(x *exchange.Exchange, counter *atomic.Int64, counted *bool) {
 	counter.Add(1)
-	s.metadata.Write(x, f.name)
 	if !*counted {
 		*counted = true
 		f.active.Add(1)

@@ -112,7 +112,8 @@ func TestJudgedAgain(t *testing.T) {
 
 func TestRefusedConfigurations(t *testing.T) {
 	for text, path := range map[string]string{
-		`{response_rate_limit: {fixed_limit: {limit_kbps: 1}}}`:     "response_rate_limit",
+		`{response_rate_limit: {}}`:                                 "response_rate_limit.limit_type",
+		`{response_rate_limit: {fixed_limit: {}}}`:                  "response_rate_limit.fixed_limit.limit_kbps",
 		`{abort: {percentage: {numerator: 1}}}`:                     "abort.error_type",
 		`{abort: {http_status: 199}}`:                               "abort.http_status",
 		`{abort: {http_status: 600}}`:                               "abort.http_status",
@@ -124,6 +125,82 @@ func TestRefusedConfigurations(t *testing.T) {
 	} {
 		if _, err := newFilter(t, text, nil); err == nil || !strings.HasPrefix(err.Error(), path+":") {
 			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// text is content that has come.
+type text struct{ *strings.Reader }
+
+func (t text) Whole() ([]byte, bool) { return nil, true }
+func (t text) Skip()                 {}
+func (t text) Done() bool            { return t.Len() == 0 }
+func (t text) Buffered() int         { return t.Len() }
+
+// Content is given in slices: one at once, then sixteen a second; those of a time in
+// which nobody reads add up to a second's.
+func TestSlow(t *testing.T) {
+	at := time.Unix(0, 0)
+	s := newSlow(text{strings.NewReader(strings.Repeat("x", 1000))}, 160)
+	s.at, s.now, s.sleep = at, func() time.Time { return at }, func(d time.Duration) { at = at.Add(d) }
+	if _, whole := s.Whole(); whole {
+		t.Error("it is to be had at once")
+	}
+	p := make([]byte, 100)
+	read := func(want int) {
+		t.Helper()
+		if n, err := s.Read(p); n != want || err != nil {
+			t.Errorf("%d bytes, %v, want %d", n, err, want)
+		}
+	}
+	read(10)
+	if s.Buffered() != 0 || at != time.Unix(0, 0) {
+		t.Errorf("%d at hand after %v", s.Buffered(), at)
+	}
+	for range 16 {
+		read(10)
+	}
+	if d := at.Sub(time.Unix(0, 0)).Round(time.Millisecond); d != time.Second {
+		t.Errorf("17 slices took %v", d)
+	}
+	at = at.Add(time.Hour)
+	was := at
+	for range 16 {
+		read(10)
+	}
+	if at != was {
+		t.Error("a second's slices are not at hand")
+	}
+	if read(10); at == was {
+		t.Error("more than a second's slices are at hand")
+	}
+}
+
+// A header asks for a rate, at most as often as the configuration says.
+func TestRate(t *testing.T) {
+	for _, c := range []struct {
+		config, header string
+		want           uint64
+	}{
+		{"{fixed_limit: {limit_kbps: 5}, percentage: {numerator: 100}}", "", 5},
+		{"{fixed_limit: {limit_kbps: 5}}", "", 0},
+		{"{header_limit: {}, percentage: {numerator: 100}}", "7", 7},
+		{"{header_limit: {}, percentage: {numerator: 100}}", "18446744073709551615", maxRate},
+		{"{header_limit: {}, percentage: {numerator: 100}}", "0", 0},
+		{"{header_limit: {}, percentage: {numerator: 100}}", "-1", 0},
+		{"{header_limit: {}, percentage: {numerator: 0}}", "7", 0},
+	} {
+		f, err := newFilter(t, "{response_rate_limit: "+c.config+"}", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := &exchange.Exchange{}
+		if c.header != "" {
+			x.Request.Header.Add("x-envoy-fault-throughput-response", c.header)
+		}
+		f.Decode(x)
+		if got, _ := x.Kept(f).(uint64); got != c.want {
+			t.Errorf("%s %s: %d", c.config, c.header, got)
 		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 type settings struct {
 	delay    delay
 	abort    abort
+	rate     rate
 	body     string
 	cluster  string // "": any
 	nodes    map[string]bool
@@ -46,7 +47,7 @@ type abort struct {
 // x-envoy-downstream-service-cluster are not kept, since a client could make any
 // number of them; disable_downstream_cluster_stats switches them off in Envoy.
 func compile(m *faultv3.HTTPFault) (*settings, error) {
-	if err := strict.Only(m, "delay", "abort", "upstream_cluster", "headers", "downstream_nodes", "max_active_faults", "delay_percent_runtime",
+	if err := strict.Only(m, "delay", "abort", "response_rate_limit", "upstream_cluster", "headers", "downstream_nodes", "max_active_faults", "delay_percent_runtime",
 		"abort_percent_runtime", "delay_duration_runtime", "abort_http_status_runtime", "max_active_faults_runtime",
 		"response_rate_limit_percent_runtime", "abort_grpc_status_runtime", "disable_downstream_cluster_stats", "filter_metadata"); err != nil {
 		return nil, err
@@ -64,6 +65,9 @@ func compile(m *faultv3.HTTPFault) (*settings, error) {
 	}
 	if s.abort, err = compileAbort(m.GetAbort()); err != nil {
 		return nil, strict.At("abort", err)
+	}
+	if s.rate, err = compileRate(m.GetResponseRateLimit()); err != nil {
+		return nil, strict.At("response_rate_limit", err)
 	}
 	for i, h := range m.GetHeaders() {
 		c, err := match.CompileHeader(h)
@@ -126,6 +130,52 @@ func compileAbort(m *faultv3.FaultAbort) (a abort, err error) {
 	}
 	a.share, err = match.CompileFraction(m.GetPercentage())
 	return a, strict.At("percentage", err)
+}
+
+// rate is a compiled FaultRateLimit; the zero value never hits.
+type rate struct {
+	share    match.Fraction
+	fixed    uint64 // KiB a second
+	byHeader bool
+}
+
+// maxRate bounds what a rate may be, in KiB a second; faster is no limit.
+const maxRate = 1 << 32
+
+func compileRate(m *commonv3.FaultRateLimit) (r rate, err error) {
+	if m == nil {
+		return r, nil
+	}
+	if err := strict.Only(m, "fixed_limit", "header_limit", "percentage"); err != nil {
+		return r, err
+	}
+	switch k := m.GetLimitType().(type) {
+	case *commonv3.FaultRateLimit_FixedLimit_:
+		if r.fixed = min(k.FixedLimit.GetLimitKbps(), maxRate); r.fixed == 0 {
+			return r, strict.Errorf("fixed_limit.limit_kbps", "must be above 0")
+		}
+	case *commonv3.FaultRateLimit_HeaderLimit_:
+		r.byHeader = true
+	default:
+		return r, strict.Errorf("limit_type", "missing")
+	}
+	r.share, err = match.CompileFraction(m.GetPercentage())
+	return r, strict.At("percentage", err)
+}
+
+// of gives the rate of the answer, 0 for any.
+func (r *rate) of(h *exchange.Header) uint64 {
+	if !r.byHeader {
+		if r.share.Hit() {
+			return r.fixed
+		}
+		return 0
+	}
+	n, ok := number(h, "x-envoy-fault-throughput-response", 64)
+	if !ok || !lowered(r.share, h, "x-envoy-fault-throughput-response-percentage").Hit() {
+		return 0
+	}
+	return min(n, maxRate)
 }
 
 // of gives how long a request is held up, 0 for not at all.

@@ -5,6 +5,9 @@
 package healthcheck
 
 import (
+	"sync/atomic"
+	"time"
+
 	healthv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/health_check/v3"
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
@@ -26,13 +29,21 @@ func Factory(cluster string, unwell func() bool) filter.Factory {
 			if err := strict.Unpack(c.Typed, &m); err != nil {
 				return nil, err
 			}
-			if err := strict.Only(&m, "pass_through_mode", "headers"); err != nil {
+			if err := strict.Only(&m, "pass_through_mode", "cache_time", "headers"); err != nil {
 				return nil, err
 			}
 			if m.GetPassThroughMode() == nil {
 				return nil, strict.Errorf("pass_through_mode", "missing")
 			}
-			f := &Filter{cluster: cluster, unwell: unwell, pass: m.GetPassThroughMode().GetValue()}
+			f := &Filter{cluster: cluster, unwell: unwell, pass: m.GetPassThroughMode().GetValue(), now: time.Now, start: time.Now()}
+			if t := m.GetCacheTime(); t != nil {
+				if f.keep = t.AsDuration().Truncate(time.Millisecond); t.CheckValid() != nil || f.keep < 0 {
+					return nil, strict.Errorf("cache_time", "must not be below 0")
+				}
+				if !f.pass && f.keep > 0 {
+					return nil, strict.Errorf("cache_time", "without pass_through_mode")
+				}
+			}
 			for i, h := range m.GetHeaders() {
 				c, err := match.CompileHeader(h)
 				if err != nil {
@@ -51,7 +62,23 @@ type Filter struct {
 	unwell  func() bool
 	pass    bool
 	headers []*match.Header // all must match; none: every request is a health check
+
+	keep  time.Duration // how long an answer is given to others; 0: not at all
+	now   func() time.Time
+	start time.Time
+	last  atomic.Pointer[answer]
 }
+
+// answer is what the server behind said last. It is good until its turn of the time for
+// which answers are kept ends.
+type answer struct {
+	turn     time.Duration
+	status   int
+	degraded bool
+}
+
+// turn numbers the times since the start.
+func (f *Filter) turn() time.Duration { return f.now().Sub(f.start) / f.keep }
 
 var _ filter.Encoder = (*Filter)(nil)
 
@@ -64,7 +91,8 @@ func (f *Filter) Decode(x *exchange.Exchange) bool {
 	}
 	x.HealthCheck = true
 	x.Keep(f, true)
-	if f.pass {
+	a := f.kept()
+	if f.pass && (a == nil || x.Again) {
 		return true
 	}
 	if f.unwell() {
@@ -72,8 +100,38 @@ func (f *Filter) Decode(x *exchange.Exchange) bool {
 		x.ReplyGRPC(503, grpcUnavailable, "", "health_check_failed")
 		return false
 	}
+	if a != nil {
+		a.reply(x)
+		return false
+	}
 	x.ReplyGRPC(200, grpcUnknown, "", "health_check_ok")
 	return false
+}
+
+// kept gives the last answer while it is good, nil for none.
+func (f *Filter) kept() *answer {
+	if f.keep == 0 {
+		return nil
+	}
+	if a := f.last.Load(); a != nil && a.turn == f.turn() {
+		return a
+	}
+	return nil
+}
+
+// reply gives the answer once more.
+func (a *answer) reply(x *exchange.Exchange) {
+	if a.status == 200 {
+		x.ReplyGRPC(200, grpcUnknown, "", "health_check_cached")
+	} else {
+		x.Reply(a.status, "", "health_check_cached")
+	}
+	if a.degraded {
+		x.Response.Header.Add("x-envoy-degraded", "")
+	}
+	if a.status < 200 || a.status > 299 {
+		x.Flags = "LH"
+	}
 }
 
 // Statuses of gRPC that Envoy makes of 200 and of 503.
@@ -88,6 +146,10 @@ func (f *Filter) Encode(x *exchange.Exchange) {
 		x.Response.Header.Set("x-envoy-immediate-health-check-fail", "true")
 	}
 	if x.Kept(f) != nil {
+		if f.keep > 0 {
+			_, degraded := x.Response.Header.Lookup("x-envoy-degraded")
+			f.last.Store(&answer{f.turn(), x.Response.Status, degraded})
+		}
 		x.Response.Header.Set("x-envoy-upstream-healthchecked-cluster", f.cluster)
 	}
 }

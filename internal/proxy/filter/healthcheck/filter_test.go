@@ -3,6 +3,7 @@ package healthcheck
 import (
 	"strings"
 	"testing"
+	"time"
 
 	healthv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/health_check/v3"
 
@@ -54,7 +55,8 @@ func TestFilter(t *testing.T) {
 func TestRefusedConfigurations(t *testing.T) {
 	for text, path := range map[string]string{
 		`{}`: "pass_through_mode",
-		`{pass_through_mode: true, cache_time: 1s}`:                                     "cache_time",
+		`{pass_through_mode: false, cache_time: 1s}`:                                    "cache_time",
+		`{pass_through_mode: true, cache_time: -1s}`:                                    "cache_time",
 		`{pass_through_mode: false, cluster_min_healthy_percentages: {a: {value: 50}}}`: "cluster_min_healthy_percentages",
 		`{pass_through_mode: false, headers: [{}]}`:                                     "headers[0].name",
 	} {
@@ -88,6 +90,45 @@ func TestUnwell(t *testing.T) {
 		f.(filter.Encoder).Encode(x)
 		if x.Response.Status != c.status || x.Response.Header.Get("x-envoy-immediate-health-check-fail") != "true" || (c.status == 503) != (x.Flags == "LH") {
 			t.Errorf("%+v: %d %q %v", c, x.Response.Status, x.Flags, x.Response.Header)
+		}
+	}
+}
+
+// An answer is given to others until its time ends, the status of a failure too.
+func TestCache(t *testing.T) {
+	made, err := newFilter(t, "{pass_through_mode: true, cache_time: 10s}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := made.(*Filter)
+	at := f.start
+	f.now = func() time.Time { return at }
+	ask := func(answers int, degraded bool) (status int, asked bool) {
+		x := &exchange.Exchange{}
+		if asked = f.Decode(x); asked {
+			x.Response.Status = answers
+			if degraded {
+				x.Response.Header.Add("x-envoy-degraded", "")
+			}
+		} else if _, is := x.Response.Header.Lookup("x-envoy-degraded"); is != degraded || (x.Flags == "LH") != (x.Response.Status != 200) {
+			t.Errorf("degraded %v, %q", is, x.Flags)
+		}
+		f.Encode(x)
+		return x.Response.Status, asked
+	}
+	for i, c := range []struct {
+		after    time.Duration
+		answers  int
+		degraded bool
+		status   int
+		asked    bool
+	}{
+		{0, 200, false, 200, true}, {9 * time.Second, 503, false, 200, false}, {time.Second, 503, true, 503, true},
+		{5 * time.Second, 200, true, 503, false}, {5 * time.Second, 200, false, 200, true}, {time.Hour, 503, false, 503, true},
+	} {
+		at = at.Add(c.after)
+		if status, asked := ask(c.answers, c.degraded); status != c.status || asked != c.asked {
+			t.Errorf("step %d: %d %v", i, status, asked)
 		}
 	}
 }
