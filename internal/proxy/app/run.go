@@ -263,7 +263,7 @@ func build(o Options) (*proxy, error) {
 		ProxyCredential: p.credential, Observe: p.metrics.Requests.Observe, HTTP2: &p.downstream,
 		Overload: p.overload.State(), Counters: counts, Log: p.loggers.of(logHandler), Now: time.Now,
 	}, &p.sockets, o.Drain, o.Halt)
-	clusters := upstream.Options{Secrets: secrets{p}, DialAllowed: notOwn(o.Bootstrap), HTTP2: &p.upstream, Counters: counts, Log: p.loggers.of(logUpstreams), Now: time.Now}
+	clusters := upstream.Options{Secrets: secrets{p}, DialAllowed: notOwn(o.Bootstrap), HTTP2: &p.upstream, Counters: counts, Warmed: func() { p.store.Recheck() }, Log: p.loggers.of(logUpstreams), Now: time.Now}
 	so := config.Options{
 		Cluster:   func(m *clusterv3.Cluster) (*upstream.Cluster, error) { return upstream.Compile(m, clusters) },
 		Route:     func(m *routev3.RouteConfiguration) (*route.Table, error) { return route.Compile(m, filters) },

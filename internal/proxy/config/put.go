@@ -36,10 +36,30 @@ func (s *Store) putCluster(r xds.Resource, static bool) error {
 		}
 	}
 	if old != nil && old.c != nil {
-		s.retire(old.c)
+		if e.prev = old.serving(); e.prev != old.c {
+			s.retire(old.c)
+		}
 	}
 	s.clusters[r.Name] = e
 	return nil
+}
+
+// serving is what requests go to: the version before, if there is one.
+func (e *clusterEntry) serving() *upstream.Cluster {
+	if e.prev != nil {
+		return e.prev
+	}
+	return e.c
+}
+
+// supersede lets versions go whose successors have checked their endpoints.
+func (s *Store) supersede(now time.Time) {
+	for _, e := range s.clusters {
+		if e.prev != nil && (e.c.Warm() || now.Sub(e.since) >= s.o.WarmFor) {
+			s.retire(e.prev)
+			e.prev = nil
+		}
+	}
 }
 
 // bind gives a cluster the proxy's own source address, unless it names one.

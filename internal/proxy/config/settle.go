@@ -23,6 +23,7 @@ const retryListener = time.Second
 // that could not be bound.
 func (s *Store) settle() (failed map[string]string) {
 	now := time.Now()
+	s.supersede(now)
 	for _, e := range s.routes {
 		if e.pending && (s.warm(e.refs.clusters) || e.overdue(now, s.o.WarmFor)) {
 			e.enter()
@@ -58,10 +59,15 @@ func (e *entry[T]) enter() {
 
 func (e *entry[T]) overdue(now time.Time, limit time.Duration) bool { return now.Sub(e.since) >= limit }
 
-// warm tells whether those of the clusters that exist know their endpoints.
+// warm tells whether those of the clusters that exist know their endpoints, and have
+// checked them.
 func (s *Store) warm(names set) bool {
 	for n := range names {
-		if e := s.clusters[n]; e != nil && e.c != nil && e.c.EDS != "" && s.endpoints[e.c.EDS] == nil {
+		e := s.clusters[n]
+		if e == nil || e.c == nil {
+			continue
+		}
+		if e.c.EDS != "" && s.endpoints[e.c.EDS] == nil || e.prev == nil && !e.c.Warm() {
 			return false
 		}
 	}
@@ -116,6 +122,9 @@ func (s *Store) sweep(now time.Time) {
 			if e.c != nil {
 				s.retire(e.c)
 			}
+			if e.prev != nil {
+				s.retire(e.prev)
+			}
 			delete(s.clusters, n)
 		}
 	}
@@ -135,7 +144,7 @@ func (s *Store) publish() (changed bool) {
 	}
 	for n, e := range s.clusters {
 		if e.c != nil {
-			next.Clusters[n] = e.c
+			next.Clusters[n] = e.serving()
 		}
 	}
 	changed = !maps.Equal(s.snapshot.Swap(next).Routes, next.Routes)
@@ -184,7 +193,7 @@ func (s *Store) arm(now time.Time) {
 		}
 	}
 	for _, e := range s.clusters {
-		if e.removed {
+		if e.removed || e.prev != nil {
 			due(e.since.Add(s.o.WarmFor))
 		}
 	}

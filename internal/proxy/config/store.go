@@ -75,6 +75,7 @@ type entry[T any] struct {
 
 type clusterEntry struct {
 	held
+	prev    *upstream.Cluster // serves while c waits for its first health checks
 	c       *upstream.Cluster
 	refs    refs
 	static  bool
@@ -272,6 +273,9 @@ func (s *Store) Close() {
 	for _, e := range s.clusters {
 		if e.c != nil {
 			e.c.Close()
+		}
+		if e.prev != nil {
+			e.prev.Close()
 		}
 	}
 }

@@ -45,6 +45,9 @@ func (s *session) reportAnswer(host *upstream.Host) {
 	}
 	_, degraded := x.Response.Header.Lookup("x-envoy-degraded")
 	host.Answered(status, degraded)
+	if _, fails := x.Response.Header.Lookup("x-envoy-immediate-health-check-fail"); fails {
+		host.FailHealth()
+	}
 }
 
 // statusOfGRPC gives the status of HTTP that Envoy takes a code of gRPC for.

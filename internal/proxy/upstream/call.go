@@ -37,7 +37,7 @@ func (c *Cluster) Call(ctx context.Context, rq *exchange.Request, body []byte, m
 		if err != nil {
 			return nil, err
 		}
-		a, retry, err := host.call(ctx, rq, body, most, fresh)
+		a, retry, err := host.call(ctx, rq, body, atMost(most), fresh)
 		switch {
 		case retry == staleConn && !fresh:
 			fresh = true
@@ -61,7 +61,7 @@ const (
 	notProcessed
 )
 
-func (h *Host) call(ctx context.Context, rq *exchange.Request, body []byte, most int, fresh bool) (a *Answer, why retry, err error) {
+func (h *Host) call(ctx context.Context, rq *exchange.Request, body []byte, read func(io.Reader) ([]byte, error), fresh bool) (a *Answer, why retry, err error) {
 	conn, err := h.take(ctx, fresh, rq.ProtoMajor)
 	if err != nil {
 		var c *ConnectError
@@ -103,7 +103,7 @@ func (h *Host) call(ctx context.Context, rq *exchange.Request, body []byte, most
 		err = conn.W.Flush()
 	}
 	if err == nil {
-		a, err = conn.answer(rq.Method, most)
+		a, err = conn.answer(rq.Method, read)
 	}
 	switch {
 	case err == nil:
@@ -143,7 +143,7 @@ func (h *Host) take(ctx context.Context, fresh bool, major int) (*Conn, error) {
 const maxInterim = 16
 
 // answer reads an answer, past interim ones.
-func (c *Conn) answer(method string, most int) (*Answer, error) {
+func (c *Conn) answer(method string, read func(io.Reader) ([]byte, error)) (*Answer, error) {
 	var rs exchange.Response
 	for range maxInterim {
 		if err := c.Head(&rs, method); err != nil {
@@ -155,12 +155,9 @@ func (c *Conn) answer(method string, most int) (*Answer, error) {
 		if rs.Status >= 200 {
 			a := &Answer{Status: rs.Status, Header: kept(&rs.Header)}
 			if rs.Body != nil {
-				b, err := io.ReadAll(io.LimitReader(rs.Body, int64(most)+1))
-				switch {
-				case err != nil:
+				b, err := read(rs.Body)
+				if err != nil {
 					return nil, err
-				case len(b) > most:
-					return nil, ErrTooLarge
 				}
 				a.Body = b
 			}
@@ -171,6 +168,17 @@ func (c *Conn) answer(method string, most int) (*Answer, error) {
 		c.Interim()
 	}
 	return nil, http1.ErrTruncated
+}
+
+// atMost reads content of so many bytes, more is ErrTooLarge.
+func atMost(n int) func(io.Reader) ([]byte, error) {
+	return func(r io.Reader) ([]byte, error) {
+		b, err := io.ReadAll(io.LimitReader(r, int64(n)+1))
+		if err == nil && len(b) > n {
+			return nil, ErrTooLarge
+		}
+		return b, err
+	}
 }
 
 // kept copies fields out of the connection's buffer.

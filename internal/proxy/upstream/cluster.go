@@ -34,6 +34,9 @@ type Options struct {
 	DialAllowed func(netip.AddrPort) error
 	// HTTP2 counts what happens on connections of HTTP/2; nil for nobody.
 	HTTP2 *http2.Counters
+	// Warmed hears, in a goroutine of its own, that a cluster waits no more for the first
+	// checks of its endpoints (Warm); nil for nobody.
+	Warmed func()
 	// Counters holds what clusters count, under Envoy's names; nil for nobody.
 	Counters *counters.Set
 	Log      *slog.Logger
@@ -70,7 +73,13 @@ type Cluster struct {
 	matches        []socketMatch
 	bind           netip.Addr
 	outlier        *detector // nil: outliers are not looked for
+	checker        *checker  // nil: endpoints are not checked
 	merge          merger
+	alpn           []string    // what is offered instead of the protocol's own, if any
+	used           atomic.Bool // there was a connection
+	keepsNone      bool        // ignore_health_on_host_removal
+	ignoresNew     bool        // ignore_new_hosts_until_first_hc
+	resolveTimer   *time.Timer // of names whose addresses are checked; nil: they are resolved as they are asked for
 
 	hosts     atomic.Pointer[hostSet]
 	active    atomic.Int64  // requests
@@ -93,10 +102,8 @@ func (c *Cluster) Hosts() []*Host {
 	return nil
 }
 
-// setHosts swaps the endpoints and drains those that are gone.
+// setHosts swaps the endpoints and drains those that are gone. The lock is held.
 func (c *Cluster) setHosts(a *assignment, all []*Host) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.closed {
 		for _, h := range all {
 			h.drain()
@@ -113,6 +120,11 @@ func (c *Cluster) setHosts(a *assignment, all []*Host) {
 		if !kept[h] {
 			c.leave(h)
 			changed = true
+		}
+	}
+	if c.checker != nil {
+		for _, h := range all {
+			c.checker.join(h)
 		}
 	}
 	c.merge.stop()
@@ -134,7 +146,24 @@ func (c *Cluster) leave(h *Host) {
 	if c.outlier != nil {
 		c.outlier.leave(h)
 	}
+	if c.checker != nil {
+		c.checker.leave(h)
+	}
 	h.drain()
+}
+
+// remove lets go a host that stayed only because its checks went well. The lock is held.
+func (c *Cluster) remove(h *Host) {
+	s := c.hosts.Load()
+	a := &assignment{overprovisioning: s.assignment.overprovisioning}
+	var all []*Host
+	for i, other := range s.all {
+		if other != h {
+			a.endpoints = append(a.endpoints, s.assignment.endpoints[i])
+			all = append(all, other)
+		}
+	}
+	c.setHosts(a, all)
 }
 
 // distinct gives the hosts, each once: several endpoints may be the same one.
@@ -164,9 +193,15 @@ func (c *Cluster) Close() {
 	c.mu.Lock()
 	again := c.closed
 	c.closed = true
+	if c.resolveTimer != nil {
+		c.resolveTimer.Stop()
+	}
 	c.merge.stop()
 	if c.outlier != nil && !again {
 		c.outlier.close()
+	}
+	if c.checker != nil {
+		c.checker.close()
 	}
 	c.mu.Unlock()
 	if !again {

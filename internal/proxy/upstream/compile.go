@@ -37,8 +37,8 @@ func Compile(m *clusterv3.Cluster, o Options) (*Cluster, error) {
 		"connect_timeout", "per_connection_buffer_limit_bytes", "lb_policy", "load_assignment", "max_requests_per_connection",
 		"circuit_breakers", "common_http_protocol_options", "http_protocol_options", "typed_extension_protocol_options",
 		"dns_refresh_rate", "respect_dns_ttl", "dns_lookup_family", "upstream_bind_config", "transport_socket", "metadata",
-		"common_lb_config", "close_connections_on_host_health_failure", "ignore_health_on_host_removal", "upstream_connection_options",
-		"outlier_detection", "load_balancing_policy", "least_request_lb_config", "round_robin_lb_config", "ring_hash_lb_config", "maglev_lb_config"); err != nil {
+		"common_lb_config", "ignore_health_on_host_removal", "upstream_connection_options",
+		"outlier_detection", "health_checks", "load_balancing_policy", "least_request_lb_config", "round_robin_lb_config", "ring_hash_lb_config", "maglev_lb_config"); err != nil {
 		return nil, err
 	}
 	if m.GetName() == "" {
@@ -47,17 +47,17 @@ func Compile(m *clusterv3.Cluster, o Options) (*Cluster, error) {
 	c := &Cluster{Name: m.GetName(), stat: cmp.Or(m.GetAltStatName(), m.GetName()), opts: o, connectTimeout: defaultConnectTimeout, idleTimeout: defaultIdleTimeout, dnsRefresh: defaultDNSRefresh}
 	o.Counters.Hold(counters.Cluster, c.stat)
 	if err := c.compile(m); err != nil {
-		o.Counters.Release(counters.Cluster, c.stat)
+		c.Close()
 		return nil, err
 	}
-	if c.outlier != nil {
-		c.outlier.start()
+	if c.dns != nil && c.checker != nil {
+		c.resolveTimer = time.AfterFunc(0, c.resolveAgain)
 	}
 	return c, nil
 }
 
 func (c *Cluster) compile(m *clusterv3.Cluster) error {
-	for _, step := range []func(*clusterv3.Cluster) error{c.sockets, c.settings, c.balancing, c.httpOptions, c.limits, c.outliers, c.discovery} {
+	for _, step := range []func(*clusterv3.Cluster) error{c.sockets, c.settings, c.balancing, c.httpOptions, c.limits, c.outliers, c.checks, c.discovery} {
 		if err := step(m); err != nil {
 			return err
 		}
@@ -88,6 +88,7 @@ func (c *Cluster) settings(m *clusterv3.Cluster) error {
 			return strict.Errorf("connect_timeout", "must be above 0")
 		}
 	}
+	c.keepsNone = m.GetIgnoreHealthOnHostRemoval()
 	c.maxPerConn = int64(m.GetMaxRequestsPerConnection().GetValue())
 	b := m.GetUpstreamBindConfig()
 	if b == nil {

@@ -96,9 +96,10 @@ func (c *Cluster) SetEndpoints(m *endpointv3.ClusterLoadAssignment) error {
 }
 
 func (c *Cluster) assign(a *assignment) {
-	old := c.Hosts()
-	byKey := make(map[hostKey]*Host, len(old))
-	for _, h := range old {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	byKey := map[hostKey]*Host{}
+	for _, h := range c.distinct() {
 		byKey[h.key] = h
 	}
 	all := make([]*Host, 0, len(a.endpoints))
@@ -108,9 +109,34 @@ func (c *Cluster) assign(a *assignment) {
 			h = c.host(e.key)
 			byKey[e.key] = h
 		}
+		h.flags.clear(pendingRemoval)
 		all = append(all, h)
 	}
+	all = c.keep(a, all)
 	c.setHosts(a, all)
+}
+
+// keep adds endpoints of before that are gone, while their active health checks go well:
+// what told of their end may be wrong. The lock is held.
+func (c *Cluster) keep(a *assignment, all []*Host) []*Host {
+	old := c.hosts.Load()
+	if c.checker == nil || c.keepsNone || old == nil {
+		return all
+	}
+	had := make(map[netip.AddrPort]bool, len(all))
+	for _, h := range all {
+		had[h.Addr] = true
+	}
+	for i, h := range old.all {
+		e := old.assignment.endpoints[i]
+		if had[h.Addr] || e.key.unchecked || h.flags.has(failedActive) || e.health == corev3.HealthStatus_UNHEALTHY || e.health == corev3.HealthStatus_TIMEOUT {
+			continue
+		}
+		h.flags.set(pendingRemoval)
+		a.endpoints = append(a.endpoints, e)
+		all = append(all, h)
+	}
+	return all
 }
 
 // decode checks an assignment. Names instead of addresses are targets for DNS.
@@ -159,7 +185,7 @@ func (c *Cluster) endpoint(a *assignment, l *endpointv3.LocalityLbEndpoints, e *
 	if err := strict.Only(e, "endpoint", "health_status", "metadata", "load_balancing_weight"); err != nil {
 		return err
 	}
-	if err := strict.Only(e.GetEndpoint(), "address", "hostname"); err != nil {
+	if err := strict.Only(e.GetEndpoint(), "address", "hostname", "health_check_config"); err != nil {
 		return strict.At("endpoint", err)
 	}
 	s := e.GetEndpoint().GetAddress().GetSocketAddress()
@@ -196,7 +222,44 @@ func (c *Cluster) endpoint(a *assignment, l *endpointv3.LocalityLbEndpoints, e *
 	default:
 		return strict.Errorf("endpoint.address.socket_address.address", "not an IP address")
 	}
+	if err := out.key.checks(e.GetEndpoint().GetHealthCheckConfig(), names); err != nil {
+		return strict.At("endpoint.health_check_config", err)
+	}
 	a.endpoints = append(a.endpoints, out)
+	return nil
+}
+
+// checks reads where active health checks of an endpoint go.
+func (k *hostKey) checks(m *endpointv3.Endpoint_HealthCheckConfig, names bool) error {
+	if err := strict.Only(m, "port_value", "hostname", "address", "disable_active_health_check"); err != nil {
+		return err
+	}
+	k.unchecked, k.checkName = m.GetDisableActiveHealthCheck(), m.GetHostname()
+	addr, port := k.addr.Addr(), m.GetPortValue()
+	if port > 65535 {
+		return strict.Errorf("port_value", "%d is not a port", port)
+	}
+	if m.GetAddress() != nil {
+		s := m.GetAddress().GetSocketAddress()
+		if err := strict.Only(s, "protocol", "address", "port_value", "ipv4_compat"); err != nil {
+			return strict.At("address.socket_address", err)
+		}
+		ip, err := netip.ParseAddr(s.GetAddress())
+		if err != nil {
+			return strict.Errorf("address.socket_address.address", "not an IP address")
+		}
+		if addr = ip; port == 0 {
+			port = s.GetPortValue()
+		}
+		if port == 0 || port > 65535 {
+			return strict.Errorf("address.socket_address.port_value", "%d is not a port", port)
+		}
+	} else if port != 0 && names && !addr.IsValid() {
+		return strict.Errorf("port_value", "of a name: %w", strict.ErrUnsupported)
+	}
+	if port != 0 {
+		k.check = netip.AddrPortFrom(addr, uint16(port))
+	}
 	return nil
 }
 

@@ -16,6 +16,10 @@ const (
 	failedOutlier                      // ejected as an outlier
 	degradedActive                     // active health checks say so
 	degradedOutlier                    // its answers say so
+	pendingRemoval                     // it stays only while its active health checks go well
+	pendingActive                      // its first active health check is not over
+	excluded                           // an answer said that it is not to be asked
+	timedOutActive                     // its last active health check took too long
 )
 
 func (f *flags) has(any uint32) bool { return f.Load()&any != 0 }
@@ -40,7 +44,9 @@ func (m member) state() corev3.HealthStatus {
 
 // excluded tells whether the endpoint does not count where the health of its priority
 // is judged.
-func (m member) excluded() bool { return m.health == corev3.HealthStatus_DRAINING }
+func (m member) excluded() bool {
+	return m.health == corev3.HealthStatus_DRAINING || m.host.flags.has(pendingActive|excluded)
+}
 
 // healthText gives the names that Envoy's /clusters has for the health of an endpoint,
 // "healthy" without any.
@@ -55,6 +61,10 @@ func (m member) healthText() string {
 		{m.health == corev3.HealthStatus_UNHEALTHY || m.health == corev3.HealthStatus_TIMEOUT, "/failed_eds_health"},
 		{m.host.flags.has(degradedActive), "/degraded_active_hc"},
 		{m.health == corev3.HealthStatus_DEGRADED, "/degraded_eds_health"},
+		{m.host.flags.has(pendingRemoval), "/pending_dynamic_removal"},
+		{m.host.flags.has(pendingActive), "/pending_active_hc"},
+		{m.host.flags.has(excluded), "/excluded_via_immediate_hc_fail"},
+		{m.host.flags.has(timedOutActive), "/active_hc_timeout"},
 		{m.health == corev3.HealthStatus_DRAINING, "/eds_status_draining"},
 		{m.host.flags.has(degradedOutlier), "/degraded_outlier_detection"},
 	} {

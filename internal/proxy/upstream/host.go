@@ -41,6 +41,7 @@ type Host struct {
 	active  atomic.Int64
 	flags   flags
 	monitor *monitor // nil: outliers are not looked for
+	session *session // nil: it is not checked
 	gone    bool     // the cluster has it no more; guarded by the cluster's lock
 
 	mu       sync.Mutex
@@ -58,6 +59,10 @@ type hostKey struct {
 	addr   netip.AddrPort
 	name   string
 	socket int // index of the transport socket match, -1 for the default
+	// health_check_config
+	check     netip.AddrPort // where active health checks go, if elsewhere
+	checkName string         // what they name the host
+	unchecked bool           // they do not concern it
 }
 
 // TLS tells whether connections to the host are encrypted.
@@ -182,6 +187,12 @@ func (h *Host) dial(ctx context.Context, protocols ...string) (net.Conn, error) 
 	ctx, cancel := context.WithTimeout(ctx, c.connectTimeout)
 	defer cancel()
 	h.Counts.CxTotal.Add(1)
+	if !c.used.Load() {
+		c.used.Store(true)
+	}
+	if c.alpn != nil {
+		protocols = c.alpn
+	}
 	nc, err := h.dialRaw(ctx)
 	if err != nil {
 		h.Counts.CxConnectFail.Add(1)

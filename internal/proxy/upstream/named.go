@@ -101,9 +101,23 @@ func (c *Cluster) refresh(ctx context.Context) error {
 	}
 	c.mu.Lock()
 	c.resolved, c.resolving = now, nil
+	idle := c.checker != nil && c.checker.pending == 0 && !c.closed
 	c.mu.Unlock()
 	close(done)
+	if idle && c.opts.Warmed != nil {
+		go c.opts.Warmed()
+	}
 	return nil
+}
+
+// resolveAgain keeps the addresses of names fresh without anybody asking.
+func (c *Cluster) resolveAgain() {
+	_ = c.refresh(context.Background()) // resolve bounds it; it fails for nobody
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.resolveTimer.Reset(c.dnsRefresh)
+	}
 }
 
 // resolve gives the assignment with addresses instead of names.
@@ -166,6 +180,12 @@ func (c *Cluster) host(k hostKey) *Host {
 	h := &Host{cluster: c, Addr: k.addr, Text: k.addr.String(), Name: k.name, key: k, socket: c.socket}
 	if k.socket >= 0 {
 		h.socket = c.matches[k.socket].socket
+	}
+	if c.checker != nil && !k.unchecked {
+		h.flags.set(failedActive)
+		if c.ignoresNew {
+			h.flags.set(pendingActive)
+		}
 	}
 	if c.outlier != nil {
 		h.monitor = &monitor{d: c.outlier, host: h}

@@ -55,7 +55,7 @@ func (h *Host) Answered(status int, degraded bool) {
 }
 
 // Monitored tells whether anybody cares for what befalls the host's requests.
-func (h *Host) Monitored() bool { return h.monitor != nil }
+func (h *Host) Monitored() bool { return h.monitor != nil || h.session != nil }
 
 // monitor is what outlier detection knows of a host.
 type monitor struct {

@@ -33,6 +33,7 @@ func (c *Cluster) balancing(m *clusterv3.Cluster) error {
 	if c.merge.window, err = notNegative("update_merge_window", m.GetCommonLbConfig().GetUpdateMergeWindow(), defaultMergeWindow); err != nil {
 		return strict.At("common_lb_config", err)
 	}
+	c.ignoresNew = m.GetCommonLbConfig().GetIgnoreNewHostsUntilFirstHc()
 	if p := m.GetLoadBalancingPolicy(); p != nil {
 		return strict.At("load_balancing_policy", c.balance.typed(p))
 	}
@@ -65,7 +66,7 @@ func (c *Cluster) balancing(m *clusterv3.Cluster) error {
 
 // common reads common_lb_config, part of which does not go with load_balancing_policy.
 func (b *balance) common(m *clusterv3.Cluster_CommonLbConfig, typed bool) (err error) {
-	names := []string{"healthy_panic_threshold", "close_connections_on_host_set_change", "update_merge_window"}
+	names := []string{"healthy_panic_threshold", "close_connections_on_host_set_change", "update_merge_window", "ignore_new_hosts_until_first_hc"}
 	if !typed {
 		names = append(names, "zone_aware_lb_config", "locality_weighted_lb_config", "consistent_hashing_lb_config")
 	}

@@ -83,17 +83,9 @@ func (u *Unary) Invoke(ctx context.Context, c *Cluster, in, out proto.Message) e
 	if c == nil {
 		return status.Error(codes.Unavailable, "no such cluster")
 	}
-	message, err := proto.MarshalOptions{}.MarshalAppend(make([]byte, prefix, 512), in)
+	rq, message, err := u.request(in)
 	if err != nil {
-		return status.Error(codes.Internal, err.Error())
-	}
-	binary.BigEndian.PutUint32(message[1:], uint32(len(message)-prefix))
-	rq := &exchange.Request{Method: "POST", Path: u.Path, Authority: u.Authority, ProtoMajor: 2}
-	rq.Header.Add("te", "trailers")
-	rq.Header.Add("grpc-timeout", strconv.FormatInt(max(u.Timeout.Milliseconds(), 1), 10)+"m")
-	rq.Header.Add("content-type", "application/grpc")
-	for _, f := range u.Metadata {
-		rq.Header.Add(f.Name, f.Value)
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, u.Timeout)
 	defer cancel()
@@ -107,6 +99,23 @@ func (u *Unary) Invoke(ctx context.Context, c *Cluster, in, out proto.Message) e
 		return status.Error(codes.Unavailable, err.Error())
 	}
 	return a.message(out)
+}
+
+// request makes the request and its content.
+func (u *Unary) request(in proto.Message) (*exchange.Request, []byte, error) {
+	message, err := proto.MarshalOptions{}.MarshalAppend(make([]byte, prefix, 512), in)
+	if err != nil {
+		return nil, nil, status.Error(codes.Internal, err.Error())
+	}
+	binary.BigEndian.PutUint32(message[1:], uint32(len(message)-prefix))
+	rq := &exchange.Request{Method: "POST", Path: u.Path, Authority: u.Authority, ProtoMajor: 2}
+	rq.Header.Add("te", "trailers")
+	rq.Header.Add("grpc-timeout", strconv.FormatInt(max(u.Timeout.Milliseconds(), 1), 10)+"m")
+	rq.Header.Add("content-type", "application/grpc")
+	for _, f := range u.Metadata {
+		rq.Header.Add(f.Name, f.Value)
+	}
+	return rq, message, nil
 }
 
 // prefix is the length of what stands before a message: whether it is compressed, and

@@ -23,9 +23,25 @@ func servers(t *testing.T) (ports []int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if strings.Contains(r.Header.Get("X-Bad"), strconv.Itoa(i)) {
-				switch a := r.Header.Get("X-Bad-Answer"); {
+		protocols := new(http.Protocols)
+		protocols.SetHTTP1(true)
+		protocols.SetUnencryptedHTTP2(true)
+		server := &http.Server{Protocols: protocols, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/grpc.health.v1.Health/Check" {
+				w.Header().Set("Content-Type", "application/grpc")
+				w.Header().Set("Trailer", "Grpc-Status")
+				w.Write([]byte{0, 0, 0, 0, 2, 8, byte(1 + i/4)}) // SERVING, but the last is not
+				w.Header().Set("Grpc-Status", "0")
+				return
+			}
+			bad, answer := r.Header.Get("X-Bad"), r.Header.Get("X-Bad-Answer")
+			if q := r.URL.Query(); q.Has("bad") { // a health check
+				bad, answer = q.Get("bad"), q.Get("answer")
+			}
+			if strings.Contains(bad, strconv.Itoa(i)) {
+				switch a := answer; {
+				case a == "out":
+					w.Header().Set("X-Envoy-Immediate-Health-Check-Fail", "")
 				case a == "hang":
 					<-r.Context().Done()
 				case a == "degraded":
