@@ -41,7 +41,7 @@ func (s *session) forward(r *route.Route) {
 	}
 	s.expectedTimeout(f)
 	s.mirror(f)
-	conn, err := s.try(r, f, cluster)
+	conn, err := s.try(r, choice, cluster)
 	switch {
 	case err == errClient:
 		x.Flags, x.Details = "DC", "downstream_remote_disconnect"
@@ -155,11 +155,11 @@ func (l *limits) next(try time.Time) (time.Time, *broken) {
 // try asks hosts of the cluster until one has answered with a head, as often as
 // the route's retry policy says. A connection from the pool that turns out to be
 // dead before any byte came back does not count, if the request may be repeated.
-func (s *session) try(r *route.Route, f *route.Forward, cluster *upstream.Cluster) (*upstream.Conn, error) {
-	x := &s.x
+func (s *session) try(r *route.Route, choice route.Choice, cluster *upstream.Cluster) (*upstream.Conn, error) {
+	x, f := &s.x, r.Forward
 	l := s.limits(f)
 	fresh, again := false, 0
-	ask := upstream.Ask{Authority: x.Request.Authority, Port: s.port(), Hash: x.Hash}
+	ask := upstream.Ask{Authority: x.Request.Authority, Port: s.port(), Hash: x.Hash, Criteria: choice.Criteria}
 	retrying := false
 	defer func() {
 		if retrying {

@@ -139,7 +139,7 @@ func (s *session) carry(r *route.Route, answered bool) {
 	var err error = upstream.ErrNoHealthy
 	var host *upstream.Host
 	if cluster != nil {
-		host, err = cluster.Pick(s.ctx, upstream.Ask{Authority: x.Request.Authority, Hash: x.Hash})
+		host, err = cluster.Pick(s.ctx, upstream.Ask{Authority: x.Request.Authority, Hash: x.Hash, Criteria: choice.Criteria})
 	}
 	if err == nil {
 		x.UpstreamHost = host.Text

@@ -18,6 +18,7 @@ import (
 
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 	"github.com/usher-mesh/usher/internal/proxy/tls"
+	"github.com/usher-mesh/usher/internal/proxy/upstream/subset"
 )
 
 const (
@@ -39,7 +40,7 @@ func compileForward(m *routev3.RouteAction, p *pathMatcher, v *VirtualHost) (*Fo
 		"regex_rewrite", "path_rewrite", "host_rewrite_literal", "auto_host_rewrite", "host_rewrite_header", "host_rewrite_path_regex",
 		"append_x_forwarded_host", "timeout", "idle_timeout", "retry_policy", "upgrade_configs", "max_stream_duration",
 		"priority", "max_grpc_timeout", "path_rewrite_policy", "hash_policy", "request_mirror_policies", "rate_limits",
-		"include_vh_rate_limits"); err != nil {
+		"include_vh_rate_limits", "metadata_match"); err != nil {
 		return nil, err
 	}
 	f := &Forward{NotFound: 503, Timeout: defaultTimeout, Idle: -1, GRPCStream: -1, Retry: v.retry, Mirrors: v.mirrors, prefixRewrite: m.GetPrefixRewrite(),
@@ -63,6 +64,7 @@ func compileForward(m *routev3.RouteAction, p *pathMatcher, v *VirtualHost) (*Fo
 			f.MaxDuration = s.AsDuration()
 		}
 	}
+	f.criteria = subset.New(m.GetMetadataMatch().GetFilterMetadata()[subset.Metadata])
 	f.GRPCTimeout = grpcBound(m.GetMaxGrpcTimeout())
 	if m.GetPriority() != corev3.RoutingPriority_DEFAULT {
 		return nil, strict.Errorf("priority", "%s: %w", m.GetPriority(), strict.ErrUnsupported)
@@ -152,7 +154,7 @@ func (f *Forward) weights(m *routev3.WeightedCluster) error {
 	total := uint64(0)
 	for i, w := range m.GetClusters() {
 		if err := strict.Only(w, "name", "weight", "request_headers_to_add", "request_headers_to_remove",
-			"response_headers_to_add", "response_headers_to_remove", "host_rewrite_literal"); err != nil {
+			"response_headers_to_add", "response_headers_to_remove", "host_rewrite_literal", "metadata_match"); err != nil {
 			return strict.AtIndex("clusters", i, err)
 		}
 		muts, err := compileMutations(w)
@@ -163,7 +165,8 @@ func (f *Forward) weights(m *routev3.WeightedCluster) error {
 			return strict.AtIndex("clusters", i, strict.Errorf("name", "empty"))
 		}
 		total += uint64(w.GetWeight().GetValue())
-		f.weighted = append(f.weighted, weighted{w.GetName(), w.GetWeight().GetValue(), muts, w.GetHostRewriteLiteral()})
+		f.weighted = append(f.weighted, weighted{w.GetName(), w.GetWeight().GetValue(), muts, w.GetHostRewriteLiteral(),
+			f.criteria.Merge(w.GetMetadataMatch().GetFilterMetadata()[subset.Metadata])})
 	}
 	if total == 0 || total > 1<<32-1 {
 		return strict.Errorf("clusters", "the weights add up to %d", total)

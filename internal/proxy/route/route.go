@@ -14,6 +14,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/format"
 	"github.com/usher-mesh/usher/internal/proxy/match"
 	"github.com/usher-mesh/usher/internal/proxy/redact"
+	"github.com/usher-mesh/usher/internal/proxy/upstream/subset"
 )
 
 // Route is one compiled route. It is shared and immutable.
@@ -149,8 +150,9 @@ type Forward struct {
 
 	forwardedHost bool
 	hash          []hashPolicy
-	Upgrades      map[string]bool // kind -> enabled; overrides the connection manager's
-	Attempts      bool            // x-envoy-attempt-count is sent
+	criteria      *subset.Criteria // of metadata_match
+	Upgrades      map[string]bool  // kind -> enabled; overrides the connection manager's
+	Attempts      bool             // x-envoy-attempt-count is sent
 }
 
 type weighted struct {
@@ -158,6 +160,7 @@ type weighted struct {
 	weight    uint32
 	mutations *mutations
 	host      string
+	criteria  *subset.Criteria // the route's with its own
 }
 
 // Choice is the cluster that was chosen for one request.
@@ -166,11 +169,20 @@ type Choice struct {
 	mutations *mutations
 	host      string
 	cookies   []string // that hash policies give to the client
+	// Criteria narrow the cluster's endpoints.
+	Criteria *subset.Criteria
 }
 
 // Choose selects the cluster of a request, and sets its hash.
 func (f *Forward) Choose(x *exchange.Exchange) Choice {
 	c := f.choose(x)
+	if md := x.Metadata[subset.Metadata]; len(md) > 0 {
+		others := make(map[string]string, len(md))
+		for name, v := range md {
+			others[name] = subset.Text(v.Any())
+		}
+		c.Criteria = c.Criteria.With(others)
+	}
 	if f.hash != nil {
 		x.Hash, c.cookies = hash(f.hash, x)
 	}
@@ -180,18 +192,18 @@ func (f *Forward) Choose(x *exchange.Exchange) Choice {
 func (f *Forward) choose(x *exchange.Exchange) Choice {
 	switch {
 	case f.header != "":
-		return Choice{Cluster: x.Request.Header.Get(f.header)}
+		return Choice{Cluster: x.Request.Header.Get(f.header), Criteria: f.criteria}
 	case f.weighted != nil:
 		n := uint32(x.Random() % uint64(f.total))
 		for i := range f.weighted {
 			w := &f.weighted[i]
 			if n < w.weight {
-				return Choice{Cluster: w.name, mutations: w.mutations, host: w.host}
+				return Choice{Cluster: w.name, mutations: w.mutations, host: w.host, Criteria: w.criteria}
 			}
 			n -= w.weight
 		}
 	}
-	return Choice{Cluster: f.cluster}
+	return Choice{Cluster: f.cluster, Criteria: f.criteria}
 }
 
 // Rewrite changes the request as the route says, after its filters have seen it.

@@ -9,6 +9,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
 	"github.com/usher-mesh/usher/internal/proxy/upstream/lb"
+	"github.com/usher-mesh/usher/internal/proxy/upstream/subset"
 )
 
 // Ask is what an endpoint is chosen by.
@@ -23,6 +24,8 @@ type Ask struct {
 	// Choices more, such as those that were asked before.
 	Avoid   []*Host
 	Choices int
+	// Criteria narrow the endpoints of a cluster that has subsets; nil: nothing is asked for.
+	Criteria *subset.Criteria
 }
 
 // balance is how a cluster shares its load.
@@ -42,6 +45,7 @@ type hostSet struct {
 	distinct   []*Host // the same, each once
 	levels     []level // priorities; at least one
 	loads      []lb.Load
+	narrowed   narrowed
 }
 
 // level holds the endpoints of a priority that are asked.
@@ -72,7 +76,12 @@ func (c *Cluster) Pick(ctx context.Context, a Ask) (*Host, error) {
 		return nil, ErrNoHealthy
 	}
 	for try := 0; ; try++ {
-		h := c.choose(s, a.Hash, try)
+		var h *Host
+		if c.subsetting != nil {
+			h = c.subsetting.choose(c, s, a.Criteria, a.Hash, try)
+		} else {
+			h = c.choose(s, a.Hash, try)
+		}
 		switch {
 		case h == nil:
 			return nil, ErrNoHealthy

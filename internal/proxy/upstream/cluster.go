@@ -72,8 +72,9 @@ type Cluster struct {
 	socket         *tls.Upstream
 	matches        []socketMatch
 	bind           netip.Addr
-	outlier        *detector // nil: outliers are not looked for
-	checker        *checker  // nil: endpoints are not checked
+	outlier        *detector   // nil: outliers are not looked for
+	checker        *checker    // nil: endpoints are not checked
+	subsetting     *subsetting // nil: all endpoints are asked
 	merge          merger
 	alpn           []string    // what is offered instead of the protocol's own, if any
 	used           atomic.Bool // there was a connection
@@ -131,7 +132,7 @@ func (c *Cluster) setHosts(a *assignment, all []*Host) {
 	if changed {
 		c.merge.last = c.opts.Now()
 	}
-	c.hosts.Store(c.arrange(a, all))
+	c.publish(a, all)
 	if changed && c.balance.closeOnSet {
 		c.recycle.Add(1)
 		for h := range kept {

@@ -38,7 +38,7 @@ func Compile(m *clusterv3.Cluster, o Options) (*Cluster, error) {
 		"circuit_breakers", "common_http_protocol_options", "http_protocol_options", "typed_extension_protocol_options",
 		"dns_refresh_rate", "respect_dns_ttl", "dns_lookup_family", "upstream_bind_config", "transport_socket", "metadata",
 		"common_lb_config", "ignore_health_on_host_removal", "upstream_connection_options",
-		"outlier_detection", "health_checks", "load_balancing_policy", "least_request_lb_config", "round_robin_lb_config", "ring_hash_lb_config", "maglev_lb_config"); err != nil {
+		"outlier_detection", "lb_subset_config", "health_checks", "load_balancing_policy", "least_request_lb_config", "round_robin_lb_config", "ring_hash_lb_config", "maglev_lb_config"); err != nil {
 		return nil, err
 	}
 	if m.GetName() == "" {
@@ -57,7 +57,7 @@ func Compile(m *clusterv3.Cluster, o Options) (*Cluster, error) {
 }
 
 func (c *Cluster) compile(m *clusterv3.Cluster) error {
-	for _, step := range []func(*clusterv3.Cluster) error{c.sockets, c.settings, c.balancing, c.httpOptions, c.limits, c.outliers, c.checks, c.discovery} {
+	for _, step := range []func(*clusterv3.Cluster) error{c.sockets, c.settings, c.balancing, c.subsets, c.httpOptions, c.limits, c.outliers, c.checks, c.discovery} {
 		if err := step(m); err != nil {
 			return err
 		}

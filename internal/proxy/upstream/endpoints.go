@@ -11,6 +11,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 	"github.com/usher-mesh/usher/internal/proxy/tls"
 	"github.com/usher-mesh/usher/internal/proxy/upstream/lb"
+	"github.com/usher-mesh/usher/internal/proxy/upstream/subset"
 )
 
 // socketMatch selects the transport socket of endpoints by their metadata.
@@ -76,6 +77,9 @@ type endpoint struct {
 	hashKey  string // what to hash for it; "": the address or hostname
 	health   corev3.HealthStatus
 	locality locality
+	// of a cluster that has subsets
+	subsets   []string // by subset.Criteria.Key
+	isDefault bool
 }
 
 // locality is where an endpoint is, and how much load the place takes.
@@ -221,6 +225,14 @@ func (c *Cluster) endpoint(a *assignment, l *endpointv3.LocalityLbEndpoints, e *
 		}
 	default:
 		return strict.Errorf("endpoint.address.socket_address.address", "not an IP address")
+	}
+	if t := c.subsetting; t != nil {
+		md := e.GetMetadata().GetFilterMetadata()[subset.Metadata]
+		var err error
+		if out.subsets, err = t.keys(md); err != nil {
+			return err
+		}
+		out.isDefault = t.isDefault(md)
 	}
 	if err := out.key.checks(e.GetEndpoint().GetHealthCheckConfig(), names); err != nil {
 		return strict.At("endpoint.health_check_config", err)

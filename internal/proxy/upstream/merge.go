@@ -48,7 +48,7 @@ func (c *Cluster) merged() {
 
 func (c *Cluster) arrangeAgain() {
 	if s := c.hosts.Load(); s != nil && !c.closed {
-		c.hosts.Store(c.arrange(s.assignment, s.all))
+		c.publish(s.assignment, s.all)
 	}
 }
 

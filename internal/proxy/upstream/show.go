@@ -102,7 +102,8 @@ func (m member) shownHealth() *adminv3.HostHealthStatus {
 	f := &m.host.flags
 	h := &adminv3.HostHealthStatus{
 		FailedActiveHealthCheck: f.has(failedActive), FailedOutlierCheck: f.has(failedOutlier), FailedActiveDegradedCheck: f.has(degradedActive),
-		FailedDegradedOutlierDetection: f.has(degradedOutlier), EdsHealthStatus: m.health,
+		FailedDegradedOutlierDetection: f.has(degradedOutlier), PendingDynamicRemoval: f.has(pendingRemoval), PendingActiveHc: f.has(pendingActive),
+		ExcludedViaImmediateHcFail: f.has(excluded), ActiveHcTimeout: f.has(timedOutActive), EdsHealthStatus: m.health,
 	}
 	if m.health == corev3.HealthStatus_UNKNOWN {
 		h.EdsHealthStatus = corev3.HealthStatus_HEALTHY
