@@ -2,7 +2,9 @@ package app
 
 import (
 	"maps"
+	"math"
 	"runtime"
+	rmetrics "runtime/metrics"
 	"slices"
 	"strings"
 	"time"
@@ -144,6 +146,19 @@ func (p *proxy) addMetrics() {
 	m := p.metrics
 	m.Add("server.live", metrics.Gauge, "1 if the proxy is ready.", func() float64 { return flag(p.ready()) })
 	m.Add("server.uptime", metrics.Gauge, "Seconds since the start.", func() float64 { return time.Since(p.started).Truncate(time.Second).Seconds() })
+	gauge := func(name, help string, read func() uint64) {
+		m.Add(name, metrics.Gauge, help, func() float64 { return float64(read()) })
+	}
+	gauge("server.state", "0: live, 1: draining, 2: not ready.", func() uint64 { return uint64(p.state()) })
+	gauge("server.concurrency", "Threads that run at a time.", func() uint64 { return uint64(runtime.GOMAXPROCS(0)) })
+	gauge("server.memory_physical_size", "Resident memory.", footprint.Resident)
+	gauge("server.memory_allocated", "Memory that is in use.", func() uint64 { return memory("/memory/classes/heap/objects:bytes") })
+	gauge("server.memory_heap_size", "Memory that is reserved.", func() uint64 { return memory("/memory/classes/total:bytes") })
+	gauge("server.total_connections", "Open connections of clients.", p.listeners.connections)
+	gauge("server.days_until_first_cert_expiring", "Days; 4294967295 without a certificate.", p.firstExpiry)
+	gauge("cluster_manager.active_clusters", "Clusters.", func() uint64 { return uint64(len(p.snapshot().Clusters)) })
+	gauge("listener_manager.total_listeners_active", "Listeners that serve.", func() uint64 { return uint64(len(p.listeners.statuses().GetListenerStatuses())) })
+	gauge("listener_manager.total_listeners_warming", "Listeners that wait for what they need.", func() uint64 { return uint64(len(p.store.Unready())) })
 	m.Add("process_resident_memory_bytes", metrics.Gauge, "Resident memory.", func() float64 { return float64(footprint.Resident()) })
 	m.Add("usher_config_rejected", metrics.Gauge, "Resources whose last version is refused.", func() float64 { return float64(p.store.Rejected()) })
 	o := p.overload.State()
@@ -153,8 +168,8 @@ func (p *proxy) addMetrics() {
 	p.overload.Each(func(name string, value func() float64) {
 		m.Add("envoy_"+strings.NewReplacer(".", "_", "-", "_").Replace(name), metrics.Gauge, "Envoy's "+name+".", value)
 	})
-	http2Counters(m, "envoy_http2_", &p.downstream)
-	http2Counters(m, "envoy_cluster_http2_", &p.upstream)
+	http2Counters(m, "http2.", &p.downstream)
+	http2Counters(m, "cluster.http2.", &p.upstream)
 	if p.client == nil {
 		return
 	}
@@ -169,6 +184,24 @@ func (p *proxy) addMetrics() {
 		}
 		return float64(c.Leaf.NotAfter.Unix())
 	})
+}
+
+// memory reads one of the runtime's figures.
+func memory(name string) uint64 {
+	s := []rmetrics.Sample{{Name: name}}
+	rmetrics.Read(s)
+	return s[0].Value.Uint64()
+}
+
+// firstExpiry is how many days the certificate has that ends first.
+func (p *proxy) firstExpiry() uint64 {
+	first := uint64(math.MaxUint32)
+	for _, c := range p.store.Certificates().GetCertificates() {
+		for _, d := range slices.Concat(c.GetCaCert(), c.GetCertChain()) {
+			first = min(first, d.GetDaysUntilExpiration())
+		}
+	}
+	return first
 }
 
 func flag(b bool) float64 {

@@ -21,6 +21,14 @@ func jwtCounters(c *jwtauthn.Counters, k *keySets) func() []counters.Value {
 	}
 }
 
+// clusterGauges tells how the clusters are now.
+func (p *proxy) clusterGauges() (out []counters.Value) {
+	for _, c := range p.snapshot().Clusters {
+		out = append(out, c.Gauges()...)
+	}
+	return out
+}
+
 // fetches counts the fetches of a key set, good ones and others.
 func (k *keySets) fetches(s jwtauthn.Source) (good, failed uint64) {
 	c, err := k.cache(s.Cluster)

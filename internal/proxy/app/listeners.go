@@ -96,6 +96,16 @@ func (ls *listeners) statuses() *adminv3.Listeners {
 	return out
 }
 
+// connections counts those that are open.
+func (ls *listeners) connections() (n uint64) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	for _, l := range ls.running {
+		n += uint64(l.Connections())
+	}
+	return n
+}
+
 // Rejudge has the open connections of all listeners judged again.
 func (ls *listeners) Rejudge() {
 	ls.mu.Lock()

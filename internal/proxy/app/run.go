@@ -239,6 +239,7 @@ func build(o Options) (*proxy, error) {
 	p.metrics.AddCounters(jwtCounters(tokens, p.keys))
 	counts := &counters.Set{}
 	p.metrics.AddCounters(counts.List)
+	p.metrics.AddCounters(p.clusterGauges)
 	current := func(name string) *upstream.Cluster { return p.snapshot().Clusters[name] }
 	node := descriptor.Node(o.Bootstrap.GetNode().GetCluster())
 	filters := []filter.Factory{

@@ -1,4 +1,4 @@
-// Package counters holds what filters count, under Envoy's names. Counting is one
+// Package counters holds what the proxy counts, under Envoy's names. Counting is one
 // atomic; names come from configuration alone, so their number is bounded by it. It
 // knows no filter and no format.
 package counters
@@ -15,15 +15,21 @@ import (
 // Prometheus' envoy_<Prefix>_<Name>, with Of as the value of Label.
 type Scope struct{ Prefix, Label string }
 
-// The scopes that filters count in.
+// The scopes.
 var (
 	HTTP    = Scope{"http.", "envoy_http_conn_manager_prefix"}
 	Network = Scope{"", "envoy_rbac_prefix"}
 	// Cluster's are those of clusters, which are held (Hold) while there is one of the name.
+	Listener        = Scope{"listener.", "envoy_listener_address"}
 	Cluster         = Scope{"cluster.", "envoy_cluster_name"}
 	LocalRateLimit  = Scope{"", "envoy_local_http_ratelimit_prefix"}
 	ConnectionLimit = Scope{"connection_limit.", "envoy_connection_limit_prefix"}
 )
+
+// ListenerHTTP is the scope of connection managers within a listener's.
+func ListenerHTTP(address string) Scope {
+	return Scope{"listener." + address + ".http.", "envoy_http_conn_manager_prefix"}
+}
 
 // Name names a counter, or a gauge.
 type Name struct {
@@ -36,15 +42,17 @@ type Name struct {
 // Value is a counter as it stands.
 type Value struct {
 	Name
-	Value uint64
+	Value     uint64
+	Histogram *Histogram // nil: it is none
 }
 
 // Set holds counters. They go on counting when a configuration is replaced by one
 // that counts under the same names.
 type Set struct {
-	mu   sync.Mutex
-	all  map[Name]*atomic.Int64
-	held map[owner]int
+	mu     sync.Mutex
+	all    map[Name]*atomic.Int64
+	groups map[group]any // pointers to structs
+	held   map[owner]int
 }
 
 // owner is what counters are of.
@@ -80,6 +88,7 @@ func (s *Set) Release(scope Scope, of string) {
 	}
 	delete(s.held, o)
 	maps.DeleteFunc(s.all, func(n Name, _ *atomic.Int64) bool { return owner{n.Scope, n.Of} == o })
+	maps.DeleteFunc(s.groups, func(g group, _ any) bool { return g.owner == o })
 }
 
 // Of gives the counter of that name; a nil Set's are nobody's.
@@ -106,7 +115,10 @@ func (s *Set) List() []Value {
 	defer s.mu.Unlock()
 	out := make([]Value, 0, len(s.all))
 	for n, c := range s.all {
-		out = append(out, Value{n, uint64(max(c.Load(), 0))})
+		out = append(out, Value{Name: n, Value: uint64(max(c.Load(), 0))})
+	}
+	for g, in := range s.groups {
+		out = g.list(out, in)
 	}
 	slices.SortFunc(out, func(a, b Value) int {
 		return cmp.Or(cmp.Compare(a.Scope.Prefix, b.Scope.Prefix), cmp.Compare(a.Of, b.Of), cmp.Compare(a.Name.Name, b.Name.Name))

@@ -41,6 +41,7 @@ func Compile(c *hcmv3.HttpConnectionManager, o Options) (*Manager, error) {
 		return nil, err
 	}
 	m := &Manager{o: o, statPrefix: c.GetStatPrefix()}
+	m.hold()
 	for _, step := range []func(*hcmv3.HttpConnectionManager) error{m.codec, m.timeouts, m.trust, m.paths, m.routing, m.httpFilters, m.accessLogs, m.localReplies} {
 		if err := step(c); err != nil {
 			m.Close()

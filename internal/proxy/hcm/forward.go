@@ -40,6 +40,7 @@ func (s *session) forward(r *route.Route) {
 		return
 	}
 	s.expectedTimeout(f)
+	s.to = cluster
 	s.mirror(f)
 	conn, err := s.try(r, choice, cluster)
 	switch {
@@ -49,6 +50,7 @@ func (s *session) forward(r *route.Route) {
 		s.badBody(r)
 	case err != nil:
 		s.fail(r, err)
+		cluster.Counts.Rq.Inc(x.Response.Status)
 		s.respondLocal(r)
 	case x.Response.Status == 101:
 		s.upgrade(r, choice, conn)
@@ -183,8 +185,10 @@ func (s *session) try(r *route.Route, choice route.Choice, cluster *upstream.Clu
 		replay := s.replayable()
 		if err == nil {
 			if f.Retry == nil || !replay || s.x.Attempts > f.Retry.Times || !f.Retry.Answer(&x.Response) || !s.mayRetry(cluster, &retrying, f.Retry, &l) {
+				cluster.Counts.Answered(x.Response.Status, s.x.Attempts)
 				return conn, nil
 			}
+			cluster.Counts.Retried.Inc(x.Response.Status)
 			s.put(conn, false)
 			s.forget()
 			avoid(&ask, f.Retry, host)
@@ -215,6 +219,10 @@ func (s *session) mayRetry(cluster *upstream.Cluster, retrying *bool, p *route.R
 		return false
 	}
 	*retrying = true
+	cluster.Counts.RqRetry.Inc()
+	if p.Base > 0 {
+		cluster.Counts.RqBackoff.Inc()
+	}
 	return s.pause(p, l)
 }
 
@@ -322,6 +330,7 @@ func (s *session) once(f *route.Forward, host *upstream.Host, l *limits, fresh b
 		break
 	}
 	host.Connected()
+	host.Began()
 	s.watch(conn)
 	x.UpstreamMajor = 1
 	if conn.HTTP2() {
@@ -355,9 +364,7 @@ func (s *session) once(f *route.Forward, host *upstream.Host, l *limits, fresh b
 		return nil, errStale
 	}
 	reportUnanswered(host, err)
-	if err != errClient {
-		host.Counts.Failed(err == errTimeout || err == errPerTry)
-	}
+	s.countUnanswered(host, err)
 	return nil, err
 }
 

@@ -79,6 +79,9 @@ func serveHTTP2(ctx context.Context, c *Connection, m *Manager, first []byte) {
 	if n := m.limits.Fields; n > 0 {
 		o.Fields = n
 	}
+	m.stats.CxHTTP2Total.Inc()
+	m.stats.CxHTTP2Active.Add(1)
+	defer m.stats.CxHTTP2Active.Add(-1)
 	h := &streams{ctx: ctx, c: c, began: time.Now()}
 	c.Idle(true)
 	defer c.Idle(false)
@@ -139,6 +142,7 @@ func (h *streams) Serve(st *http2.Stream) {
 	}()
 	s.lost.Store(false)
 	s.start()
+	s.countBegun()
 	st.ReadRequest(&s.x.Request)
 	s.keep, s.expect = false, st.Expect
 	if s.x.Request.Upgrade != "" {

@@ -21,6 +21,9 @@ func (s *session) judge() {
 		return
 	}
 	admitted := s.admit()
+	if admitted {
+		s.m.stats.Routed.Inc()
+	}
 	r, _ := x.Route.(*route.Route)
 	switch {
 	case !admitted && s.lost.Load() && x.Response.Status == 0:

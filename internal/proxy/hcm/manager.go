@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/usher-mesh/usher/internal/proxy/accesslog"
+	"github.com/usher-mesh/usher/internal/proxy/counters"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
 	"github.com/usher-mesh/usher/internal/proxy/http1"
@@ -35,6 +36,10 @@ type Options struct {
 	LocalURI func() string
 	// AccessLogs opens the logs that the configuration names.
 	AccessLogs *accesslog.Files
+	// Counters holds the statistics, of the manager and of the listener whose name in
+	// them is StatAddress; nil: nobody's.
+	Counters    *counters.Set
+	StatAddress string
 	// HTTP2 counts what happens on connections of HTTP/2; nil for nobody.
 	HTTP2 *http2.Counters
 	// Observe is told of each request that has ended; nil for none.
@@ -57,6 +62,8 @@ type namedFilter struct {
 type Manager struct {
 	o          Options
 	statPrefix string
+	stats      *stats
+	ofListener *ofListener
 	filters    []namedFilter
 	logs       []*accesslog.Logger
 	replies    *replies // nil: the proxy's own answers stay as they are
@@ -114,8 +121,9 @@ func (m *Manager) routes(s *snapshot.Snapshot) *route.Table {
 	return s.Routes[m.routeName]
 }
 
-// Close releases what the filters hold.
+// Close releases what the manager and its filters hold.
 func (m *Manager) Close() {
+	m.release()
 	for _, f := range m.filters {
 		if c, ok := f.filter.(filter.Closer); ok {
 			c.Close()

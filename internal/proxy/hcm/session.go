@@ -65,7 +65,8 @@ type session struct {
 	taken     bool // the connection was handed over (upgrade, CONNECT)
 	truncated bool // the response broke off: the client is reset
 	pump      *pump
-	whole     time.Time // when the request must be whole (request_timeout); zero: no bound
+	to        *upstream.Cluster // where it is forwarded to; nil: nowhere yet
+	whole     time.Time         // when the request must be whole (request_timeout); zero: no bound
 	way
 	stream    streamBody
 	held      *upstream.Conn // goes back to its pool when the request is over
@@ -83,9 +84,12 @@ type session struct {
 // Serve serves requests until the connection ends, and closes it. What waits for an
 // upstream meanwhile ends with ctx.
 func Serve(ctx context.Context, c *Connection) {
-	if m := c.Current(); m != nil && m.speaksHTTP2(c.Info) {
-		serveHTTP2(ctx, c, m, c.Prefix)
-		return
+	if m := c.Current(); m != nil {
+		defer m.stats.opened(c.Info.TLS)()
+		if m.speaksHTTP2(c.Info) {
+			serveHTTP2(ctx, c, m, c.Prefix)
+			return
+		}
 	}
 	s := newSession(ctx, c)
 	defer s.end()
@@ -119,6 +123,11 @@ func (s *session) loop() {
 			s.taken = true
 			serveHTTP2(s.ctx, s.c, m, s.r.Take())
 			return
+		}
+		if s.count == 0 {
+			m.stats.CxHTTP1Total.Inc()
+			m.stats.CxHTTP1Active.Add(1)
+			defer m.stats.CxHTTP1Active.Add(-1)
 		}
 		if err != nil {
 			s.refuse(err)
@@ -264,6 +273,7 @@ func (s *session) refuse(err error) {
 		return
 	}
 	s.start()
+	s.countBegun()
 	s.keep = false
 	body := ""
 	switch e.Status {
@@ -304,6 +314,7 @@ func (s *session) start() {
 	s.table = s.m.routes(s.snap)
 	s.pump, s.truncated, s.taken, s.asked, s.websocketKey = nil, false, false, nil, ""
 	s.count++
+	s.to = nil
 }
 
 // hooks gives the exchange what filters may ask of the session.
@@ -320,6 +331,7 @@ func (s *session) one() {
 		s.keep = false
 		return
 	}
+	s.countBegun()
 	m := s.m
 	s.keep = s.r.KeepAlive && !s.c.Draining() && (m.maxRequests == 0 || s.count < m.maxRequests) &&
 		(m.maxAge == 0 || time.Since(s.began) < m.maxAge)
@@ -368,6 +380,7 @@ func (s *session) finish() {
 	if !s.taken && s.keep && !s.consumed() {
 		s.keep = false
 	}
+	s.countEnded()
 	if len(s.m.logs) == 0 && s.m.o.Observe == nil {
 		return
 	}

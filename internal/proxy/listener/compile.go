@@ -16,6 +16,7 @@ import (
 	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/usher-mesh/usher/internal/proxy/counters"
 	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
 	"github.com/usher-mesh/usher/internal/proxy/hcm"
 	"github.com/usher-mesh/usher/internal/proxy/overload"
@@ -50,6 +51,18 @@ func Compile(m *listenerv3.Listener, o Options) (*Spec, error) {
 	if s.max <= 0 {
 		s.max = defaultMax
 	}
+	s.counters, s.statName = o.Counters, statName(m.GetStatPrefix(), at.String())
+	s.counters.Hold(counters.Listener, s.statName)
+	s.stats = counters.Group[stats](s.counters, counters.Listener, s.statName)
+	if err := s.compile(m, o); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// compile compiles what can be wrong.
+func (s *Spec) compile(m *listenerv3.Listener, o Options) error {
 	if limit, ok := o.Limits[s.Name]; ok {
 		s.max = limit
 	}
@@ -62,21 +75,17 @@ func Compile(m *listenerv3.Listener, o Options) (*Spec, error) {
 		}
 	}
 	if m.GetContinueOnListenerFiltersTimeout() {
-		return nil, strict.Errorf("continue_on_listener_filters_timeout", "%w", strict.ErrUnsupported)
+		return strict.Errorf("continue_on_listener_filters_timeout", "%w", strict.ErrUnsupported)
 	}
 	if m.GetBindToPort() != nil && !m.GetBindToPort().GetValue() {
-		return nil, strict.Errorf("bind_to_port", "false: %w", strict.ErrUnsupported)
+		return strict.Errorf("bind_to_port", "false: %w", strict.ErrUnsupported)
 	}
 	for i, f := range m.GetListenerFilters() {
 		if err := s.compileListenerFilter(f, i); err != nil {
-			return nil, strict.AtIndex("listener_filters", i, err)
+			return strict.AtIndex("listener_filters", i, err)
 		}
 	}
-	if err := s.compileChains(m, o); err != nil {
-		s.Close()
-		return nil, err
-	}
-	return s, nil
+	return s.compileChains(m, o)
 }
 
 // compileListenerFilter takes what looks at a connection before its chain is chosen.
@@ -176,6 +185,9 @@ func (s *Spec) compileChain(m *listenerv3.FilterChain, o Options, usher *structp
 	if c.tls, err = tls.CompileDownstream(m.GetTransportSocket(), o.Secrets); err != nil {
 		return nil, strict.At("transport_socket", err)
 	}
+	if c.tls != nil && s.tlsStats == nil {
+		s.tlsStats = counters.Group[tlsStats](s.counters, counters.Listener, s.statName)
+	}
 	if err := s.compileFilters(c, m.GetFilters(), o, usher); err != nil {
 		return nil, err
 	}
@@ -236,7 +248,7 @@ func (s *Spec) compileFilter(c *chain, f *listenerv3.Filter, o Options, usher *s
 		}
 		ho := hcm.Options{Filters: o.Filters, Snapshot: o.Snapshot, Listener: s.Name, Usher: usher,
 			HTTPProxy: usher.GetFields()["http_proxy"].GetBoolValue(), ProxyCredential: o.ProxyCredential,
-			AccessLogs: o.AccessLogs, Observe: o.Observe, HTTP2: o.HTTP2, Overload: o.Overload, Log: o.Log, Now: o.Now}
+			AccessLogs: o.AccessLogs, Observe: o.Observe, Counters: o.Counters, StatAddress: s.statName, HTTP2: o.HTTP2, Overload: o.Overload, Log: o.Log, Now: o.Now}
 		if c.tls != nil {
 			ho.LocalURI = c.tls.LocalURI
 		}

@@ -3,8 +3,10 @@ package listener
 import (
 	"context"
 	ctls "crypto/tls"
+	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -34,6 +36,7 @@ type conn struct {
 	expiry *time.Timer // when the peer's certificates end; nil: never
 
 	entered []*connectionLimit // that have counted it
+	closed  func()             // counts its end; nil: its begin was not counted
 
 	mu      sync.Mutex
 	idle    bool
@@ -107,6 +110,9 @@ func (c *conn) end() {
 	for _, limit := range c.entered {
 		limit.leave()
 	}
+	if c.closed != nil {
+		c.closed()
+	}
 	if c.expiry != nil {
 		c.expiry.Stop()
 	}
@@ -135,15 +141,20 @@ func (c *conn) open(s *Spec) (nc net.Conn, first []byte, info *exchange.Conn) {
 	if s.inspect {
 		in, err := inspect(&prefixed{Conn: c.raw, first: first}, s.hello, s.timeout)
 		if err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				s.stats.PreTimeout.Inc()
+			}
 			return nil, nil, nil
 		}
 		c.facts.transport, c.facts.sni, c.facts.alpn, first = in.transport, in.sni, in.alpn, in.first
 	}
 	c.chain = s.find(c.facts)
 	if c.chain == nil {
+		s.stats.NoChain.Inc()
 		s.log.Debug("no filter chain for the connection", "listener", s.Name, "transport", c.facts.transport)
 		return nil, nil, nil
 	}
+	c.closed = s.stats.opened()
 	for _, limit := range c.chain.limit {
 		if !limit.enter(c.l.ctx) {
 			s.log.Debug("too many connections", "listener", s.Name, "peer", c.facts.direct)
@@ -156,8 +167,19 @@ func (c *conn) open(s *Spec) (nc net.Conn, first []byte, info *exchange.Conn) {
 	if c.chain.tls != nil {
 		t, err := c.handshake(first, info)
 		if err != nil {
+			if errors.Is(err, context.DeadlineExceeded) {
+				s.stats.ShakeTimeout.Inc()
+			}
+			s.tlsStats.Error.Inc()
 			s.log.Debug("TLS handshake failed", "listener", s.Name, "peer", info.Remote, "error", err)
 			return nil, nil, nil
+		}
+		s.tlsStats.Handshake.Inc()
+		if c.state.DidResume {
+			s.tlsStats.Resumed.Inc()
+		}
+		if len(c.state.PeerCertificates) == 0 {
+			s.tlsStats.NoCertificate.Inc()
 		}
 		nc, first = t, nil
 	}

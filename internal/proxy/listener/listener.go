@@ -149,7 +149,15 @@ func (l *Listener) begin(nc net.Conn) {
 	s := l.spec.Load()
 	c := &conn{l: l, raw: deadline.New(nc)}
 	l.mu.Lock()
-	if l.closed || s.deny || len(l.conns) >= s.max || !s.overload.Enter() {
+	full := len(l.conns) >= s.max
+	if l.closed || s.deny || full || !s.overload.Enter() {
+		switch {
+		case l.closed || s.deny:
+		case full:
+			s.stats.CxOverflow.Inc()
+		default:
+			s.stats.GateOverflow.Inc()
+		}
 		l.mu.Unlock()
 		nc.Close()
 		return

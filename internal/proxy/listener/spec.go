@@ -28,7 +28,7 @@ type Options struct {
 	// Unwell tells whether the proxy is to be seen as failed: clients are told to leave
 	// with each answer. Nil: never.
 	Unwell     func() bool
-	Counters   *counters.Set    // of filters for connections; nil: nothing is counted
+	Counters   *counters.Set    // nil: nothing is counted
 	AccessLogs *accesslog.Files // nil: configurations with access logs are refused
 	// ProxyCredential is what clients of a forward proxy must show:
 	// "user:password", or a password for any user. "" refuses everybody.
@@ -67,6 +67,11 @@ type Spec struct {
 	overload *overload.State
 	unwell   func() bool // nil: never, or clients do not leave for it
 
+	counters *counters.Set
+	statName string
+	stats    *stats
+	tlsStats *tlsStats // nil: no chain has TLS
+
 	users   atomic.Int64 // connections that ask its chains
 	retired atomic.Bool  // another spec took its place
 	once    sync.Once
@@ -92,6 +97,7 @@ func (s *Spec) retire() {
 func (s *Spec) Close() { s.once.Do(s.close) }
 
 func (s *Spec) close() {
+	s.counters.Release(counters.Listener, s.statName)
 	for _, c := range append(s.chains, s.fallback) {
 		if c != nil && c.http != nil {
 			c.http.Close()
@@ -130,7 +136,7 @@ func Deny(name string, at netip.AddrPort, log *slog.Logger) *Spec {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Spec{Name: name, Address: at, deny: true, log: log, max: defaultMax, overload: new(overload.State)}
+	return &Spec{Name: name, Address: at, deny: true, log: log, max: defaultMax, overload: new(overload.State), stats: new(stats)}
 }
 
 // Denies tells whether the spec was made by Deny.

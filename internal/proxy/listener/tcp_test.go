@@ -190,6 +190,9 @@ func TestTCPCounters(t *testing.T) {
 	alive(t, p.dial(t, ca.issue(t, uriC, until)))
 	var got []string
 	for _, c := range p.opts.Counters.List() {
+		if c.Scope != counters.Network {
+			continue
+		}
 		got = append(got, fmt.Sprint(c.Of, ".", c.Name.Name, " ", c.Value))
 	}
 	want := []string{"tcp.rbac.allowed 1", "tcp.rbac.denied 1", "tcp.rbac.sh_.shadow_allowed 0", "tcp.rbac.sh_.shadow_denied 2"}

@@ -22,7 +22,11 @@ func collectCounters(all []stat, lists []func() []counters.Value) []stat {
 				name:   "envoy_" + metricName(name),
 				labels: append(labels, label{c.Scope.Label, c.Of}), kind: Counter, value: float64(c.Value),
 			}
-			if c.Gauge {
+			switch {
+			case c.Histogram != nil:
+				s.kind, s.buckets = Histogram, &buckets{bounds: counters.Bounds}
+				s.buckets.counts, s.buckets.sum = c.Histogram.Load()
+			case c.Gauge:
 				s.kind = Gauge
 			}
 			all = append(all, s)

@@ -3,11 +3,13 @@ package metrics
 import (
 	"math"
 	"sync/atomic"
+
+	"github.com/usher-mesh/usher/internal/proxy/counters"
 )
 
-// Bounds of Istio's histograms; those in milliseconds are Envoy's of all histograms.
+// Bounds of Istio's histograms.
 var (
-	milliseconds = []float64{0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000}
+	milliseconds = counters.Bounds
 	byteSizes    = []float64{1, 8, 64, 512, 4096, 32768, 262144, 2097152, 16777216, 134217728, 1073741824}
 )
 

@@ -10,6 +10,7 @@ var tags = []struct {
 }{
 	{"envoy_response_code_class", regexp.MustCompile(`_rq_(([1-5]))xx$`)},
 	{"envoy_response_code", regexp.MustCompile(`_rq(_([0-9]{3}))$`)},
+	{"envoy_listener_address", regexp.MustCompile(`^listener\.(([_.0-9]+|[_\[\]a-fA-F0-9]+)\.)http\.`)},
 	{"envoy_rbac_http_prefix", regexp.MustCompile(`^http\.rbac\.(([^.]+)\.).`)},
 }
 

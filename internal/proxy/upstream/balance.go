@@ -73,6 +73,7 @@ func (c *Cluster) Pick(ctx context.Context, a Ask) (*Host, error) {
 	}
 	s := c.hosts.Load()
 	if s == nil {
+		c.Counts.CxNoneHealthy.Inc()
 		return nil, ErrNoHealthy
 	}
 	for try := 0; ; try++ {
@@ -84,6 +85,7 @@ func (c *Cluster) Pick(ctx context.Context, a Ask) (*Host, error) {
 		}
 		switch {
 		case h == nil:
+			c.Counts.CxNoneHealthy.Inc()
 			return nil, ErrNoHealthy
 		case try >= a.Choices || !slices.Contains(a.Avoid, h):
 			return h, nil
@@ -105,7 +107,7 @@ func (c *Cluster) choose(s *hostSet, hash uint64, try int) *Host {
 		i, degraded = lb.Choose(s.loads, n)
 	}
 	if s.loads[i].Panic {
-		c.Counts.Panic.Add(1)
+		c.Counts.Panic.Inc()
 		if c.balance.failOnPanic && !hashes {
 			return nil
 		}

@@ -48,7 +48,7 @@ func TestPanic(t *testing.T) {
 			if got := picks(t, c, 60, anyAsk); fmt.Sprint(got) != fmt.Sprint(tt.want) {
 				t.Errorf("%v, want %v", got, tt.want)
 			}
-			if n := c.Counts.Panic.Load(); n != tt.panics {
+			if n := c.Counts.Panic.Load(); n != uint64(tt.panics) {
 				t.Errorf("%d in panic, want %d", n, tt.panics)
 			}
 		})

@@ -10,6 +10,7 @@ import "google.golang.org/protobuf/types/known/wrapperspb"
 func (c *Cluster) BeginRetry() bool {
 	if n := c.retries.Add(1); n > c.maxRetries {
 		c.retries.Add(-1)
+		c.Counts.RqRetryOver.Inc()
 		return false
 	}
 	return true
@@ -23,8 +24,10 @@ func (h *Host) beginPending() error {
 	c := h.cluster
 	if n := c.pending.Add(1); n > c.maxPending {
 		c.pending.Add(-1)
+		c.Counts.RqOverflow.Inc()
 		return ErrOverflow
 	}
+	c.Counts.RqPending.Inc()
 	h.Counts.RqPending.Add(1)
 	return nil
 }

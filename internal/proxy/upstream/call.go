@@ -71,6 +71,7 @@ func (h *Host) call(ctx context.Context, rq *exchange.Request, body []byte, read
 		return nil, never, err
 	}
 	h.Connected()
+	h.Began()
 	deadline, _ := ctx.Deadline()
 	conn.SetDeadline(deadline)
 	ended := make(chan struct{})
@@ -110,11 +111,15 @@ func (h *Host) call(ctx context.Context, rq *exchange.Request, body []byte, read
 		reuse = conn.KeepAlive()
 		_, degraded := a.Header.Lookup("x-envoy-degraded")
 		h.Answered(a.Status, degraded)
+		h.Counts.Answered(a.Status)
+		h.cluster.Counts.Rq.Inc(a.Status)
 		return a, never, nil
 	case errors.Is(ctx.Err(), context.Canceled): // who asked has left
 		return nil, never, err
 	case ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded):
 		h.TimedOut()
+		h.Counts.Failed(true)
+		h.cluster.Counts.RqTimeout.Inc()
 		return nil, never, fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
 	case errors.Is(err, http2.ErrNotProcessed):
 		return nil, notProcessed, err
@@ -123,6 +128,7 @@ func (h *Host) call(ctx context.Context, rq *exchange.Request, body []byte, read
 	}
 	if !errors.Is(err, ErrTooLarge) {
 		h.Failed()
+		h.Counts.Failed(false)
 	}
 	return nil, never, err
 }

@@ -50,7 +50,7 @@ type Cluster struct {
 	// if the cluster holds them itself.
 	EDS string
 	// Counts is what happened to it.
-	Counts Counts
+	Counts *Counts
 
 	stat           string // what its counters are named by
 	opts           Options
@@ -129,6 +129,9 @@ func (c *Cluster) setHosts(a *assignment, all []*Host) {
 		}
 	}
 	c.merge.stop()
+	if changed || old == nil && len(all) > 0 {
+		c.Counts.Members.Inc()
+	}
 	if changed {
 		c.merge.last = c.opts.Now()
 	}

@@ -46,6 +46,7 @@ func Compile(m *clusterv3.Cluster, o Options) (*Cluster, error) {
 	}
 	c := &Cluster{Name: m.GetName(), stat: cmp.Or(m.GetAltStatName(), m.GetName()), opts: o, connectTimeout: defaultConnectTimeout, idleTimeout: defaultIdleTimeout, dnsRefresh: defaultDNSRefresh}
 	o.Counters.Hold(counters.Cluster, c.stat)
+	c.Counts = counters.Group[Counts](o.Counters, counters.Cluster, c.stat)
 	if err := c.compile(m); err != nil {
 		c.Close()
 		return nil, err

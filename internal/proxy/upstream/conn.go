@@ -44,6 +44,7 @@ type Conn struct {
 }
 
 func newConn(h *Host, nc net.Conn, generation uint64) *Conn {
+	h.cluster.Counts.CxHTTP1.Inc()
 	w := http1.NewWriter(nc)
 	c := &Conn{Conn: nc, r: http1.NewReader(nc, nil), w: w, W: w, host: h, generation: generation, until: h.until(nc)}
 	c.r.Limits.Trailers = h.cluster.trailers
@@ -130,7 +131,11 @@ func (c *Conn) Put(reuse bool) {
 		return
 	}
 	c.requests++
-	if !reuse || c.r.Buffered() > 0 || cl.maxPerConn > 0 && c.requests >= cl.maxPerConn || c.generation != cl.recycle.Load() {
+	if cl.maxPerConn > 0 && c.requests >= cl.maxPerConn {
+		cl.Counts.CxMaxRequests.Inc()
+		reuse = false
+	}
+	if !reuse || c.r.Buffered() > 0 || c.generation != cl.recycle.Load() {
 		c.close()
 		return
 	}

@@ -4,11 +4,58 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"github.com/usher-mesh/usher/internal/proxy/counters"
 )
 
 // Counts is what happened to a cluster, by Envoy's names.
 type Counts struct {
-	Panic atomic.Int64 // lb_healthy_panic
+	Panic          counters.Counter   `stat:"lb_healthy_panic"`
+	Members        counters.Counter   `stat:"membership_change"`
+	CxTotal        counters.Counter   `stat:"upstream_cx_total"`
+	CxHTTP1        counters.Counter   `stat:"upstream_cx_http1_total"`
+	CxHTTP2        counters.Counter   `stat:"upstream_cx_http2_total"`
+	CxConnectFail  counters.Counter   `stat:"upstream_cx_connect_fail"`
+	CxTimeout      counters.Counter   `stat:"upstream_cx_connect_timeout"`
+	CxOverflow     counters.Counter   `stat:"upstream_cx_overflow"`
+	CxDestroy      counters.Counter   `stat:"upstream_cx_destroy"`
+	CxNoneHealthy  counters.Counter   `stat:"upstream_cx_none_healthy"`
+	CxMaxRequests  counters.Counter   `stat:"upstream_cx_max_requests"`
+	CxProtocol     counters.Counter   `stat:"upstream_cx_protocol_error"`
+	CxConnect      counters.Histogram `stat:"upstream_cx_connect_ms"`
+	CxLength       counters.Histogram `stat:"upstream_cx_length_ms"`
+	Handshake      counters.Counter   `stat:"ssl.handshake"`
+	HandshakeError counters.Counter   `stat:"ssl.connection_error"`
+	RqTotal        counters.Counter   `stat:"upstream_rq_total"`
+	RqPending      counters.Counter   `stat:"upstream_rq_pending_total"`
+	RqOverflow     counters.Counter   `stat:"upstream_rq_pending_overflow"`
+	RqEjected      counters.Counter   `stat:"upstream_rq_pending_failure_eject"`
+	RqTimeout      counters.Counter   `stat:"upstream_rq_timeout"`
+	RqPerTry       counters.Counter   `stat:"upstream_rq_per_try_timeout"`
+	RqMax          counters.Counter   `stat:"upstream_rq_max_duration_reached"`
+	RqRxReset      counters.Counter   `stat:"upstream_rq_rx_reset"`
+	RqRetry        counters.Counter   `stat:"upstream_rq_retry"`
+	RqRetrySuccess counters.Counter   `stat:"upstream_rq_retry_success"`
+	RqRetryOver    counters.Counter   `stat:"upstream_rq_retry_overflow"`
+	RqBackoff      counters.Counter   `stat:"upstream_rq_retry_backoff_exponential"`
+	Rq             counters.Codes     `stat:"upstream_rq_"`
+	Retried        counters.Codes     `stat:"retry.upstream_rq_"`
+	RqTime         counters.Histogram `stat:"upstream_rq_time"`
+}
+
+// Answered counts an answer that is passed on, after so many attempts.
+func (c *Counts) Answered(status, attempts int) {
+	c.Rq.Inc(status)
+	if attempts > 1 && status < 500 {
+		c.RqRetrySuccess.Inc()
+	}
+}
+
+// Began counts a request that has got a connection to the host.
+func (h *Host) Began() {
+	h.Counts.RqTotal.Add(1)
+	h.cluster.Counts.RqTotal.Inc()
 }
 
 // HostCounts is what happened to an endpoint, by Envoy's names.
@@ -40,10 +87,21 @@ func (c *HostCounts) Failed(timeout bool) {
 	}
 }
 
+// unconnected counts a connection that could not be made.
+func (h *Host) unconnected(timeout bool) {
+	h.Counts.CxConnectFail.Add(1)
+	c := h.cluster.Counts
+	c.CxConnectFail.Inc()
+	if timeout {
+		c.CxTimeout.Inc()
+	}
+}
+
 // counted is a connection that is counted as long as it is open.
 type counted struct {
 	*net.TCPConn // with all its methods: who carries bytes looks for them
 	host         *Host
+	since        time.Time
 	once         sync.Once
 }
 
@@ -53,11 +111,16 @@ func (h *Host) counted(nc net.Conn) net.Conn {
 		return nc
 	}
 	h.Counts.CxActive.Add(1)
-	return &counted{TCPConn: t, host: h}
+	return &counted{TCPConn: t, host: h, since: time.Now()}
 }
 
 // Close implements net.Conn.
 func (c *counted) Close() error {
-	c.once.Do(func() { c.host.Counts.CxActive.Add(-1) })
+	c.once.Do(func() {
+		c.host.Counts.CxActive.Add(-1)
+		of := c.host.cluster.Counts
+		of.CxDestroy.Inc()
+		of.CxLength.Observe(float64(time.Since(c.since).Milliseconds()))
+	})
 	return c.TCPConn.Close()
 }

@@ -75,10 +75,10 @@ func (h *Host) Get(ctx context.Context, deadline time.Time, fresh bool, major in
 	c := h.cluster
 	if n := c.active.Add(1); n > c.maxRequests {
 		c.active.Add(-1)
+		c.Counts.RqOverflow.Inc()
 		return nil, ErrOverflow
 	}
 	h.active.Add(1)
-	h.Counts.RqTotal.Add(1)
 	if c.speaks == byALPN && !fresh {
 		if conn := h.takeIdle(); conn != nil {
 			return conn, nil
@@ -107,6 +107,9 @@ func (h *Host) Get(ctx context.Context, deadline time.Time, fresh bool, major in
 	if err == nil {
 		conn, err = h.connect(ctx)
 		h.endPending()
+		if err != nil && err != ErrOverflow {
+			c.Counts.RqEjected.Inc()
+		}
 	}
 	if err != nil {
 		h.active.Add(-1)
@@ -141,6 +144,7 @@ func (h *Host) connect(ctx context.Context) (*Conn, error) {
 	c := h.cluster
 	if n := c.conns.Add(1); n > c.maxConns {
 		c.conns.Add(-1)
+		c.Counts.CxOverflow.Inc()
 		return nil, ErrOverflow
 	}
 	generation := c.recycle.Load()
@@ -186,7 +190,9 @@ func (h *Host) dial(ctx context.Context, protocols ...string) (net.Conn, error) 
 	c := h.cluster
 	ctx, cancel := context.WithTimeout(ctx, c.connectTimeout)
 	defer cancel()
+	began := c.opts.Now()
 	h.Counts.CxTotal.Add(1)
+	c.Counts.CxTotal.Inc()
 	if !c.used.Load() {
 		c.used.Store(true)
 	}
@@ -195,19 +201,23 @@ func (h *Host) dial(ctx context.Context, protocols ...string) (net.Conn, error) 
 	}
 	nc, err := h.dialRaw(ctx)
 	if err != nil {
-		h.Counts.CxConnectFail.Add(1)
+		h.unconnected(errors.Is(err, context.DeadlineExceeded) || isTimeout(err))
 		return nil, &ConnectError{Timeout: errors.Is(err, context.DeadlineExceeded) || isTimeout(err), Err: err}
 	}
 	nc = deadline.New(h.counted(nc))
 	if h.socket == nil {
+		c.Counts.CxConnect.Observe(float64(c.opts.Now().Sub(began).Milliseconds()))
 		return nc, nil
 	}
 	t := ctls.Client(nc, h.socket.Config(h.Name, protocols...))
 	if err := t.HandshakeContext(ctx); err != nil {
 		nc.Close()
-		h.Counts.CxConnectFail.Add(1)
+		h.unconnected(errors.Is(err, context.DeadlineExceeded))
+		c.Counts.HandshakeError.Inc()
 		return nil, &ConnectError{Timeout: errors.Is(err, context.DeadlineExceeded), TLS: true, Err: err}
 	}
+	c.Counts.Handshake.Inc()
+	c.Counts.CxConnect.Observe(float64(c.opts.Now().Sub(began).Milliseconds()))
 	return t, nil
 }
 

@@ -173,6 +173,7 @@ func (h *Host) share(ctx context.Context) (conn *Conn, err error) {
 	if h.single = c.speaks == byALPN && negotiated(nc) != http2ALPN; h.single {
 		return newConn(h, nc, generation), nil
 	}
+	c.Counts.CxHTTP2.Inc()
 	o := c.http2
 	o.Idle = c.idleTimeout
 	s := &shared{http2.Dial(nc, o, c.opts.HTTP2, func() { c.conns.Add(-1) }), generation, h.until(nc)}

@@ -53,8 +53,8 @@ func out(c *Cluster) string {
 func values(n *counters.Set) string {
 	var all []string
 	for _, v := range n.List() {
-		if v.Value > 0 {
-			all = append(all, fmt.Sprint(strings.TrimPrefix(v.Name.Name, "outlier_detection.ejections_"), " ", v.Value))
+		if name, of := strings.CutPrefix(v.Name.Name, "outlier_detection."); of && v.Value > 0 {
+			all = append(all, fmt.Sprint(strings.TrimPrefix(name, "ejections_"), " ", v.Value))
 		}
 	}
 	return strings.Join(all, ", ")
