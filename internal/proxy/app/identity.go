@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -61,7 +62,7 @@ func (p *proxy) self() metrics.Self {
 	return metrics.Self{
 		Workload: m["NAME"].GetStringValue(), Namespace: m["NAMESPACE"].GetStringValue(),
 		Service: labels["app"].GetStringValue(), Version: labels["version"].GetStringValue(),
-		Principal: p.local.Identity,
+		Principal: p.local.Identity, Cluster: cmp.Or(m["CLUSTER_ID"].GetStringValue(), "Kubernetes"), // Istio's default
 	}
 }
 

@@ -35,6 +35,9 @@ type Options struct {
 	ProxyCredential func() string
 	// Observe is told of each request that has ended; nil for none.
 	Observe func(*exchange.Exchange)
+	// ObserveTCP is told of each connection that carries no HTTP, once its endpoint is
+	// known or cannot be, and when it has ended; nil for none.
+	ObserveTCP func(x *exchange.Exchange, ended bool)
 	// HTTP2 counts what happens on connections of HTTP/2; nil for nobody.
 	HTTP2 *http2.Counters
 	// Overload says what is to be refused; nil: nothing.

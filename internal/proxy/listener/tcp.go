@@ -30,6 +30,7 @@ type tcpProxy struct {
 	listener string // its name
 	snapshot func() *snapshot.Snapshot
 	now      func() time.Time
+	told     func(x *exchange.Exchange, ended bool) // nil: nobody is
 	log      *slog.Logger
 }
 
@@ -43,7 +44,7 @@ func compileTCP(m *tcpv3.TcpProxy, listener string, o Options) (*tcpProxy, error
 		"access_log"); err != nil {
 		return nil, err
 	}
-	t := &tcpProxy{idle: time.Hour, attempts: 1, snapshot: o.Snapshot, listener: listener, now: o.Now, log: o.Log}
+	t := &tcpProxy{idle: time.Hour, attempts: 1, snapshot: o.Snapshot, listener: listener, now: o.Now, told: o.ObserveTCP, log: o.Log}
 	if t.now == nil {
 		t.now = time.Now
 	}
@@ -88,15 +89,18 @@ func (t *tcpProxy) serve(of *conn, c net.Conn, prefix []byte, info *exchange.Con
 	defer func() {
 		x.Ended = t.now()
 		x.LogType = "TcpConnectionEnd"
+		t.observe(x, true)
 		for _, l := range t.logs {
 			l.Log(x)
 		}
 	}()
 	if !t.allow(x) {
+		t.observe(x, false)
 		c.Close()
 		return
 	}
 	up := t.dial(ctx, x)
+	t.observe(x, false)
 	if up == nil {
 		c.Close()
 		return
@@ -117,6 +121,12 @@ func (t *tcpProxy) serve(of *conn, c net.Conn, prefix []byte, info *exchange.Con
 	release()
 	if revoked != "" {
 		x.Details = revoked
+	}
+}
+
+func (t *tcpProxy) observe(x *exchange.Exchange, ended bool) {
+	if t.told != nil {
+		t.told(x, ended)
 	}
 }
 

@@ -5,11 +5,13 @@ import (
 	ctls "crypto/tls"
 	"fmt"
 	"github.com/usher-mesh/usher/internal/proxy/counters"
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"io"
 	"net"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -179,6 +181,13 @@ func TestTCPCounters(t *testing.T) {
 	ca := newAuthority(t)
 	until := time.Now().Add(time.Hour)
 	p := newProxy(t, newSecrets(ca, ca.issue(t, uriA, until)))
+	var mu sync.Mutex
+	var told []string
+	p.opts.ObserveTCP = func(x *exchange.Exchange, ended bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		told = append(told, fmt.Sprint(x.Cluster, " ", ended))
+	}
 	p.opts.Counters, p.opts.AccessLogs = &counters.Set{}, &accesslog.Files{Stdout: io.Discard}
 	p.cluster(staticCluster("up", echoes(t, false), ""))
 	text := tcpListener(strings.Replace(whoIs("DENY", uriB), "stat_prefix: tcp.", "stat_prefix: tcp.\n      shadow_rules_stat_prefix: sh_\n      shadow_rules: {action: ALLOW}", 1))
@@ -194,6 +203,11 @@ func TestTCPCounters(t *testing.T) {
 			continue
 		}
 		got = append(got, fmt.Sprint(c.Of, ".", c.Name.Name, " ", c.Value))
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if want := []string{" false", " true", "up false"}; !slices.Equal(told, want) { // refused, and one that goes on
+		t.Errorf("told %q, want %q", told, want)
 	}
 	want := []string{"tcp.rbac.allowed 1", "tcp.rbac.denied 1", "tcp.rbac.sh_.shadow_allowed 0", "tcp.rbac.sh_.shadow_denied 2"}
 	if !slices.Equal(got, want) {

@@ -22,6 +22,7 @@ const unknown = "unknown"
 type Self struct {
 	Workload, Namespace, Service, Version string
 	Principal                             string // SPIFFE ID
+	Cluster                               string // where it runs, by Istio's name of it
 }
 
 // key tells kinds of requests apart.
@@ -30,6 +31,8 @@ type key struct {
 	tls            bool
 	code           int
 	grpc           bool
+	status         uint8 // of gRPC
+	tcp            bool  // a connection that carries no HTTP: its requests are connections
 	cluster, flags string
 	peer           string // SPIFFE ID of the downstream
 	overflow       bool
@@ -41,6 +44,9 @@ type series struct {
 	duration *histogram
 	received *histogram
 	sent     *histogram
+
+	// Of connections, which have no histograms.
+	closed, fromClient, toClient atomic.Uint64
 }
 
 // Requests counts requests.
@@ -62,11 +68,47 @@ func (r *Requests) Observe(x *exchange.Exchange) {
 	if x.Conn != nil {
 		k.tls, k.peer = x.Conn.MTLS(), x.Conn.PeerURI
 	}
+	if k.grpc {
+		k.status = statusOfGRPC(x)
+	}
 	s := r.series(k)
 	s.count.Add(1)
 	s.duration.observe(float64(x.Ended.Sub(x.Start)) / float64(time.Millisecond))
 	s.received.observe(float64(x.BytesReceived))
 	s.sent.observe(float64(x.BytesSent))
+}
+
+// unknownStatus is gRPC's UNKNOWN.
+const unknownStatus = 2
+
+// statusOfGRPC gives the code that the answer has; UNKNOWN if it has none that exists.
+func statusOfGRPC(x *exchange.Exchange) uint8 {
+	v, ok := x.Response.Trailer.Lookup("grpc-status")
+	if !ok {
+		v, ok = x.Response.Header.Lookup("grpc-status")
+	}
+	n, err := strconv.ParseUint(v, 10, 8)
+	if !ok || err != nil || n > 16 {
+		return unknownStatus
+	}
+	return uint8(n)
+}
+
+// ObserveTCP counts a connection that carries no HTTP: when it has been opened, and when
+// it has ended.
+func (r *Requests) ObserveTCP(x *exchange.Exchange, ended bool) {
+	k := key{inbound: strings.HasPrefix(x.Listener, "inbound"), tcp: true, cluster: x.Cluster, flags: x.ResponseFlags()}
+	if x.Conn != nil {
+		k.tls, k.peer = x.Conn.MTLS(), x.Conn.PeerURI
+	}
+	s := r.series(k)
+	if !ended {
+		s.count.Add(1)
+		return
+	}
+	s.closed.Add(1)
+	s.fromClient.Add(uint64(max(0, x.BytesReceived)))
+	s.toClient.Add(uint64(max(0, x.BytesSent)))
 }
 
 func (r *Requests) series(k key) *series {
@@ -82,13 +124,16 @@ func (r *Requests) series(k key) *series {
 		return s
 	}
 	if len(r.all) >= maxSeries {
-		k = key{overflow: true}
+		k = key{overflow: true, tcp: k.tcp}
 		if s := r.all[k]; s != nil {
 			return s
 		}
 	}
 	k.cluster, k.flags, k.peer = strings.Clone(k.cluster), strings.Clone(k.flags), strings.Clone(k.peer)
-	s = &series{duration: newHistogram(milliseconds), received: newHistogram(byteSizes), sent: newHistogram(byteSizes)}
+	s = &series{}
+	if !k.tcp {
+		s.duration, s.received, s.sent = newHistogram(milliseconds), newHistogram(byteSizes), newHistogram(byteSizes)
+	}
 	r.all[k] = s
 	return s
 }
@@ -98,8 +143,17 @@ func (r *Requests) collect(all []stat) []stat {
 	defer r.mu.RUnlock()
 	for k, s := range r.all {
 		labels := r.labels(k)
-		all = append(all, stat{text: labelled("istio_requests_total", labels), name: "istio_requests_total", labels: labels,
-			kind: Counter, help: "Requests.", value: float64(s.count.Load())})
+		count := func(name, help string, n *atomic.Uint64) {
+			all = append(all, stat{text: labelled(name, labels), name: name, labels: labels, kind: Counter, help: help, value: float64(n.Load())})
+		}
+		if k.tcp {
+			count("istio_tcp_connections_opened_total", "Connections that carry no HTTP.", &s.count)
+			count("istio_tcp_connections_closed_total", "Those that have ended.", &s.closed)
+			count("istio_tcp_received_bytes_total", "Bytes that their clients have sent.", &s.fromClient)
+			count("istio_tcp_sent_bytes_total", "Bytes that were sent to their clients.", &s.toClient)
+			continue
+		}
+		count("istio_requests_total", "Requests.", &s.count)
 		for _, h := range []struct {
 			name, help string
 			of         *histogram
@@ -125,7 +179,7 @@ func (r *Requests) labels(k key) []label {
 		l[side+"_workload"], l[side+"_workload_namespace"] = r.self.Workload, r.self.Namespace
 		l[side+"_app"], l[side+"_canonical_service"] = r.self.Service, r.self.Service
 		l[side+"_version"], l[side+"_canonical_revision"] = r.self.Version, r.self.Version
-		l[side+"_principal"] = principal
+		l[side+"_principal"], l[side+"_cluster"] = principal, r.self.Cluster
 	}
 	if k.inbound {
 		l["reporter"] = "destination"
@@ -150,12 +204,19 @@ func (r *Requests) labels(k key) []label {
 	l["response_code"] = strconv.Itoa(k.code)
 	l["response_flags"] = cmp.Or(k.flags, "-")
 	l["request_protocol"] = "http"
-	if k.grpc {
-		l["request_protocol"] = "grpc"
+	names := labelNames
+	switch {
+	case k.tcp:
+		l["request_protocol"], names = "tcp", labelNames[:len(labelNames)-ofRequests]
+	case k.grpc:
+		l["request_protocol"], l["grpc_response_status"] = "grpc", strconv.Itoa(int(k.status))
 	}
-	out := make([]label, len(labelNames))
-	for i, n := range labelNames {
+	out := make([]label, len(names))
+	for i, n := range names {
 		out[i] = label{n, cmp.Or(l[n], unknown)}
+		if n == "grpc_response_status" {
+			out[i].value = l[n] // empty, as Istio's is, where there is none
+		}
 	}
 	return out
 }
@@ -163,12 +224,15 @@ func (r *Requests) labels(k key) []label {
 var labelNames = []string{
 	"reporter",
 	"source_workload", "source_workload_namespace", "source_principal", "source_app", "source_version",
-	"source_canonical_service", "source_canonical_revision",
+	"source_canonical_service", "source_canonical_revision", "source_cluster",
 	"destination_workload", "destination_workload_namespace", "destination_principal", "destination_app", "destination_version",
 	"destination_service", "destination_service_name", "destination_service_namespace",
-	"destination_canonical_service", "destination_canonical_revision",
-	"request_protocol", "response_code", "response_flags", "connection_security_policy",
+	"destination_canonical_service", "destination_canonical_revision", "destination_cluster",
+	"request_protocol", "response_flags", "connection_security_policy", "response_code", "grpc_response_status",
 }
+
+// ofRequests is how many of the last labels connections do not have.
+const ofRequests = 2
 
 // destination reads host and subset from a cluster's name,
 // "outbound|8080|v1|preference.tutorial.svc.cluster.local".
