@@ -128,12 +128,15 @@ func Run(ctx context.Context, o Options) error {
 	}
 	if p.client != nil {
 		work.Go(func() {
-			select {
-			case <-p.own.Ready():
-				p.changed()
-				p.report("xds", p.client.Run(ctx))
-			case <-ctx.Done():
+			if p.own != nil {
+				select {
+				case <-p.own.Ready():
+					p.changed()
+				case <-ctx.Done():
+					return
+				}
 			}
+			p.report("xds", p.client.Run(ctx))
 		})
 	}
 	work.Go(func() { p.overload.Run(ctx) })
@@ -278,14 +281,8 @@ func build(o Options) (*proxy, error) {
 	}
 	p.store = config.New(so)
 	p.keys.settled = p.store.Recheck
-	if addr := bootstrap.XDS(o.Bootstrap); o.Bootstrap.GetDynamicResources() != nil {
-		if p.own == nil {
-			return nil, errors.New("dynamic_resources need an identity: layered_runtime names none (token_file, root_file, ca)")
-		}
-		p.client = xds.New(xds.Options{
-			Addr: addr, TLS: identity.ClientTLS(p.own, []string{sidecar.ControlPlaneID(p.trust())}),
-			Node: p.node(), Sink: p.store, Log: p.loggers.of(logConfig), OnChange: p.changed, Fallback: p.restore,
-		})
+	if p.client, err = p.controlPlane(); err != nil {
+		return nil, err
 	}
 	p.addMetrics()
 	return p, nil

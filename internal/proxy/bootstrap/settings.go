@@ -43,8 +43,18 @@ func local(r *bootstrapv3.LayeredRuntime) (l sidecar.Local, err error) {
 	return l, nil
 }
 
-// XDS gives "host:port" of the control plane, "" if there is none.
+// XDS gives "host:port" of the mesh's control plane, "" if there is none.
 func XDS(b *bootstrapv3.Bootstrap) string { return Address(b, sidecar.XDSCluster) }
+
+// ADS names the cluster that resources come from, "" if they come from nowhere, and tells
+// whether the server is spoken to in the state-of-the-world variant of the protocol.
+func ADS(b *bootstrapv3.Bootstrap) (cluster string, world bool) {
+	a := b.GetDynamicResources().GetAdsConfig()
+	if len(a.GetGrpcServices()) == 0 {
+		return "", false
+	}
+	return a.GetGrpcServices()[0].GetEnvoyGrpc().GetClusterName(), a.GetApiType() == corev3.ApiConfigSource_GRPC
+}
 
 // Address gives "host:port" of the first endpoint of a static cluster, "" if there
 // is none.

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
 	"github.com/usher-mesh/usher/internal/proxy/bootstrap/sidecar"
@@ -45,8 +46,9 @@ func supported(b *bootstrapv3.Bootstrap) error {
 			}
 		}
 	}
-	if b.GetDynamicResources() != nil && XDS(b) == "" {
-		return strict.Errorf("static_resources.clusters", "no cluster %q with one address, which dynamic_resources.ads_config names", sidecar.XDSCluster)
+	if name, _ := ADS(b); name == sidecar.XDSCluster && XDS(b) == "" || name != "" && !slices.ContainsFunc(b.GetStaticResources().GetClusters(),
+		func(c *clusterv3.Cluster) bool { return c.GetName() == name }) {
+		return strict.Errorf("static_resources.clusters", "no cluster %q with an address, which dynamic_resources.ads_config names", name)
 	}
 	return nil
 }
@@ -55,8 +57,8 @@ func node(n *corev3.Node) error {
 	return strict.Only(n, "id", "cluster", "metadata", "locality", "user_agent_name", "user_agent_version", "user_agent_build_version")
 }
 
-// dynamic wants delta ADS from the cluster xds-grpc for clusters and listeners, or
-// nothing.
+// dynamic wants ADS for clusters and listeners, or nothing. Where the cluster is xds-grpc,
+// that is the mesh's control plane, to which the proxy shows its identity.
 func dynamic(d *bootstrapv3.Bootstrap_DynamicResources) error {
 	if d == nil {
 		return nil
@@ -71,8 +73,8 @@ func dynamic(d *bootstrapv3.Bootstrap_DynamicResources) error {
 	if err := strict.Only(a, "api_type", "transport_api_version", "grpc_services", "set_node_on_first_message_only"); err != nil {
 		return strict.At("ads_config", err)
 	}
-	if a.GetApiType() != corev3.ApiConfigSource_DELTA_GRPC {
-		return strict.Errorf("ads_config.api_type", "%v: %w (want DELTA_GRPC)", a.GetApiType(), strict.ErrUnsupported)
+	if t := a.GetApiType(); t != corev3.ApiConfigSource_DELTA_GRPC && t != corev3.ApiConfigSource_GRPC {
+		return strict.Errorf("ads_config.api_type", "%v: %w (want DELTA_GRPC or GRPC)", t, strict.ErrUnsupported)
 	}
 	if len(a.GetGrpcServices()) != 1 {
 		return strict.Errorf("ads_config.grpc_services", "%d given, want one", len(a.GetGrpcServices()))
@@ -81,8 +83,11 @@ func dynamic(d *bootstrapv3.Bootstrap_DynamicResources) error {
 	if err := strict.Only(g, "envoy_grpc"); err != nil {
 		return strict.At("ads_config.grpc_services[0]", err)
 	}
-	if n := g.GetEnvoyGrpc().GetClusterName(); n != sidecar.XDSCluster {
-		return strict.Errorf("ads_config.grpc_services[0].envoy_grpc.cluster_name", "%q: want %q", n, sidecar.XDSCluster)
+	if err := strict.Only(g.GetEnvoyGrpc(), "cluster_name"); err != nil {
+		return strict.At("ads_config.grpc_services[0].envoy_grpc", err)
+	}
+	if g.GetEnvoyGrpc().GetClusterName() == "" {
+		return strict.Errorf("ads_config.grpc_services[0].envoy_grpc.cluster_name", "empty")
 	}
 	for _, c := range []struct {
 		name string

@@ -170,6 +170,9 @@ func (e *ConnectError) Unwrap() error { return e.Err }
 // *ConnectError.
 func (h *Host) Dial(ctx context.Context) (net.Conn, error) { return h.dial(ctx, http1ALPN) }
 
+// DialHTTP2 is Dial for HTTP/2.
+func (h *Host) DialHTTP2(ctx context.Context) (net.Conn, error) { return h.dial(ctx, "h2") }
+
 // Connect is Dial whose end outlier detection hears: nothing follows that would tell more.
 func (h *Host) Connect(ctx context.Context) (net.Conn, error) {
 	nc, err := h.Dial(ctx)

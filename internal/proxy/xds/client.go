@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"sync/atomic"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 )
 
@@ -37,9 +39,14 @@ const (
 type Options struct {
 	Addr string      // host:port
 	TLS  *tls.Config // identity.ClientTLS of the proxy's own identity
-	Node *corev3.Node
-	Sink Sink
-	Log  *slog.Logger
+	// Dial, if set, opens connections instead, and whatever secures them; Addr is for
+	// the log then.
+	Dial func(context.Context) (net.Conn, error)
+	// World speaks the state-of-the-world variant, and not delta.
+	World bool
+	Node  *corev3.Node
+	Sink  Sink
+	Log   *slog.Logger
 	// Fallback, if set, is called once, between two streams, if the first one brings
 	// no answer: the control plane is away.
 	Fallback func()
@@ -55,6 +62,7 @@ type Client struct {
 	responses atomic.Uint64
 	rejected  atomic.Uint64
 	streams   atomic.Uint64
+	accepted  map[string]string // type -> version of the last good response; World's
 }
 
 // New makes a client; Run makes it work.
@@ -62,7 +70,7 @@ func New(o Options) *Client {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Client{o: o}
+	return &Client{o: o, accepted: map[string]string{}}
 }
 
 // Connected tells whether the stream is open and has been answered on.
@@ -111,8 +119,12 @@ func (c *Client) Run(ctx context.Context) error {
 // grpc's would keep its own pause, and fail calls at once meanwhile. It is given up
 // if no answer comes in patience; zero: never.
 func (c *Client) attempt(ctx context.Context, patience time.Duration) (talked bool, err error) {
+	secure := grpc.WithTransportCredentials(insecure.NewCredentials())
+	if c.o.Dial == nil {
+		secure = grpc.WithTransportCredentials(credentials.NewTLS(c.o.TLS))
+	}
 	conn, err := grpc.NewClient("passthrough:///"+c.o.Addr,
-		grpc.WithTransportCredentials(credentials.NewTLS(c.o.TLS)),
+		secure, c.dialer(),
 		grpc.WithNoProxy(), // the application's proxy variables are not for us
 		grpc.WithDisableRetry(),
 		grpc.WithDisableServiceConfig(),
@@ -132,14 +144,30 @@ func (c *Client) attempt(ctx context.Context, patience time.Duration) (talked bo
 		t := time.AfterFunc(patience, cancel)
 		answered = func() { t.Stop() }
 	}
-	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(ctx)
+	defer c.changed()
+	defer c.connected.Store(false)
+	ads := discoveryv3.NewAggregatedDiscoveryServiceClient(conn)
+	if c.o.World {
+		stream, err := ads.StreamAggregatedResources(ctx)
+		if err != nil {
+			return false, err
+		}
+		c.streams.Add(1)
+		return c.talkWorld(stream, answered)
+	}
+	stream, err := ads.DeltaAggregatedResources(ctx)
 	if err != nil {
 		return false, err
 	}
-	defer c.changed()
-	defer c.connected.Store(false)
 	c.streams.Add(1)
 	return c.talk(stream, answered)
+}
+
+func (c *Client) dialer() grpc.DialOption {
+	if c.o.Dial == nil {
+		return grpc.EmptyDialOption{}
+	}
+	return grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return c.o.Dial(ctx) })
 }
 
 func (c *Client) changed() {

@@ -1,5 +1,5 @@
-// Package xds talks to the control plane: one delta ADS stream over mTLS, opened
-// again whenever it breaks. It asks for what its sink wants, hands over what
+// Package xds talks to the control plane: one ADS stream, delta or state of the world,
+// in a mesh over mTLS, opened again whenever it breaks. It asks for what its sink wants, hands over what
 // comes, and acknowledges or refuses as the sink says. It does not look into
 // resources and keeps none: the sink does, so that a new stream starts from the
 // versions that are in force.
