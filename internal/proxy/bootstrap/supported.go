@@ -20,7 +20,7 @@ func supported(b *bootstrapv3.Bootstrap) error {
 	if err := node(b.GetNode()); err != nil {
 		return strict.At("node", err)
 	}
-	if err := strict.Only(b.GetStaticResources(), "listeners", "clusters"); err != nil {
+	if err := strict.Only(b.GetStaticResources(), "listeners", "clusters", "secrets"); err != nil {
 		return strict.At("static_resources", err)
 	}
 	if err := dynamic(b.GetDynamicResources()); err != nil {

@@ -51,17 +51,25 @@ func (s *Store) contextCertificates(c *tlsv3.CommonTlsContext) *adminv3.Certific
 		out.CertChain = append(out.CertChain, first(t.GetCertificateChain())...)
 	}
 	for _, n := range c.GetTlsCertificateSdsSecretConfigs() {
-		out.CertChain = append(out.CertChain, first(s.secret(n.GetName()).GetTlsCertificate().GetCertificateChain())...)
+		out.CertChain = append(out.CertChain, first(s.secretOf(n).GetTlsCertificate().GetCertificateChain())...)
 	}
 	v := c.GetCombinedValidationContext()
 	for _, d := range []*corev3.DataSource{
 		c.GetValidationContext().GetTrustedCa(), v.GetDefaultValidationContext().GetTrustedCa(),
-		s.secret(c.GetValidationContextSdsSecretConfig().GetName()).GetValidationContext().GetTrustedCa(),
-		s.secret(v.GetValidationContextSdsSecretConfig().GetName()).GetValidationContext().GetTrustedCa(),
+		s.secretOf(c.GetValidationContextSdsSecretConfig()).GetValidationContext().GetTrustedCa(),
+		s.secretOf(v.GetValidationContextSdsSecretConfig()).GetValidationContext().GetTrustedCa(),
 	} {
 		out.CaCert = append(out.CaCert, first(d)...)
 	}
 	return out
+}
+
+// secretOf gives what a TLS context refers to; nil if there is nothing.
+func (s *Store) secretOf(c *tlsv3.SdsSecretConfig) *tlsv3.Secret {
+	if c != nil && c.GetSdsConfig() == nil {
+		return s.secret(proxytls.StaticSecret(c.GetName()))
+	}
+	return s.secret(c.GetName())
 }
 
 // secret gives what came over SDS by that name, or is the proxy's own; nil if nothing.

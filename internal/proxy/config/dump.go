@@ -144,7 +144,9 @@ func (s *Store) dumpSecrets() *adminv3.SecretsConfigDump {
 	d := &adminv3.SecretsConfigDump{}
 	for _, n := range s.names(xds.SecretType, keys(s.secrets)) {
 		x := &adminv3.SecretsConfigDump_DynamicSecret{Name: n, ErrorState: s.failure(xds.SecretType, n, false)}
-		if e := s.secrets[n]; e != nil {
+		if e := s.secrets[n]; e != nil && e.static {
+			d.StaticSecrets = append(d.StaticSecrets, &adminv3.SecretsConfigDump_StaticSecret{Name: s.secret(n).GetName(), LastUpdated: e.time(), Secret: show(e.body)})
+		} else if e != nil {
 			x.VersionInfo, x.LastUpdated, x.Secret = e.version, e.time(), show(e.body)
 			d.DynamicActiveSecrets = append(d.DynamicActiveSecrets, x)
 		} else {

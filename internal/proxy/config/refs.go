@@ -87,6 +87,9 @@ func (r refs) socket(t *corev3.TransportSocket) {
 }
 
 func (r refs) secret(s *tlsv3.SdsSecretConfig) {
+	if s.GetSdsConfig() == nil {
+		return // it is the bootstrap's
+	}
 	if n := s.GetName(); n != sidecar.OwnCert && n != sidecar.OwnRoots {
 		r.secrets.add(n)
 	}

@@ -15,11 +15,12 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/xds"
 )
 
-// secretEntry is a secret that came over SDS.
+// secretEntry is a secret that came over SDS, or one of the bootstrap.
 type secretEntry struct {
 	held
-	cert  *tls.Certificate
-	roots *x509.CertPool
+	cert   *tls.Certificate
+	roots  *x509.CertPool
+	static bool // of the bootstrap
 }
 
 func (s *Store) putSecret(r xds.Resource) error {
@@ -27,36 +28,63 @@ func (s *Store) putSecret(r xds.Resource) error {
 	if err != nil {
 		return err
 	}
-	e := &secretEntry{held: hold(r)}
-	if err := strict.Only(m, "name", "tls_certificate", "validation_context"); err != nil {
-		return err
-	}
-	switch {
-	case m.GetTlsCertificate() != nil:
-		e.cert, err = certificate(m.GetTlsCertificate())
-		err = strict.At("tls_certificate", err)
-	case m.GetValidationContext() != nil:
-		e.roots, err = roots(m.GetValidationContext())
-		err = strict.At("validation_context", err)
-	default:
-		err = errors.New("neither a certificate nor roots")
-	}
+	e, err := compileSecret(m, inline)
 	if err != nil {
 		return err
 	}
+	e.held = hold(r)
 	s.secrets[r.Name] = e
 	return nil
 }
 
-func certificate(m *tlsv3.TlsCertificate) (*tls.Certificate, error) {
+// putStatic puts a secret of the bootstrap, which may name files.
+func (s *Store) putStatic(m *tlsv3.Secret) error {
+	name := proxytls.StaticSecret(m.GetName())
+	if m.GetName() == "" || s.secrets[name] != nil {
+		return strict.Errorf("name", "%q: empty, or there already", m.GetName())
+	}
+	e, err := compileSecret(m, proxytls.Data)
+	if err != nil {
+		return err
+	}
+	r, err := resource(name, m)
+	if err != nil {
+		return err
+	}
+	e.held, e.static = hold(r), true
+	s.secrets[name] = e
+	return nil
+}
+
+type reader func(*corev3.DataSource) ([]byte, error)
+
+func compileSecret(m *tlsv3.Secret, read reader) (e *secretEntry, err error) {
+	e = &secretEntry{}
+	if err := strict.Only(m, "name", "tls_certificate", "validation_context"); err != nil {
+		return nil, err
+	}
+	switch {
+	case m.GetTlsCertificate() != nil:
+		e.cert, err = certificate(m.GetTlsCertificate(), read)
+		err = strict.At("tls_certificate", err)
+	case m.GetValidationContext() != nil:
+		e.roots, err = roots(m.GetValidationContext(), read)
+		err = strict.At("validation_context", err)
+	default:
+		err = errors.New("neither a certificate nor roots")
+	}
+	return e, err
+}
+
+func certificate(m *tlsv3.TlsCertificate, read reader) (*tls.Certificate, error) {
 	if err := strict.Only(m, "certificate_chain", "private_key"); err != nil {
 		return nil, err
 	}
-	chain, err := inline(m.GetCertificateChain())
+	chain, err := read(m.GetCertificateChain())
 	if err != nil {
 		return nil, strict.At("certificate_chain", err)
 	}
-	key, err := inline(m.GetPrivateKey())
+	key, err := read(m.GetPrivateKey())
 	if err != nil {
 		return nil, strict.At("private_key", err)
 	}
@@ -67,11 +95,11 @@ func certificate(m *tlsv3.TlsCertificate) (*tls.Certificate, error) {
 	return &c, nil
 }
 
-func roots(m *tlsv3.CertificateValidationContext) (*x509.CertPool, error) {
+func roots(m *tlsv3.CertificateValidationContext, read reader) (*x509.CertPool, error) {
 	if err := strict.Only(m, "trusted_ca"); err != nil {
 		return nil, err
 	}
-	text, err := inline(m.GetTrustedCa())
+	text, err := read(m.GetTrustedCa())
 	if err != nil {
 		return nil, strict.At("trusted_ca", err)
 	}

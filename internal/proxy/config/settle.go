@@ -168,7 +168,7 @@ func (s *Store) want() {
 	s.wanted = map[string]set{xds.EndpointType: eds, xds.RouteType: rds, xds.SecretType: sds}
 	maps.DeleteFunc(s.endpoints, func(n string, _ *endpointsEntry) bool { return !eds[n] })
 	maps.DeleteFunc(s.routes, func(n string, _ *entry[*route.Table]) bool { return !rds[n] })
-	maps.DeleteFunc(s.secrets, func(n string, _ *secretEntry) bool { return !sds[n] })
+	maps.DeleteFunc(s.secrets, func(n string, e *secretEntry) bool { return !e.static && !sds[n] })
 }
 
 // arm sets the timer for what waits.

@@ -19,6 +19,12 @@ func (s *Store) Static(b *bootstrapv3.Bootstrap) error {
 	s.mu.Lock()
 	defer s.changed()
 	defer s.mu.Unlock()
+	for i, m := range b.GetStaticResources().GetSecrets() {
+		if err := s.putStatic(m); err != nil {
+			return strict.AtIndex("static_resources.secrets", i, err)
+		}
+	}
+	s.publish()
 	for i, c := range b.GetStaticResources().GetClusters() {
 		if c.GetName() == sidecar.XDSCluster {
 			continue

@@ -244,7 +244,9 @@ func (s *Store) each(typeURL string, f func(name string, h held, denied bool)) {
 		}
 	case xds.SecretType:
 		for n, e := range s.secrets {
-			f(n, e.held, false)
+			if !e.static {
+				f(n, e.held, false)
+			}
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/accesslog"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
 	"github.com/usher-mesh/usher/internal/proxy/http1"
+	"github.com/usher-mesh/usher/internal/proxy/origin"
 	"github.com/usher-mesh/usher/internal/proxy/overload"
 	"github.com/usher-mesh/usher/internal/proxy/route"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
@@ -166,6 +167,12 @@ func (m *Manager) routing(c *hcmv3.HttpConnectionManager) (err error) {
 		m.table, err = route.Compile(r.RouteConfig, m.o.Filters)
 		return strict.At("route_config", err)
 	case *hcmv3.HttpConnectionManager_Rds:
+		if err := strict.Only(r.Rds, "config_source", "route_config_name"); err != nil {
+			return strict.At("rds", err)
+		}
+		if err := origin.ADS(r.Rds.GetConfigSource()); err != nil {
+			return strict.At("rds.config_source", err)
+		}
 		if m.routeName = r.Rds.GetRouteConfigName(); m.routeName == "" {
 			return strict.Errorf("rds.route_config_name", "empty")
 		}

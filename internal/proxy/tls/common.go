@@ -12,6 +12,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 
+	"github.com/usher-mesh/usher/internal/proxy/origin"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
 
@@ -48,6 +49,9 @@ func compileCommon(m *tlsv3.CommonTlsContext, secrets Secrets) (*common, error) 
 	}
 	for i, s := range m.GetTlsCertificateSdsSecretConfigs() {
 		name, err := secretName(s, secrets)
+		if err == nil && s.GetSdsConfig() == nil {
+			_, err = secrets.Certificate(name) // it is there, or will never be
+		}
 		if err != nil {
 			return nil, strict.AtIndex("tls_certificate_sds_secret_configs", i, err)
 		}
@@ -91,6 +95,9 @@ func (c *common) validation(m *tlsv3.CommonTlsContext, secrets Secrets) error {
 
 func (c *common) sdsRoots(s *tlsv3.SdsSecretConfig, secrets Secrets) error {
 	name, err := secretName(s, secrets)
+	if err == nil && s.GetSdsConfig() == nil {
+		_, err = secrets.Roots(name)
+	}
 	if err != nil {
 		return err
 	}
@@ -108,7 +115,19 @@ func secretName(s *tlsv3.SdsSecretConfig, secrets Secrets) (string, error) {
 	if secrets == nil {
 		return "", errors.New("no source of secrets")
 	}
-	return s.GetName(), nil
+	if s.GetSdsConfig() == nil {
+		return StaticSecret(s.GetName()), nil
+	}
+	if own(s) {
+		return s.GetName(), nil
+	}
+	return s.GetName(), strict.At("sds_config", origin.ADS(s.GetSdsConfig()))
+}
+
+// own tells whether a secret is of the proxy's own identity, as Istio names it and where
+// Istio has it from: the proxy's own agent.
+func own(s *tlsv3.SdsSecretConfig) bool {
+	return (s.GetName() == meshCert || s.GetName() == meshRoots) && s.GetSdsConfig().GetApiConfigSource() != nil
 }
 
 func (c *common) context(v *tlsv3.CertificateValidationContext) error {

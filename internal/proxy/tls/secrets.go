@@ -21,3 +21,10 @@ type Secrets interface {
 // a gateway's for its clients, vouches for its own clients and for no identity of
 // the mesh, whatever it writes into certificates.
 const meshRoots = "ROOTCA"
+
+// meshCert is the SDS name of the proxy's own certificate.
+const meshCert = "default"
+
+// StaticSecret is the name that Secrets knows a secret of the bootstrap by: one that is
+// referred to without an sds_config. No name of SDS begins so.
+func StaticSecret(name string) string { return "\x00static " + name }

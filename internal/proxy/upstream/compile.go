@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/usher-mesh/usher/internal/proxy/counters"
+	"github.com/usher-mesh/usher/internal/proxy/origin"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 	"github.com/usher-mesh/usher/internal/proxy/tls"
 )
@@ -244,6 +245,12 @@ func (c *Cluster) discovery(m *clusterv3.Cluster) error {
 	case clusterv3.Cluster_EDS:
 		if m.GetLoadAssignment() != nil {
 			return strict.Errorf("load_assignment", "beside EDS: %w", strict.ErrUnsupported)
+		}
+		if err := strict.Only(m.GetEdsClusterConfig(), "eds_config", "service_name"); err != nil {
+			return strict.At("eds_cluster_config", err)
+		}
+		if err := origin.ADS(m.GetEdsClusterConfig().GetEdsConfig()); err != nil {
+			return strict.At("eds_cluster_config.eds_config", err)
 		}
 		c.EDS = m.GetEdsClusterConfig().GetServiceName()
 		if c.EDS == "" {

@@ -62,6 +62,9 @@ var examples = []example{
 	{name: "grpc", asks: []ask{
 		call("PROXY", "a"), call("PROXY", "missing"), get("PROXY", "/"), send("POST", "PROXY", "/kv.KV/Get", "x", "content-type: application/json"),
 	}},
+	{name: "static_secrets", asks: []ask{
+		secure(session{}, "STATIC", "/"), secure(session{cert: "domain2", max: tls.VersionTLS12}, "STATIC", "/"),
+	}},
 	{name: "connection_limits", asks: []ask{hold("FEW", 4), hold("MORE", 8)}},
 	{name: "underscores", asks: []ask{
 		get("DROP", "/", "a_b: c", "a-b: d"), get("REJECT", "/", "a_b: c"), get("REJECT", "/", "a-b: c"),
