@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"github.com/usher-mesh/usher/internal/jsondoc"
 )
 
 // Facts are what is known by now of a request's way, for formats and logs. Times are
@@ -18,6 +20,11 @@ type Facts struct {
 
 	BytesReceived int64 // of the request's content
 	BytesSent     int64 // of the response's content
+
+	// ClusterShown is what the cluster is called where it is shown (Envoy's alt_stat_name),
+	// "" if there is none of its name; ClusterMetadata is its metadata by namespace.
+	ClusterShown    string
+	ClusterMetadata map[string]jsondoc.Value
 
 	UpstreamLocal netip.AddrPort // source address of the upstream connection; not valid: there was none
 	UpstreamMajor int            // version of HTTP that the upstream was asked in; 0: none was

@@ -88,8 +88,8 @@ var commands = map[string]command{
 	"UPSTREAM_LOCAL_ADDRESS":                        plain(addressOf(upstreamLocal, whole)),
 	"UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT":           plain(addressOf(upstreamLocal, hostOnly)),
 	"UPSTREAM_LOCAL_PORT":                           plain(addressOf(upstreamLocal, portOnly)),
-	"UPSTREAM_CLUSTER":                              plain(textOf(cluster)),
-	"UPSTREAM_CLUSTER_RAW":                          plain(textOf(cluster)),
+	"UPSTREAM_CLUSTER":                              plain(textOf(func(s *Subject) string { return s.X.ClusterShown })),
+	"UPSTREAM_CLUSTER_RAW":                          plain(textOf(clusterName)),
 	"UPSTREAM_TRANSPORT_FAILURE_REASON":             plain(textOf(func(s *Subject) string { return s.X.Failure })),
 	"UPSTREAM_REQUEST_ATTEMPT_COUNT":                plain(numberOf(attempts)),
 	"DOWNSTREAM_TRANSPORT_FAILURE_REASON":           plain(constant("")), // such a connection has no log
@@ -102,6 +102,7 @@ var commands = map[string]command{
 	"UPSTREAM_FILTER_STATE":                         {needsArgument, true, whatever(constant(""))},
 	"FILTER_STATE":                                  {needsArgument, true, filterState},
 	"DYNAMIC_METADATA":                              {needsArgument, true, dynamicMetadata},
+	"CLUSTER_METADATA":                              {needsArgument, true, clusterMetadata},
 	"HOSTNAME":                                      {make: hostname},
 	"ENVIRONMENT":                                   {needsArgument, true, environment},
 	"UNIQUE_ID":                                     plain(uniqueID),
@@ -150,9 +151,9 @@ func protocol(major, minor int) string {
 	return "HTTP/1.1"
 }
 
-// cluster names the cluster, "" if there is none of the name, as in Envoy.
-func cluster(s *Subject) string {
-	if s.X.Flags == "NC" {
+// clusterName is the cluster's own name, "" if there is no such cluster.
+func clusterName(s *Subject) string {
+	if s.X.ClusterShown == "" {
 		return ""
 	}
 	return s.X.Cluster
@@ -160,7 +161,7 @@ func cluster(s *Subject) string {
 
 // attempts counts the one that is about to be made, too.
 func attempts(s *Subject) int64 {
-	if s.X.Attempts == 0 && cluster(s) != "" {
+	if s.X.Attempts == 0 && s.X.ClusterShown != "" {
 		return 1
 	}
 	return int64(s.X.Attempts)

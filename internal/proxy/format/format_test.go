@@ -36,6 +36,8 @@ func request() *exchange.Exchange {
 	x.Request.Header.Add("referer", "http://x/?tok=SECRET")
 	x.Redact([]exchange.Secret{{Kind: exchange.SecretHeader, Name: "X-Token"}, {Kind: exchange.SecretParam, Name: "tok"}})
 	x.Response.Status, x.Details, x.Cluster, x.UpstreamHost, x.UpstreamMajor = 200, "via_upstream", "c", "127.0.0.3:81", 2
+	x.ClusterShown = "c"
+	x.ClusterMetadata = map[string]jsondoc.Value{"n": jsondoc.Of(map[string]any{"k": "v"})}
 	x.UpstreamLocal = netip.MustParseAddrPort("127.0.0.1:4000")
 	x.Response.Header.Add("x-envoy-upstream-service-time", "3")
 	x.BytesReceived, x.BytesSent, x.RequestID, x.LogType, x.RouteName = 5, 7, "id", "DownstreamEnd", "r"
@@ -55,7 +57,7 @@ func TestText(t *testing.T) {
 		{"%REQUEST_DURATION% %REQUEST_TX_DURATION% %RESPONSE_DURATION% %RESPONSE_TX_DURATION% %COMMON_DURATION(DS_RX_BEG:DS_RX_END:us)% %COMMON_DURATION(US_TX_END:US_RX_BEG:ns)% %COMMON_DURATION(DS_TX_BEG:DS_TX_END:ms)% %COMMON_DURATION(DS_TX_END:DS_RX_BEG:ms)%", "1 2 3 9 1500 1000000 - -"},
 		{"%PROTOCOL% %UPSTREAM_PROTOCOL% %DOWNSTREAM_TLS_VERSION% %DOWNSTREAM_TLS_CIPHER% %REQUESTED_SERVER_NAME% %CONNECTION_ID% %ROUTE_NAME% %ACCESS_LOG_TYPE%", "HTTP/1.1 HTTP/2 TLSv1.3 TLS_AES_128_GCM_SHA256 a.test 9 r DownstreamEnd"},
 		{"%PATH%|%PATH(NQ)%|%QUERY_PARAM(b)%|%QUERY_PARAM(tok)%|%QUERY_PARAM(none)%|%QUERY_PARAMS%|%REQ_WITHOUT_QUERY(:PATH)%", "/a?access_token=[redacted]&%74ok=[redacted]&b=c%20d|/a|c d|[redacted]|-|access_token=[redacted]&%74ok=[redacted]&b=c%20d|/a"},
-		{"%UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %UPSTREAM_REMOTE_PORT% %UPSTREAM_LOCAL_PORT% %UPSTREAM_LOCAL_ADDRESS% %ENVIRONMENT(FORMAT_TEST)% %ENVIRONMENT(FORMAT_TEST_NOT)% %VIRTUAL_CLUSTER_NAME%", "127.0.0.3 81 4000 127.0.0.1:4000 set - -"},
+		{"%UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %UPSTREAM_REMOTE_PORT% %UPSTREAM_LOCAL_PORT% %UPSTREAM_LOCAL_ADDRESS% %ENVIRONMENT(FORMAT_TEST)% %ENVIRONMENT(FORMAT_TEST_NOT)% %VIRTUAL_CLUSTER_NAME% %CLUSTER_METADATA(n:k)% %CLUSTER_METADATA(n)% %CLUSTER_METADATA(n:x)%", "127.0.0.3 81 4000 127.0.0.1:4000 set - - v {\\\"k\\\":\\\"v\\\"} -"},
 		{"%RESPONSE_HEADERS_BYTES% %RESPONSE_TRAILERS_BYTES%", "40 0"},
 	} {
 		f, err := Text(tt.format, false)

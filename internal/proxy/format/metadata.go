@@ -11,22 +11,37 @@ import (
 // anything else as JSON. It shows what a filter set there and the format asks for,
 // such as a token's claims.
 func dynamicMetadata(arg string) (operator, error) {
-	namespace, rest, _ := strings.Cut(arg, ":")
-	var path []string
-	if rest != "" {
-		path = strings.Split(rest, ":")
-	}
+	namespace, path := metadataPath(arg)
 	return func(b []byte, s *Subject) ([]byte, kind) {
 		m := s.X.Metadata[namespace]
 		if len(path) == 0 {
 			return appendAll(b, m)
 		}
-		v := m[path[0]]
-		for _, k := range path[1:] {
-			v = v.Get(k)
-		}
-		return appendDoc(b, v)
+		return appendDoc(b, within(m[path[0]], path[1:]))
 	}, nil
+}
+
+// clusterMetadata is %CLUSTER_METADATA(NAMESPACE:KEY:...)%.
+func clusterMetadata(arg string) (operator, error) {
+	namespace, path := metadataPath(arg)
+	return func(b []byte, s *Subject) ([]byte, kind) {
+		return appendDoc(b, within(s.X.ClusterMetadata[namespace], path))
+	}, nil
+}
+
+func metadataPath(arg string) (namespace string, path []string) {
+	namespace, rest, _ := strings.Cut(arg, ":")
+	if rest != "" {
+		path = strings.Split(rest, ":")
+	}
+	return namespace, path
+}
+
+func within(v jsondoc.Value, path []string) jsondoc.Value {
+	for _, k := range path {
+		v = v.Get(k)
+	}
+	return v
 }
 
 // filterState is %FILTER_STATE(NAME:PLAIN)%. Without PLAIN it is an object in Envoy's

@@ -33,6 +33,7 @@ func (s *session) forward(r *route.Route) {
 		s.respondLocal(r)
 		return
 	}
+	cluster.Describe(x)
 	r.Rewrite(x, choice)
 	if x.Request.Path == "" || !http1.ValidAuthority(x.Request.Authority) {
 		x.Reply(503, "", "invalid_rewrite")

@@ -139,6 +139,7 @@ func (s *session) carry(r *route.Route, answered bool) {
 	var err error = upstream.ErrNoHealthy
 	var host *upstream.Host
 	if cluster != nil {
+		cluster.Describe(x)
 		host, err = cluster.Pick(s.ctx, upstream.Ask{Authority: x.Request.Authority, Hash: x.Hash, Criteria: choice.Criteria})
 	}
 	if err == nil {

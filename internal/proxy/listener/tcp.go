@@ -149,6 +149,7 @@ func (t *tcpProxy) dial(ctx context.Context, x *exchange.Exchange) net.Conn {
 		x.Flags = "NC"
 		return nil
 	}
+	s.Clusters[x.Cluster].Describe(x)
 	for range t.attempts {
 		h, err := s.Clusters[x.Cluster].Pick(ctx, upstream.Ask{Authority: x.Conn.Local.String(), Hash: x.Hash})
 		if err != nil {

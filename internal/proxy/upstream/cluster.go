@@ -12,6 +12,7 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 
+	"github.com/usher-mesh/usher/internal/jsondoc"
 	"github.com/usher-mesh/usher/internal/proxy/counters"
 	"github.com/usher-mesh/usher/internal/proxy/http2"
 	"github.com/usher-mesh/usher/internal/proxy/tls"
@@ -53,6 +54,7 @@ type Cluster struct {
 	Counts *Counts
 
 	stat           string // what its counters are named by
+	metadata       map[string]jsondoc.Value
 	opts           Options
 	dynamic        bool        // endpoints are what requests name
 	dns            *assignment // with names; nil: they are not resolved

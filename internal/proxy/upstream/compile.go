@@ -46,6 +46,10 @@ func Compile(m *clusterv3.Cluster, o Options) (*Cluster, error) {
 		return nil, strict.Errorf("name", "empty")
 	}
 	c := &Cluster{Name: m.GetName(), stat: cmp.Or(m.GetAltStatName(), m.GetName()), opts: o, connectTimeout: defaultConnectTimeout, idleTimeout: defaultIdleTimeout, dnsRefresh: defaultDNSRefresh}
+	var err error
+	if c.metadata, err = compileMetadata(m.GetMetadata()); err != nil {
+		return nil, strict.At("metadata", err)
+	}
 	o.Counters.Hold(counters.Cluster, c.stat)
 	c.Counts = counters.Group[Counts](o.Counters, counters.Cluster, c.stat)
 	if err := c.compile(m); err != nil {

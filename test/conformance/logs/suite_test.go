@@ -255,7 +255,9 @@ func (w *world) lines(t *testing.T, b []byte) []string {
 // compare runs both programs.
 func compare(t *testing.T, worlds []*world) {
 	envoy, usher := harness.Envoy(t), harness.Bin(t, "usher-proxy")
-	clusters := list{cluster("up", serve(t, false), false), cluster("up2", serve(t, true), true), cluster("dead", harness.FreePorts(t, 1)[0], false)}
+	shown := cluster("up2", serve(t, true), true)
+	read(t, "{alt_stat_name: shown, metadata: {filter_metadata: {ns: {k: v, deep: {list: [1, true]}}}}}", &shown)
+	clusters := list{cluster("up", serve(t, false), false), shown, cluster("dead", harness.FreePorts(t, 1)[0], false)}
 	e := run(t, worlds, clusters, envoy, "--concurrency", "1", "--disable-hot-restart", "-l", "error", "--file-flush-interval-msec", "10")
 	u := run(t, worlds, clusters, usher)
 	answers, lines := 0, 0

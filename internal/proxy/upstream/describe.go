@@ -1,0 +1,32 @@
+package upstream
+
+import (
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+
+	"github.com/usher-mesh/usher/internal/jsondoc"
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
+	"github.com/usher-mesh/usher/internal/proxy/strict"
+)
+
+// Describe notes what logs may show of the cluster.
+func (c *Cluster) Describe(x *exchange.Exchange) {
+	x.ClusterShown, x.ClusterMetadata = c.stat, c.metadata
+}
+
+// compileMetadata gives metadata by namespace, nil for none.
+func compileMetadata(m *corev3.Metadata) (map[string]jsondoc.Value, error) {
+	if len(m.GetFilterMetadata()) == 0 {
+		return nil, nil
+	}
+	out := make(map[string]jsondoc.Value, len(m.GetFilterMetadata()))
+	for namespace, s := range m.GetFilterMetadata() {
+		b, err := s.MarshalJSON()
+		if err == nil {
+			out[namespace], err = jsondoc.Parse(string(b))
+		}
+		if err != nil {
+			return nil, strict.At("filter_metadata["+namespace+"]", err)
+		}
+	}
+	return out, nil
+}
