@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -264,5 +265,42 @@ func TestMovingAllocatesNothing(t *testing.T) {
 	c.SetReadDeadline(d)
 	if n := testing.AllocsPerRun(100, func() { d = d.Add(1); c.SetReadDeadline(d); c.SetWriteDeadline(d) }); n > 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// AwaitEnd sees a peer that closes, also behind bytes that nobody has read, and leaves them;
+// a deadline ends it, also one that moves to a later time while an earlier one is armed.
+func TestAwaitEnd(t *testing.T) {
+	for name, sent := range map[string]string{"alone": "", "behind bytes": "abc"} {
+		d, peer := tcp(t)
+		d.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+		d.SetReadDeadline(time.Now().Add(time.Hour))
+		ended := make(chan bool, 1)
+		go func() { ended <- d.AwaitEnd() }()
+		io.WriteString(peer, sent)
+		select {
+		case <-ended:
+			t.Fatalf("%s: it ends before the peer", name)
+		case <-time.After(50 * time.Millisecond):
+		}
+		peer.Close()
+		select {
+		case is := <-ended:
+			if !is && runtime.GOOS == "linux" {
+				t.Errorf("%s: not seen", name)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%s: still waiting", name)
+		}
+		if b, err := io.ReadAll(d); string(b) != sent || err != nil {
+			t.Errorf("%s: %q %v", name, b, err)
+		}
+	}
+	d, _ := tcp(t)
+	done := make(chan bool)
+	go func() { done <- d.AwaitEnd() }()
+	d.SetReadDeadline(time.Unix(1, 0))
+	if <-done {
+		t.Error("a deadline is taken for an end")
 	}
 }

@@ -170,7 +170,7 @@ func (s *session) passReset(err error) {
 }
 
 // way is what a client that goes away interrupts: the connection or stream to the
-// upstream. Only a client of HTTP/2 is seen to go while its request waits.
+// upstream. Only a client of HTTP/2 is seen to go while its request waits for one.
 type way struct {
 	lost atomic.Bool // the client is gone
 	gone func()      // clientGone; nil on HTTP/1.1
@@ -189,22 +189,6 @@ func (s *session) clientGone() {
 	}
 	if s.way.wake != nil {
 		s.way.wake()
-	}
-}
-
-// watchClient calls f once the client is gone, until stop.
-func (s *session) watchClient(f func()) (stop func()) {
-	s.way.mu.Lock()
-	defer s.way.mu.Unlock()
-	if s.lost.Load() {
-		f()
-		return func() {}
-	}
-	s.way.wake = f
-	return func() {
-		s.way.mu.Lock()
-		defer s.way.mu.Unlock()
-		s.way.wake = nil
 	}
 }
 

@@ -1,0 +1,55 @@
+package hcm
+
+import (
+	"net"
+
+	"github.com/usher-mesh/usher/internal/proxy/deadline"
+)
+
+// watchClient calls f once the client is gone, until stop returns. On HTTP/1.1 that is
+// seen by its connection, which nobody reads while a filter waits; a client that has
+// closed its side is gone, as in Envoy.
+func (s *session) watchClient(f func()) (stop func()) {
+	s.way.mu.Lock()
+	defer s.way.mu.Unlock()
+	if s.lost.Load() {
+		f()
+		return func() {}
+	}
+	s.way.wake = f
+	unwatch := func() {}
+	if c := socket(s.nc); s.gone == nil && c != nil {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if c.AwaitEnd() {
+				s.clientGone()
+			}
+		}()
+		unwatch = func() {
+			s.nc.SetReadDeadline(past)
+			<-done
+			s.nc.SetReadDeadline(s.bodyDeadline(s.m.streamIdle))
+		}
+	}
+	return func() {
+		unwatch()
+		s.way.mu.Lock()
+		defer s.way.mu.Unlock()
+		s.way.wake = nil
+	}
+}
+
+// socket finds the connection below TLS; nil on a stream of HTTP/2.
+func socket(c net.Conn) *deadline.Conn {
+	for {
+		if d, ok := c.(*deadline.Conn); ok {
+			return d
+		}
+		n, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		c = n.NetConn()
+	}
+}
