@@ -68,6 +68,8 @@ type Cluster struct {
 	maxConns       int64
 	maxPending     int64
 	maxRetries     int64
+	budget         *retryBudget // of retries, in place of maxRetries; nil: none
+	tracked        bool         // track_remaining
 	balance        balance
 	speaks         protocol
 	http2          http2.Options

@@ -216,12 +216,18 @@ func (c *Cluster) limits(m *clusterv3.Cluster) error {
 		return strict.At("circuit_breakers", err)
 	}
 	for i, t := range b.GetThresholds() {
-		if err := strict.Only(t, "priority", "max_connections", "max_pending_requests", "max_requests", "max_retries", "track_remaining"); err != nil {
+		if err := strict.Only(t, "priority", "max_connections", "max_pending_requests", "max_requests", "max_retries", "track_remaining", "retry_budget"); err != nil {
 			return strict.At("circuit_breakers", strict.AtIndex("thresholds", i, err))
 		}
 		if t.GetPriority() != corev3.RoutingPriority_DEFAULT {
 			continue
 		}
+		if r := t.GetRetryBudget(); r != nil {
+			if err := c.retryBudget(r); err != nil {
+				return strict.At("circuit_breakers", strict.AtIndex("thresholds", i, strict.At("retry_budget", err)))
+			}
+		}
+		c.tracked = t.GetTrackRemaining()
 		c.maxConns, c.maxRequests = bound(t.GetMaxConnections()), bound(t.GetMaxRequests())
 		c.maxPending, c.maxRetries = bound(t.GetMaxPendingRequests()), bound(t.GetMaxRetries())
 	}
@@ -270,4 +276,18 @@ func (c *Cluster) discovery(m *clusterv3.Cluster) error {
 		return nil
 	}
 	return strict.Errorf("type", "%s: %w", m.GetType(), strict.ErrUnsupported)
+}
+
+func (c *Cluster) retryBudget(m *clusterv3.CircuitBreakers_Thresholds_RetryBudget) error {
+	b := &retryBudget{defaultBudget, defaultLeast}
+	if p := m.GetBudgetPercent(); p != nil {
+		if b.percent = p.GetValue(); !(b.percent >= 0 && b.percent <= 100) {
+			return strict.Errorf("budget_percent.value", "must be from 0 to 100")
+		}
+	}
+	if n := m.GetMinRetryConcurrency(); n != nil {
+		b.least = int64(n.GetValue())
+	}
+	c.budget = b
+	return nil
 }

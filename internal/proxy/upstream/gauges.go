@@ -23,12 +23,6 @@ func (c *Cluster) Gauges() []counters.Value {
 			excluded++
 		}
 	}
-	open := func(now, most int64) int64 {
-		if now >= most {
-			return 1
-		}
-		return 0
-	}
 	var out []counters.Value
 	for _, g := range []struct {
 		name  string
@@ -36,10 +30,8 @@ func (c *Cluster) Gauges() []counters.Value {
 	}{
 		{"membership_total", all}, {"membership_healthy", healthy}, {"membership_degraded", degraded}, {"membership_excluded", excluded},
 		{"upstream_rq_active", active}, {"upstream_rq_pending_active", c.pending.Load()}, {"upstream_cx_active", conns},
-		{"circuit_breakers.default.cx_open", open(c.conns.Load(), c.maxConns)}, {"circuit_breakers.default.rq_open", open(c.active.Load(), c.maxRequests)},
-		{"circuit_breakers.default.rq_pending_open", open(c.pending.Load(), c.maxPending)}, {"circuit_breakers.default.rq_retry_open", open(c.retries.Load(), c.maxRetries)},
 	} {
 		out = append(out, counters.Value{Name: counters.Name{Scope: counters.Cluster, Of: c.stat, Name: g.name, Gauge: true}, Value: uint64(max(0, g.value))})
 	}
-	return out
+	return append(out, c.breakerGauges()...)
 }
