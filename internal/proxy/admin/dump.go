@@ -32,14 +32,14 @@ func (s *server) configDump(w http.ResponseWriter, r *http.Request) {
 	for _, m := range all {
 		keepNamed(m.ProtoReflect(), name)
 	}
-	status := http.StatusOK
+	status, problem := http.StatusOK, ""
 	if resource := q.Get("resource"); resource != "" {
-		all, status, err = list(all, resource, q.Get("mask"))
+		all, status, problem = list(all, resource, q.Get("mask"))
 	} else {
-		all, status, err = masked(all, q.Get("mask"))
+		all, status, problem = masked(all, q.Get("mask"))
 	}
-	if err != nil {
-		fail(w, status, err.Error())
+	if problem != "" {
+		fail(w, status, problem)
 		return
 	}
 	d := new(adminv3.ConfigDump)
@@ -54,8 +54,8 @@ func (s *server) configDump(w http.ResponseWriter, r *http.Request) {
 	s.reply(w, d, false)
 }
 
-// list gives the elements of the list of that name.
-func list(all []proto.Message, name, mask string) (out []proto.Message, status int, err error) {
+// list gives the elements of the list of that name, or what the problem is.
+func list(all []proto.Message, name, mask string) (out []proto.Message, status int, problem string) {
 	for _, m := range all {
 		m := m.ProtoReflect()
 		f := m.Descriptor().Fields().ByName(protoreflect.Name(name))
@@ -63,24 +63,24 @@ func list(all []proto.Message, name, mask string) (out []proto.Message, status i
 			continue
 		}
 		if !f.IsList() || f.Message() == nil {
-			return nil, http.StatusBadRequest, fmt.Errorf("%s is not a repeated field. Use ?mask=%s to get only this field", name, name)
+			return nil, http.StatusBadRequest, fmt.Sprintf("%s is not a repeated field. Use ?mask=%s to get only this field", name, name)
 		}
 		for i := range m.Get(f).List().Len() {
 			e := m.Get(f).List().Get(i).Message()
 			if mask != "" && !trim(e, paths(mask)) {
-				return nil, http.StatusBadRequest, fmt.Errorf("FieldMask paths: %q\n could not be successfully used.", mask)
+				return nil, http.StatusBadRequest, fmt.Sprintf("FieldMask paths: %q\n could not be successfully used.", mask)
 			}
 			out = append(out, e.Interface())
 		}
-		return out, http.StatusOK, nil
+		return out, http.StatusOK, ""
 	}
-	return nil, http.StatusNotFound, fmt.Errorf("%s not found in config dump", name)
+	return nil, http.StatusNotFound, name + " not found in config dump"
 }
 
 // masked gives the messages that have the fields, with these alone.
-func masked(all []proto.Message, mask string) (out []proto.Message, status int, err error) {
+func masked(all []proto.Message, mask string) (out []proto.Message, status int, problem string) {
 	if mask == "" {
-		return all, http.StatusOK, nil
+		return all, http.StatusOK, ""
 	}
 	for _, m := range all {
 		if trim(m.ProtoReflect(), paths(mask)) {
@@ -88,9 +88,9 @@ func masked(all []proto.Message, mask string) (out []proto.Message, status int, 
 		}
 	}
 	if len(out) == 0 {
-		return nil, http.StatusBadRequest, fmt.Errorf("FieldMask %s could not be successfully applied to any configs.", mask)
+		return nil, http.StatusBadRequest, fmt.Sprintf("FieldMask %s could not be successfully applied to any configs.", mask)
 	}
-	return out, http.StatusOK, nil
+	return out, http.StatusOK, ""
 }
 
 // paths reads a FieldMask.

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -27,9 +26,9 @@ func (s *server) stats(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "usage: /stats?format=(json|prometheus|text)\n\n")
 		return
 	}
-	q, err := query(v)
-	if err != nil {
-		fail(w, http.StatusBadRequest, err.Error())
+	q, problem := query(v)
+	if problem != "" {
+		fail(w, http.StatusBadRequest, problem)
 		return
 	}
 	none := false
@@ -61,9 +60,9 @@ func (s *server) stats(w http.ResponseWriter, r *http.Request) {
 
 func (s *server) prometheus(w http.ResponseWriter, r *http.Request) {
 	v := r.URL.Query()
-	q, err := query(v)
-	if err != nil {
-		fail(w, http.StatusBadRequest, err.Error())
+	q, problem := query(v)
+	if problem != "" {
+		fail(w, http.StatusBadRequest, problem)
 		return
 	}
 	switch q.Buckets {
@@ -79,21 +78,23 @@ func (s *server) prometheus(w http.ResponseWriter, r *http.Request) {
 	s.report(s.o.Metrics.WritePrometheus(w, q))
 }
 
-func query(v url.Values) (q metrics.Query, err error) {
+// query reads what the two kinds of text have in common, or tells what the problem is.
+func query(v url.Values) (q metrics.Query, problem string) {
 	q.UsedOnly, q.Invert = v.Has("usedonly"), v.Has("invert_filter")
 	if f := v.Get("filter"); f != "" {
+		var err error
 		if q.Filter, err = regex(f); err != nil {
-			return q, fmt.Errorf("Invalid re2 regex: %w", err)
+			return q, "Invalid re2 regex: " + err.Error()
 		}
 	}
 	if h := v.Get("hidden"); h != "" && !slices.Contains([]string{"include", "only", "exclude"}, h) {
-		return q, errors.New("usage: /stats?hidden=(include|only|exclude)\n\n")
+		return q, "usage: /stats?hidden=(include|only|exclude)\n\n"
 	}
 	switch q.Buckets = metrics.Buckets(v.Get("histogram_buckets")); q.Buckets {
 	case metrics.Default, metrics.Summary, metrics.Cumulative, metrics.Disjoint, metrics.Detailed:
-		return q, nil
+		return q, ""
 	}
-	return q, errors.New("usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary)\n\n")
+	return q, "usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary)\n\n"
 }
 
 // regex compiles an expression that is searched for. The error is like RE2's.
