@@ -162,6 +162,7 @@ func (s *session) try(r *route.Route, choice route.Choice, cluster *upstream.Clu
 	x, f := &s.x, r.Forward
 	l := s.limits(f)
 	fresh, again := false, 0
+	retry := f.Retry.For(x)
 	ask := upstream.Ask{Authority: x.Request.Authority, Port: s.port(), Hash: x.Hash, Criteria: choice.Criteria}
 	retrying := false
 	defer func() {
@@ -185,14 +186,14 @@ func (s *session) try(r *route.Route, choice route.Choice, cluster *upstream.Clu
 		conn, err := s.once(f, host, &l, fresh)
 		replay := s.replayable()
 		if err == nil {
-			if f.Retry == nil || !replay || s.x.Attempts > f.Retry.Times || !f.Retry.Answer(&x.Response) || !s.mayRetry(cluster, &retrying, f.Retry, &l) {
+			if retry == nil || !replay || s.x.Attempts > retry.Times || !retry.Answer(&x.Response) || !s.mayRetry(cluster, &retrying, retry, &l) {
 				cluster.Counts.Answered(x.Response.Status, s.x.Attempts)
 				return conn, nil
 			}
 			cluster.Counts.Retried.Inc(x.Response.Status)
 			s.put(conn, false)
 			s.forget()
-			avoid(&ask, f.Retry, host)
+			avoid(&ask, retry, host)
 			continue
 		}
 		if err == errStale {
@@ -205,11 +206,11 @@ func (s *session) try(r *route.Route, choice route.Choice, cluster *upstream.Clu
 			s.x.Attempts--
 			continue
 		}
-		if f.Retry == nil || !replay || s.x.Attempts > f.Retry.Times || !retriable(f.Retry, err) || !s.mayRetry(cluster, &retrying, f.Retry, &l) {
+		if retry == nil || !replay || s.x.Attempts > retry.Times || !retriable(retry, err) || !s.mayRetry(cluster, &retrying, retry, &l) {
 			return nil, err
 		}
 		s.forget()
-		avoid(&ask, f.Retry, host)
+		avoid(&ask, retry, host)
 	}
 }
 

@@ -153,7 +153,7 @@ func (f *Forward) weights(m *routev3.WeightedCluster) error {
 	}
 	total := uint64(0)
 	for i, w := range m.GetClusters() {
-		if err := strict.Only(w, "name", "weight", "request_headers_to_add", "request_headers_to_remove",
+		if err := strict.Only(w, "name", "cluster_header", "weight", "request_headers_to_add", "request_headers_to_remove",
 			"response_headers_to_add", "response_headers_to_remove", "host_rewrite_literal", "metadata_match"); err != nil {
 			return strict.AtIndex("clusters", i, err)
 		}
@@ -161,11 +161,11 @@ func (f *Forward) weights(m *routev3.WeightedCluster) error {
 		if err != nil {
 			return strict.AtIndex("clusters", i, err)
 		}
-		if w.GetName() == "" {
-			return strict.AtIndex("clusters", i, strict.Errorf("name", "empty"))
+		if (w.GetName() == "") == (w.GetClusterHeader() == "") {
+			return strict.AtIndex("clusters", i, strict.Errorf("name", "want this or cluster_header"))
 		}
 		total += uint64(w.GetWeight().GetValue())
-		f.weighted = append(f.weighted, weighted{w.GetName(), w.GetWeight().GetValue(), muts, w.GetHostRewriteLiteral(),
+		f.weighted = append(f.weighted, weighted{w.GetName(), strings.ToLower(w.GetClusterHeader()), w.GetWeight().GetValue(), muts, w.GetHostRewriteLiteral(),
 			f.criteria.Merge(w.GetMetadataMatch().GetFilterMetadata()[subset.Metadata])})
 	}
 	if total == 0 || total > 1<<32-1 {

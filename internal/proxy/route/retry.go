@@ -29,6 +29,15 @@ type Retry struct {
 	rateLimited   bool            // also an answer with x-envoy-ratelimited
 	grpc          []string        // values of grpc-status
 	headers       []*match.Header // of the answer, one of which is enough
+	request       []*match.Header // of the request, one of which must be there; none: any request
+}
+
+// For gives what holds for a request: nothing if it is none that may be sent again.
+func (r *Retry) For(x *exchange.Exchange) *Retry {
+	if r == nil || len(r.request) == 0 || slices.ContainsFunc(r.request, func(h *match.Header) bool { return h.Match(x) }) {
+		return r
+	}
+	return nil
 }
 
 // Answer tells whether another try may follow an answer's head.
@@ -72,7 +81,7 @@ func compileRetry(p *routev3.RetryPolicy) (*Retry, error) {
 		return nil, nil
 	}
 	if err := strict.Only(p, "retry_on", "num_retries", "per_try_timeout", "retriable_status_codes", "retry_back_off",
-		"retriable_headers", "retry_host_predicate", "host_selection_retry_max_attempts"); err != nil {
+		"retriable_headers", "retriable_request_headers", "retry_host_predicate", "host_selection_retry_max_attempts"); err != nil {
 		return nil, err
 	}
 	r := &Retry{Times: 1, PerTry: p.GetPerTryTimeout().AsDuration(), Base: 25 * time.Millisecond, statusCodes: p.GetRetriableStatusCodes()}
@@ -88,6 +97,13 @@ func compileRetry(p *routev3.RetryPolicy) (*Retry, error) {
 	var err error
 	if r.Choices, err = compileHostPredicates(p); err != nil {
 		return nil, err
+	}
+	for i, m := range p.GetRetriableRequestHeaders() {
+		h, err := match.CompileHeader(m)
+		if err != nil {
+			return nil, strict.AtIndex("retriable_request_headers", i, err)
+		}
+		r.request = append(r.request, h)
 	}
 	for _, on := range strings.Split(p.GetRetryOn(), ",") {
 		switch on = strings.TrimSpace(on); on {

@@ -42,3 +42,36 @@ func TestRetryAnswer(t *testing.T) {
 		}
 	}
 }
+
+// Which requests may be sent again, and which cluster a header names.
+func TestByRequestHeaders(t *testing.T) {
+	table, err := compile(t, `virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, route: {weighted_clusters: {clusters: [{cluster_header: X-To, weight: 1}]},
+		retry_policy: {retry_on: 5xx, retriable_request_headers: [{name: x-again, present_match: true}, {name: ":method", string_match: {exact: PUT}}]}}}]}]`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		method, again, to string
+		want              bool
+	}{{"GET", "", "", false}, {"GET", "x", "a", true}, {"PUT", "", "b", true}} {
+		x := request(tt.method, "h", "/")
+		if tt.again != "" {
+			x.Request.Header.Add("x-again", tt.again)
+		}
+		if tt.to != "" {
+			x.Request.Header.Add("x-to", tt.to)
+		}
+		f := table.Lookup(x, "").Forward
+		if got := f.Retry.For(x) != nil; got != tt.want {
+			t.Errorf("%+v: %v", tt, got)
+		}
+		if got := f.Choose(x).Cluster; got != tt.to {
+			t.Errorf("%+v: %q", tt, got)
+		}
+	}
+	for _, bad := range []string{"{weight: 1}", "{name: a, cluster_header: b, weight: 1}"} {
+		if _, err := compile(t, `virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, route: {weighted_clusters: {clusters: [`+bad+`]}}}]}]`); err == nil || !strings.Contains(err.Error(), "clusters[0].name") {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}

@@ -157,6 +157,7 @@ type Forward struct {
 
 type weighted struct {
 	name      string
+	header    string // that names it instead
 	weight    uint32
 	mutations *mutations
 	host      string
@@ -198,7 +199,11 @@ func (f *Forward) choose(x *exchange.Exchange) Choice {
 		for i := range f.weighted {
 			w := &f.weighted[i]
 			if n < w.weight {
-				return Choice{Cluster: w.name, mutations: w.mutations, host: w.host, Criteria: w.criteria}
+				c := Choice{Cluster: w.name, mutations: w.mutations, host: w.host, Criteria: w.criteria}
+				if w.header != "" {
+					c.Cluster = x.Request.Header.Get(w.header)
+				}
+				return c
 			}
 			n -= w.weight
 		}

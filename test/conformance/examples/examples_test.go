@@ -65,6 +65,10 @@ var examples = []example{
 	{name: "static_secrets", asks: []ask{
 		secure(session{}, "STATIC", "/"), secure(session{cert: "domain2", max: tls.VersionTLS12}, "STATIC", "/"),
 	}},
+	{name: "traffic_splitting", asks: []ask{
+		get("PROXY", "/named", "x-to: service"), get("PROXY", "/named"), get("PROXY", "/named", "x-to: none"),
+		get("PROXY", "/again", "x-again: yes"), get("PROXY", "/again"),
+	}},
 	{name: "connection_limits", asks: []ask{hold("FEW", 4), hold("MORE", 8)}},
 	{name: "underscores", asks: []ask{
 		get("DROP", "/", "a_b: c", "a-b: d"), get("REJECT", "/", "a_b: c"), get("REJECT", "/", "a-b: c"),
