@@ -265,7 +265,7 @@ func build(o Options) (*proxy, error) {
 		Unwell: p.unwell.Load, Limits: limits.ListenerConnections,
 		Filters: filters, Secrets: secrets{p}, Snapshot: p.snapshot, AccessLogs: p.access,
 		ProxyCredential: p.credential, Observe: p.metrics.Requests.Observe, ObserveTCP: p.metrics.Requests.ObserveTCP, HTTP2: &p.downstream,
-		Overload: p.overload.State(), Counters: counts, Log: p.loggers.of(logHandler), Now: time.Now,
+		Overload: p.overload.State(), Node: o.Bootstrap.GetNode(), Counters: counts, Log: p.loggers.of(logHandler), Now: time.Now,
 	}, &p.sockets, o.Drain, o.Halt)
 	clusters := upstream.Options{Secrets: secrets{p}, DialAllowed: notOwn(o.Bootstrap), HTTP2: &p.upstream, Counters: counts, Warmed: func() { p.store.Recheck() }, Log: p.loggers.of(logUpstreams), Now: time.Now}
 	so := config.Options{

@@ -38,12 +38,12 @@ func Compile(c *hcmv3.HttpConnectionManager, o Options) (*Manager, error) {
 		"use_remote_address", "xff_num_trusted_hops", "skip_xff_append", "via", "generate_request_id", "preserve_external_request_id",
 		"always_set_request_id_in_response", "forward_client_cert_details", "set_current_client_cert_details", "upgrade_configs",
 		"normalize_path", "merge_slashes", "path_with_escaped_slashes_action", "strip_matching_host_port", "strip_any_host_port",
-		"strip_trailing_host_dot", "local_reply_config", "stream_error_on_invalid_http_message", "internal_address_config"); err != nil {
+		"strip_trailing_host_dot", "local_reply_config", "stream_error_on_invalid_http_message", "internal_address_config", "tracing"); err != nil {
 		return nil, err
 	}
 	m := &Manager{o: o, statPrefix: c.GetStatPrefix()}
 	m.hold()
-	for _, step := range []func(*hcmv3.HttpConnectionManager) error{m.codec, m.timeouts, m.trust, m.paths, m.routing, m.httpFilters, m.accessLogs, m.localReplies} {
+	for _, step := range []func(*hcmv3.HttpConnectionManager) error{m.codec, m.timeouts, m.trust, m.paths, m.routing, m.httpFilters, m.accessLogs, m.localReplies, m.traces} {
 		if err := step(c); err != nil {
 			m.Close()
 			return nil, err

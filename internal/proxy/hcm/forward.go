@@ -13,6 +13,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/http1"
 	"github.com/usher-mesh/usher/internal/proxy/http2"
 	"github.com/usher-mesh/usher/internal/proxy/route"
+	"github.com/usher-mesh/usher/internal/proxy/tracing"
 	"github.com/usher-mesh/usher/internal/proxy/upstream"
 )
 
@@ -183,20 +184,26 @@ func (s *session) try(r *route.Route, choice route.Choice, cluster *upstream.Clu
 		if f.AutoHost && host.Name != "" {
 			x.Request.Authority = host.Name
 		}
+		var try *tracing.Span
+		if s.span != nil {
+			try = s.span.Try(x)
+		}
 		conn, err := s.once(f, host, &l, fresh)
 		replay := s.replayable()
 		if err == nil {
 			if retry == nil || !replay || s.x.Attempts > retry.Times || !retry.Answer(&x.Response) || !s.mayRetry(cluster, &retrying, retry, &l) {
 				cluster.Counts.Answered(x.Response.Status, s.x.Attempts)
+				try.EndTry(x, false, tracing.Reset{})
 				return conn, nil
 			}
 			cluster.Counts.Retried.Inc(x.Response.Status)
+			try.EndTry(x, true, tracing.Reset{})
 			s.put(conn, false)
 			s.forget()
 			avoid(&ask, retry, host)
 			continue
 		}
-		if err == errStale {
+		if err == errStale { // whose span is that of the next
 			s.x.Attempts--
 			fresh = true
 			continue
@@ -206,6 +213,7 @@ func (s *session) try(r *route.Route, choice route.Choice, cluster *upstream.Clu
 			s.x.Attempts--
 			continue
 		}
+		try.EndTry(x, false, why(err))
 		if retry == nil || !replay || s.x.Attempts > retry.Times || !retriable(retry, err) || !s.mayRetry(cluster, &retrying, retry, &l) {
 			return nil, err
 		}

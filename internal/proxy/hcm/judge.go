@@ -74,6 +74,7 @@ func (s *session) admit() bool {
 		return false
 	}
 	s.findRoute()
+	s.trace()
 	if r, ok := x.Route.(*route.Route); ok && !s.upgradeAllowed(r) {
 		return false
 	}
@@ -224,6 +225,9 @@ func (s *session) framing() http1.Framing {
 // request came is told by it.
 func (s *session) complete() {
 	x, m := &s.x, s.m
+	if s.span != nil {
+		s.span.Answer(&x.Response.Header)
+	}
 	s.keep = s.keep && !s.c.Draining()
 	if s.m.o.Overload.KeepAlive.Hit() {
 		s.keep = false

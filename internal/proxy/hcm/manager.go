@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/types/known/structpb"
 
@@ -17,6 +18,8 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/overload"
 	"github.com/usher-mesh/usher/internal/proxy/route"
 	"github.com/usher-mesh/usher/internal/proxy/snapshot"
+	"github.com/usher-mesh/usher/internal/proxy/tracing"
+	"github.com/usher-mesh/usher/internal/proxy/upstream"
 )
 
 // Options are what a manager needs besides its configuration.
@@ -46,6 +49,11 @@ type Options struct {
 	Observe func(*exchange.Exchange)
 	// Overload says what is to be refused; nil: nothing.
 	Overload *overload.State
+	// Outbound: requests leave the workload here. Clusters gives those that the manager
+	// itself asks, such as a collector of spans; nil: tracing is refused.
+	Outbound bool
+	Clusters func(name string) *upstream.Cluster
+	Node     *corev3.Node // this proxy
 	Log      *slog.Logger
 	Now      func() time.Time
 }
@@ -66,7 +74,8 @@ type Manager struct {
 	ofListener *ofListener
 	filters    []namedFilter
 	logs       []*accesslog.Logger
-	replies    *replies // nil: the proxy's own answers stay as they are
+	replies    *replies         // nil: the proxy's own answers stay as they are
+	tracing    *tracing.Tracing // nil: nothing is traced
 
 	table     *route.Table // inline
 	routeName string       // or by name, from the snapshot
@@ -124,6 +133,9 @@ func (m *Manager) routes(s *snapshot.Snapshot) *route.Table {
 // Close releases what the manager and its filters hold.
 func (m *Manager) Close() {
 	m.release()
+	if m.tracing != nil {
+		m.tracing.Close()
+	}
 	for _, f := range m.filters {
 		if c, ok := f.filter.(filter.Closer); ok {
 			c.Close()

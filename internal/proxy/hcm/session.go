@@ -14,6 +14,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/http1"
 	"github.com/usher-mesh/usher/internal/proxy/route"
 	"github.com/usher-mesh/usher/internal/proxy/snapshot"
+	"github.com/usher-mesh/usher/internal/proxy/tracing"
 	"github.com/usher-mesh/usher/internal/proxy/tunnel"
 	"github.com/usher-mesh/usher/internal/proxy/upstream"
 )
@@ -66,6 +67,7 @@ type session struct {
 	truncated bool // the response broke off: the client is reset
 	pump      *pump
 	to        *upstream.Cluster // where it is forwarded to; nil: nowhere yet
+	span      *tracing.Span     // nil: the request is not traced
 	whole     time.Time         // when the request must be whole (request_timeout); zero: no bound
 	way
 	stream    streamBody
@@ -313,6 +315,7 @@ func (s *session) start() {
 	s.snap = s.m.o.Snapshot()
 	s.table = s.m.routes(s.snap)
 	s.pump, s.truncated, s.taken, s.asked, s.websocketKey = nil, false, false, nil, ""
+	s.span = nil
 	s.count++
 	s.to = nil
 }
@@ -381,6 +384,9 @@ func (s *session) finish() {
 		s.keep = false
 	}
 	s.countEnded()
+	if s.span != nil {
+		s.endTrace()
+	}
 	if len(s.m.logs) == 0 && s.m.o.Observe == nil {
 		return
 	}

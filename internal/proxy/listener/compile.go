@@ -47,7 +47,8 @@ func Compile(m *listenerv3.Listener, o Options) (*Spec, error) {
 		return nil, err
 	}
 	s := &Spec{Name: m.GetName(), Address: at, Inbound: m.GetTrafficDirection() == corev3.TrafficDirection_INBOUND,
-		timeout: defaultInspect, max: o.MaxConnections, log: o.Log, overload: o.Overload}
+		timeout: defaultInspect, max: o.MaxConnections, log: o.Log, overload: o.Overload,
+		outbound: m.GetTrafficDirection() == corev3.TrafficDirection_OUTBOUND}
 	if s.max <= 0 {
 		s.max = defaultMax
 	}
@@ -248,7 +249,8 @@ func (s *Spec) compileFilter(c *chain, f *listenerv3.Filter, o Options, usher *s
 		}
 		ho := hcm.Options{Filters: o.Filters, Snapshot: o.Snapshot, Listener: s.Name, Usher: usher,
 			HTTPProxy: usher.GetFields()["http_proxy"].GetBoolValue(), ProxyCredential: o.ProxyCredential,
-			AccessLogs: o.AccessLogs, Observe: o.Observe, Counters: o.Counters, StatAddress: s.statName, HTTP2: o.HTTP2, Overload: o.Overload, Log: o.Log, Now: o.Now}
+			AccessLogs: o.AccessLogs, Observe: o.Observe, Counters: o.Counters, StatAddress: s.statName, HTTP2: o.HTTP2, Overload: o.Overload,
+			Outbound: s.outbound, Clusters: o.cluster, Node: o.Node, Log: o.Log, Now: o.Now}
 		if c.tls != nil {
 			ho.LocalURI = c.tls.LocalURI
 		}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 
 	"github.com/usher-mesh/usher/internal/proxy/accesslog"
@@ -18,6 +19,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/overload"
 	"github.com/usher-mesh/usher/internal/proxy/snapshot"
 	"github.com/usher-mesh/usher/internal/proxy/tls"
+	"github.com/usher-mesh/usher/internal/proxy/upstream"
 )
 
 // Options are what listeners need besides their configuration.
@@ -29,6 +31,7 @@ type Options struct {
 	// with each answer. Nil: never.
 	Unwell     func() bool
 	Counters   *counters.Set    // nil: nothing is counted
+	Node       *corev3.Node     // this proxy, as spans name it
 	AccessLogs *accesslog.Files // nil: configurations with access logs are refused
 	// ProxyCredential is what clients of a forward proxy must show:
 	// "user:password", or a password for any user. "" refuses everybody.
@@ -50,6 +53,14 @@ type Options struct {
 	Limits map[string]int
 }
 
+// cluster gives the cluster of that name as it is now.
+func (o *Options) cluster(name string) *upstream.Cluster {
+	if s := o.Snapshot(); s != nil {
+		return s.Clusters[name]
+	}
+	return nil
+}
+
 // Spec is a compiled listener. It is immutable.
 type Spec struct {
 	Name    string
@@ -68,6 +79,7 @@ type Spec struct {
 	log      *slog.Logger
 	deny     bool
 	overload *overload.State
+	outbound bool        // its traffic_direction
 	unwell   func() bool // nil: never, or clients do not leave for it
 
 	counters *counters.Set

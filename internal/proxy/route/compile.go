@@ -11,6 +11,7 @@ import (
 
 	"github.com/usher-mesh/usher/internal/proxy/descriptor"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
+	"github.com/usher-mesh/usher/internal/proxy/http1"
 	"github.com/usher-mesh/usher/internal/proxy/match"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
@@ -119,6 +120,15 @@ func (c *compiler) route(m *routev3.Route, v *VirtualHost, vm *mutations, vf per
 		return nil, err
 	}
 	r := &Route{Name: m.GetName(), VirtualHost: v.Name, metadata: m.GetMetadata()}
+	if d := m.GetDecorator(); d != nil {
+		if err := strict.Only(d, "operation", "propagate"); err != nil {
+			return nil, strict.At("decorator", err)
+		}
+		if r.Operation = d.GetOperation(); !http1.ValidValue(r.Operation) || r.Operation == "" {
+			return nil, strict.Errorf("decorator.operation", "empty, or not the value of a field")
+		}
+		r.Propagate = d.GetPropagate() == nil || d.GetPropagate().GetValue()
+	}
 	if err := r.match(m.GetMatch()); err != nil {
 		return nil, strict.At("match", err)
 	}

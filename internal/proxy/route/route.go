@@ -21,6 +21,10 @@ import (
 type Route struct {
 	Name        string
 	VirtualHost string
+	// Operation names the route's requests in traces, "" if nothing does; Propagate: the
+	// other side is told.
+	Operation string
+	Propagate bool
 
 	path     pathMatcher
 	headers  []*match.Header
