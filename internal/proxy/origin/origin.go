@@ -2,6 +2,8 @@
 // fetches none: package xds does.
 package origin
 
+//lint:file-ignore SA1019 the older version is named to be refused
+
 import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
