@@ -53,7 +53,8 @@ func out(c *Cluster) string {
 func values(n *counters.Set) string {
 	var all []string
 	for _, v := range n.List() {
-		if name, of := strings.CutPrefix(v.Name.Name, "outlier_detection."); of && v.Value > 0 {
+		name, outliers := strings.CutPrefix(v.Name.Name, "outlier_detection.")
+		if v.Value > 0 && (outliers || strings.HasPrefix(name, "health_check.")) {
 			all = append(all, fmt.Sprint(strings.TrimPrefix(name, "ejections_"), " ", v.Value))
 		}
 	}
