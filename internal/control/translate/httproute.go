@@ -61,11 +61,13 @@ func (v *virtualService) mirrors(in *networkingapi.HTTPRoute, n *names, path str
 	}
 	if m := in.GetMirror(); m != nil {
 		share := 100.0
+		//lint:ignore SA1019 Istio still reads the field that it has deprecated.
+		old := in.GetMirrorPercent()
 		switch {
 		case in.GetMirrorPercentage() != nil:
 			share = in.GetMirrorPercentage().GetValue()
-		case in.GetMirrorPercent() != nil:
-			share = float64(in.GetMirrorPercent().GetValue())
+		case old != nil:
+			share = float64(old.GetValue())
 		}
 		add(m, share, path+".mirror")
 		return out

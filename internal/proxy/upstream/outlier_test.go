@@ -54,7 +54,7 @@ func values(n *counters.Set) string {
 	var all []string
 	for _, v := range n.List() {
 		name, outliers := strings.CutPrefix(v.Name.Name, "outlier_detection.")
-		if v.Value > 0 && (outliers || strings.HasPrefix(name, "health_check.")) {
+		if v.Value > 0 && (outliers || strings.HasPrefix(name, "health_check.") || strings.HasPrefix(name, "lb_subsets_")) {
 			all = append(all, fmt.Sprint(strings.TrimPrefix(name, "ejections_"), " ", v.Value))
 		}
 	}
