@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -78,5 +79,21 @@ func TestRunDetachedEnds(t *testing.T) {
 	}
 	if _, there := m.Status()["default/short-v1"]; there {
 		t.Error("the workload is still there")
+	}
+}
+
+// TestProxyConfigIsWhole: nothing that a proxy has is left out of what it shows, for a
+// message that its program cannot read, say.
+func TestProxyConfigIsWhole(t *testing.T) {
+	m := harness.Up(t)
+	for name, w := range m.Status() {
+		var all map[string]any
+		if err := json.Unmarshal([]byte(m.Usher("proxy-config", w.Name, "-n", w.Namespace, "all", "-o", "json")), &all); err != nil {
+			t.Fatal(err)
+		}
+		clusters, _ := json.Marshal(all["clusters"])
+		if n, with := strings.Count(m.Usher("proxy-config", w.Name, "-n", w.Namespace, "clusters"), "\n")-1, strings.Count(string(clusters), `"connect_timeout"`); n < 5 || with != n {
+			t.Errorf("%s: %d clusters, %d shown in full", name, n, with)
+		}
 	}
 }

@@ -323,7 +323,7 @@ func TestProxyMode(t *testing.T) {
 	}
 	p.opts.ProxyCredential = func() string { return "customer:s3cret" }
 	p.cluster(staticCluster("mesh", mesh, ""))
-	p.cluster("name: PassthroughCluster\nlb_policy: CLUSTER_PROVIDED\ncluster_type: {name: envoy.clusters.dynamic_forward_proxy, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig}}")
+	p.cluster("name: PassthroughCluster\nlb_policy: CLUSTER_PROVIDED\ncluster_type: {name: envoy.clusters.dynamic_forward_proxy, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig, dns_cache_config: {name: c, dns_lookup_family: V4_PREFERRED}}}")
 	p.route(`
 name: outbound
 virtual_hosts:

@@ -95,6 +95,7 @@ type Cluster struct {
 	mu        sync.Mutex    // guards the change of hosts, and what follows
 	closed    bool
 	named     map[string]*Host // of a dynamic cluster
+	maxNamed  int
 	resolved  time.Time
 	resolving chan struct{}
 }

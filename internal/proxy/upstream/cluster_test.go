@@ -163,6 +163,8 @@ func TestEndpointChange(t *testing.T) {
 	}
 }
 
+const forwardProxyType = `"@type": type.googleapis.com/envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig`
+
 func TestRefused(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{"{type: STATIC}", "name: empty"},
@@ -189,6 +191,11 @@ func TestRefused(t *testing.T) {
 		{"{name: c, http2_protocol_options: {}}", "http2_protocol_options: not supported"},
 		{"{name: c, connect_timeout: 0s}", "connect_timeout: must be above 0"},
 		{"{name: c, cluster_type: {name: x}}", `cluster_type.name: "x": not supported`},
+		{"{name: c, cluster_type: {name: x, typed_config: {" + forwardProxyType + "}}}", "cluster_type.typed_config.dns_cache_config: missing"},
+		{"{name: c, cluster_type: {name: x, typed_config: {" + forwardProxyType + ", dns_cache_config: {name: c, host_ttl: 5s}}}}",
+			"cluster_type.typed_config.dns_cache_config.host_ttl: not supported"},
+		{"{name: c, cluster_type: {name: x, typed_config: {" + forwardProxyType + ", dns_cache_config: {name: c, max_hosts: 0}}}}",
+			"cluster_type.typed_config.dns_cache_config.max_hosts: must be above 0"},
 		{"{name: c, load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: a.b, port_value: 1}}}}]}]}}",
 			"load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.address: not an IP address"},
 		{"{name: c, transport_socket: {name: tls}}", `transport_socket.typed_config: missing for "tls"`},

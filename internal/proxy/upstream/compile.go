@@ -236,11 +236,7 @@ func (c *Cluster) limits(m *clusterv3.Cluster) error {
 
 func (c *Cluster) discovery(m *clusterv3.Cluster) error {
 	if t := m.GetClusterType(); t != nil {
-		if t.GetName() != "envoy.clusters.dynamic_forward_proxy" {
-			return strict.Errorf("cluster_type.name", "%q: %w", t.GetName(), strict.ErrUnsupported)
-		}
-		c.dynamic, c.named = true, make(map[string]*Host)
-		return nil
+		return strict.At("cluster_type", c.forwardProxy(t))
 	}
 	if m.GetRespectDnsTtl() {
 		return strict.Errorf("respect_dns_ttl", "%w", strict.ErrUnsupported)

@@ -243,7 +243,7 @@ func (h *Host) dialRaw(ctx context.Context) (net.Conn, error) {
 		return nil, err
 	}
 	err = errors.New("the name has no address")
-	for _, a := range addrs {
+	for _, a := range c.family(addrs) {
 		to := netip.AddrPortFrom(a.Unmap(), h.port)
 		if guard := c.opts.DialAllowed; guard != nil {
 			if e := guard(to); e != nil {

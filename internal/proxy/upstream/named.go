@@ -10,10 +10,47 @@ import (
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	dfpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dynamic_forward_proxy/v3"
+
+	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
 
-// maxNamed bounds the hosts of a dynamic cluster; the one unused longest goes.
-const maxNamed = 1024
+// defaultNamed bounds the hosts of a dynamic cluster, if it does not say (max_hosts); the
+// one unused longest goes.
+const defaultNamed = 1024
+
+// forwardProxy compiles a cluster of whichever hosts requests name
+// (envoy.clusters.dynamic_forward_proxy).
+func (c *Cluster) forwardProxy(t *clusterv3.Cluster_CustomClusterType) error {
+	if t.GetTypedConfig() == nil {
+		return strict.Errorf("name", "%q: %w", t.GetName(), strict.ErrUnsupported)
+	}
+	m := new(dfpv3.ClusterConfig)
+	if !t.GetTypedConfig().MessageIs(m) {
+		return strict.Errorf("typed_config", "%q: %w", t.GetTypedConfig().GetTypeUrl(), strict.ErrUnsupported)
+	}
+	if err := strict.Unpack(t.GetTypedConfig(), m); err != nil {
+		return strict.At("typed_config", err)
+	}
+	if err := strict.Only(m, "dns_cache_config"); err != nil {
+		return strict.At("typed_config", err)
+	}
+	d := m.GetDnsCacheConfig()
+	if d == nil {
+		return strict.Errorf("typed_config.dns_cache_config", "missing")
+	}
+	if err := strict.Only(d, "name", "dns_lookup_family", "max_hosts"); err != nil {
+		return strict.At("typed_config.dns_cache_config", err)
+	}
+	c.dynamic, c.named, c.maxNamed = true, make(map[string]*Host), defaultNamed
+	if n := d.GetMaxHosts(); n != nil {
+		if c.maxNamed = int(n.GetValue()); c.maxNamed == 0 {
+			return strict.Errorf("typed_config.dns_cache_config.max_hosts", "must be above 0")
+		}
+	}
+	c.lookup = d.GetDnsLookupFamily()
+	return nil
+}
 
 // SplitAuthority gives host (without brackets) and port of an authority; port is
 // the default if there is none.
@@ -47,7 +84,7 @@ func (c *Cluster) pickNamed(authority string, port uint16) (*Host, error) {
 	}
 	h := c.named[text]
 	if h == nil {
-		if len(c.named) >= maxNamed {
+		if len(c.named) >= c.maxNamed {
 			c.evict()
 		}
 		h = &Host{cluster: c, Text: strings.Clone(text), Name: strings.Clone(name), name: strings.Clone(name), port: port, socket: c.socket}
