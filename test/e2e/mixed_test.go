@@ -122,7 +122,7 @@ func TestMixedLoad(t *testing.T) {
 		l.counts[name] = new(atomic.Int64)
 		wg.Go(func() {
 			// Nothing else slows down those that do not wait for an answer.
-			pace := time.NewTicker(20 * time.Millisecond)
+			pace := time.NewTicker(50 * time.Millisecond)
 			defer pace.Stop()
 			for {
 				select {
@@ -146,7 +146,9 @@ func TestMixedLoad(t *testing.T) {
 		case <-tick.C:
 			pushed++
 			l.push(pushed)
-			samples = append(samples, l.sample())
+			if pushed%5 == 0 {
+				samples = append(samples, l.sample())
+			}
 		case <-ctx.Done():
 		}
 	}
@@ -402,7 +404,7 @@ func (l *mixedLoad) sample() map[string]usage {
 
 // goroutines asks the admin interface at a Unix socket.
 func goroutines(admin string) (n int, err error) {
-	c := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true,
+	c := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", admin)
 		}}}
@@ -431,7 +433,7 @@ func (l *mixedLoad) flat(before map[string]usage, samples []map[string]usage) {
 		third := len(samples) / 3
 		middle, last := mean(samples[third:2*third]), mean(samples[2*third:])
 		l.Logf("%s: before %+v, middle third %+v, last third %+v (resident in KiB)", name, before[name], middle, last)
-		if third < 30 {
+		if third < 10 {
 			continue // nothing is warm yet
 		}
 		if last.resident > middle.resident*115/100+4<<10 || last.goroutines > middle.goroutines*13/10+50 || last.files > middle.files*13/10+50 {
