@@ -177,6 +177,32 @@ func TestAsked(t *testing.T) {
 	}
 }
 
+// Nothing that a client says keeps the question from being asked: it would be let in where
+// failures are.
+func TestAskedWhateverTheClientSays(t *testing.T) {
+	f, err := newFilter(t, overGRPC+", include_tls_session: true, metadata_context_namespaces: [m], failure_mode_allow: true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const bad = "a\xff"
+	for name, say := range map[string]func(*exchange.Exchange){
+		"a header":      func(x *exchange.Exchange) { x.Request.Header.Add("a", bad) },
+		"its service":   func(x *exchange.Exchange) { x.Request.Header.Add("x-envoy-downstream-service-cluster", bad) },
+		"a server name": func(x *exchange.Exchange) { x.Conn.SNI = bad },
+		"a DNS name":    func(x *exchange.Exchange) { x.Conn.Peer = &x509.Certificate{DNSNames: []string{bad}} },
+		"a subject": func(x *exchange.Exchange) {
+			x.Conn.Peer = &x509.Certificate{Subject: pkix.Name{CommonName: bad}}
+		},
+		"metadata": func(x *exchange.Exchange) { x.SetMetadata("m", bad, jsondoc.Of(bad)) },
+	} {
+		x := sample()
+		say(x)
+		if _, err := proto.Marshal((&question{x: x, f: f, s: none}).request()); err != nil {
+			t.Errorf("%s that is not UTF-8: %v", name, err)
+		}
+	}
+}
+
 func TestPerRoute(t *testing.T) {
 	compile := func(text string) *settings {
 		c, err := compilePerRoute(pack(t, proxytest.Decode(t, text, &authzv3.ExtAuthzPerRoute{})), &Options{})

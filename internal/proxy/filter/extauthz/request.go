@@ -29,7 +29,7 @@ func (q *question) request() *authv3.CheckRequest {
 		a.Destination.Principal = f.localURI()
 	}
 	if f.sni {
-		a.TlsSession = &authv3.AttributeContext_TLSSession{Sni: x.Conn.SNI}
+		a.TlsSession = &authv3.AttributeContext_TLSSession{Sni: utf8(x.Conn.SNI)}
 	}
 	return &authv3.CheckRequest{Attributes: a}
 }
@@ -42,7 +42,7 @@ func address(a netip.AddrPort) *corev3.Address {
 // source is the client. A certificate that the mesh does not vouch for gives no
 // identity of the mesh: its URI is not named.
 func (f *Filter) source(x *exchange.Exchange) *authv3.AttributeContext_Peer {
-	p := &authv3.AttributeContext_Peer{Address: address(x.Conn.Remote), Service: x.Request.Header.Get("x-envoy-downstream-service-cluster")}
+	p := &authv3.AttributeContext_Peer{Address: address(x.Conn.Remote), Service: utf8(x.Request.Header.Get("x-envoy-downstream-service-cluster"))}
 	c := x.Conn.Peer
 	if c == nil {
 		return p
@@ -51,9 +51,9 @@ func (f *Filter) source(x *exchange.Exchange) *authv3.AttributeContext_Peer {
 	case x.Conn.PeerURI != "":
 		p.Principal = x.Conn.PeerURI
 	case len(c.DNSNames) > 0:
-		p.Principal = c.DNSNames[0]
+		p.Principal = utf8(c.DNSNames[0])
 	default:
-		p.Principal = c.Subject.String()
+		p.Principal = utf8(c.Subject.String())
 	}
 	if f.certificate {
 		p.Certificate = strings.ReplaceAll(url.QueryEscape(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}))), "+", "%20")
@@ -89,7 +89,7 @@ func (q *question) http() *authv3.AttributeContext_HttpRequest {
 	case q.raw:
 		h.RawBody = q.body
 	default:
-		h.Body = strings.ToValidUTF8(string(q.body), "!")
+		h.Body = utf8(string(q.body))
 	}
 	return h
 }
@@ -132,8 +132,12 @@ func (q *question) text(s string) string {
 	if q.f.raw {
 		return s
 	}
-	return strings.ToValidUTF8(s, "!")
+	return utf8(s)
 }
+
+// utf8 makes a text that protobuf takes, as Envoy does: a message with another would not
+// be sent, and who is asked about nobody passes where failures do.
+func utf8(s string) string { return strings.ToValidUTF8(s, "!") }
 
 // passes tells whether a server of gRPC may see a header.
 func (f *Filter) passes(name string) bool {
@@ -163,7 +167,7 @@ func (f *Filter) metadata(x *exchange.Exchange) map[string]*structpb.Struct {
 		for k, v := range x.Metadata[n] {
 			var value structpb.Value
 			if protojson.Unmarshal([]byte(v.JSON()), &value) == nil { // a number that no double holds is left out
-				s.Fields[k] = &value
+				s.Fields[utf8(k)] = &value
 			}
 		}
 		if out == nil {
