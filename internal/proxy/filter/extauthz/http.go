@@ -2,7 +2,7 @@ package extauthz
 
 import (
 	"context"
-	"errors"
+	"net/http"
 	"strings"
 	"time"
 
@@ -35,16 +35,13 @@ func (c *httpService) cluster() string      { return c.name }
 // maxBody bounds a server's answer.
 const maxBody = 1 << 20
 
-// errConnect is a request that cannot be copied.
-var errConnect = errors.New("no copy of a CONNECT")
-
 func (c *httpService) check(ctx context.Context, q *question) (*verdict, error) {
+	if q.x.Request.Method == "CONNECT" { // has no copy; and is no failure, which might let it in
+		return &verdict{status: http.StatusForbidden}, nil
+	}
 	cl := c.clusters(c.name)
 	if cl == nil {
 		return nil, upstream.ErrNoHealthy
-	}
-	if q.x.Request.Method == "CONNECT" {
-		return nil, errConnect
 	}
 	a, err := cl.Call(ctx, c.request(q), q.body, maxBody)
 	if err != nil {
