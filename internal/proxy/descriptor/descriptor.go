@@ -30,11 +30,12 @@ type Descriptor struct {
 	Negative bool // the hits are given back
 }
 
-// Proto is the descriptor for a rate limit server.
+// Proto is the descriptor for a rate limit server. It holds for ever, other than the
+// request's strings: a server may be told of a request that is over.
 func (d *Descriptor) Proto() *ratelimitv3.RateLimitDescriptor {
 	m := &ratelimitv3.RateLimitDescriptor{Limit: d.Limit, IsNegativeHits: d.Negative}
 	for _, e := range d.Entries { // protobuf's strings are UTF-8
-		m.Entries = append(m.Entries, &ratelimitv3.RateLimitDescriptor_Entry{Key: e.Key, Value: strings.ToValidUTF8(e.Value, "!")})
+		m.Entries = append(m.Entries, &ratelimitv3.RateLimitDescriptor_Entry{Key: e.Key, Value: strings.Clone(strings.ToValidUTF8(e.Value, "!"))})
 	}
 	if d.Hits != nil {
 		m.HitsAddend = wrapperspb.UInt64(*d.Hits)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+	"unsafe"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
@@ -64,5 +65,16 @@ func TestOf(t *testing.T) {
 		if got != want {
 			t.Errorf("%s: %q, want %q", text, got, want)
 		}
+	}
+}
+
+// A server is told of requests that are over, whose buffer holds another by then.
+func TestProtoOutlivesTheRequest(t *testing.T) {
+	buffer := []byte("mine")
+	d := Descriptor{Entries: []Entry{{"k", unsafe.String(&buffer[0], len(buffer))}}}
+	m := d.Proto()
+	copy(buffer, "next")
+	if got := m.GetEntries()[0].GetValue(); got != "mine" {
+		t.Errorf("it tells %q of another request", got)
 	}
 }
