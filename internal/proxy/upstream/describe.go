@@ -13,6 +13,9 @@ func (c *Cluster) Describe(x *exchange.Exchange) {
 	x.ClusterShown, x.ClusterMetadata = c.stat, c.metadata
 }
 
+// Stat is what its counters are named by: text of the configuration, which holds for ever.
+func (c *Cluster) Stat() string { return c.stat }
+
 // compileMetadata gives metadata by namespace, nil for none.
 func compileMetadata(m *corev3.Metadata) (map[string]jsondoc.Value, error) {
 	if len(m.GetFilterMetadata()) == 0 {

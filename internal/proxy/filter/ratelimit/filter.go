@@ -78,8 +78,8 @@ func (f *Filter) Decode(x *exchange.Exchange) bool {
 	if !ok || r.Limits() == nil {
 		return true // nothing is forwarded
 	}
-	cluster := r.Cluster(x)
-	if f.o.Clusters(cluster) == nil {
+	cluster := f.o.Clusters(r.Cluster(x))
+	if cluster == nil {
 		return true // nor here; and counters are those of clusters that there are
 	}
 	s, ok := r.FilterConfig(f.name).(*settings)
@@ -105,7 +105,7 @@ func (f *Filter) Decode(x *exchange.Exchange) bool {
 		a, err = f.read(rs)
 	}
 	count := func(name string) {
-		f.o.Counters.Of(counters.Name{Scope: counters.Cluster, Of: cluster, Name: f.prefix + name}).Add(1)
+		f.o.Counters.Of(counters.Name{Scope: counters.Cluster, Of: cluster.Stat(), Name: f.prefix + name}).Add(1)
 	}
 	if err != nil {
 		f.o.Log.Debug("the rate limit server did not answer", "cluster", f.service.Cluster, "reason", status.Code(err).String())

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -75,7 +76,18 @@ const service = "domain: d, timeout: 5s, rate_limit_service: {transport_api_vers
 
 func newFilter(t *testing.T, fields string, set *counters.Set, c *upstream.Cluster) (*Filter, error) {
 	t.Helper()
-	f, err := Factory(Options{Clusters: func(string) *upstream.Cluster { return c }, Counters: set, Node: "me", Log: slog.New(slog.DiscardHandler)}).New(filter.Config{
+	up, err := upstream.Compile(proxytest.Decode(t, "{name: up, connect_timeout: 1s, alt_stat_name: up-shown}", &clusterv3.Cluster{}), upstream.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(up.Close)
+	clusters := func(name string) *upstream.Cluster {
+		if name == "up" {
+			return up
+		}
+		return c
+	}
+	f, err := Factory(Options{Clusters: clusters, Counters: set, Node: "me", Log: slog.New(slog.DiscardHandler)}).New(filter.Config{
 		Name: "m", Typed: proxytest.Pack(t, "{"+fields+"}", &limitv3.RateLimit{})})
 	if err != nil {
 		return nil, err
@@ -123,10 +135,35 @@ func TestInvalidAnswers(t *testing.T) {
 		}
 	}
 	count := func(name string) int64 {
-		return set.Of(counters.Name{Scope: counters.Cluster, Of: "up", Name: "ratelimit." + name}).Load()
+		return set.Of(counters.Name{Scope: counters.Cluster, Of: "up-shown", Name: "ratelimit." + name}).Load()
 	}
 	if count("error") != 16 || count("failure_mode_allowed") != 0 {
 		t.Errorf("%d errors, %d allowed", count("error"), count("failure_mode_allowed"))
+	}
+}
+
+// What is counted is named by the configuration, not by what is in a request's buffer,
+// which holds another request later.
+func TestCountersOutliveTheRequest(t *testing.T) {
+	s, f, set := start(t, service)
+	s.says = &rlsv3.RateLimitResponse{OverallCode: rlsv3.RateLimitResponse_OK}
+	table, err := route.Compile(proxytest.Decode(t, `{virtual_hosts: [{name: v, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster_header: to, rate_limits: [`+generic+`]}}]}]}`, &routev3.RouteConfiguration{}), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		buffer := []byte("up")
+		x := &exchange.Exchange{Conn: &exchange.Conn{}}
+		x.Request.Method, x.Request.Path, x.Request.Authority = "GET", "/p", "a"
+		x.Request.Header.Add("to", unsafe.String(&buffer[0], len(buffer)))
+		x.Route = table.Lookup(x, "")
+		if !f.Decode(x) {
+			t.Fatal(x.Response.Status)
+		}
+		copy(buffer, "xx")
+	}
+	if all := set.List(); len(all) != 1 || all[0].Of != "up-shown" || all[0].Value != 2 {
+		t.Errorf("counted %v", all)
 	}
 }
 
