@@ -116,7 +116,8 @@ type Exchange struct {
 	// Route is what the route table selected (*route.Route); nil before, and
 	// after ClearRoute.
 	Route any
-	// Cluster names the upstream cluster that the router chose.
+	// Cluster names the upstream cluster that the router chose, "" if there is none of the
+	// name.
 	Cluster string
 	// Hash is what the route's hash_policy makes of the request, for load balancers
 	// that keep to one endpoint; 0: nothing.

@@ -26,7 +26,6 @@ func (s *session) forward(r *route.Route) {
 		return
 	}
 	choice := f.Choose(x)
-	x.Cluster = choice.Cluster
 	cluster := s.cluster(choice.Cluster)
 	if cluster == nil {
 		x.Flags = "NC"

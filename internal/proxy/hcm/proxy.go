@@ -134,7 +134,6 @@ func (s *session) carry(r *route.Route, answered bool) {
 	x := &s.x
 	s.keep = false
 	choice := r.Forward.Choose(x)
-	x.Cluster = choice.Cluster
 	cluster := s.cluster(choice.Cluster)
 	var err error = upstream.ErrNoHealthy
 	var host *upstream.Host

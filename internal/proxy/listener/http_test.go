@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/usher-mesh/usher/internal/proxy/proxytest"
+
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
 )
 
 func echo(w http.ResponseWriter, r *http.Request) {
@@ -263,5 +265,30 @@ func TestUpgrade(t *testing.T) {
 	p2.start(plainListener(""))
 	if rs, b := one(t, p2.addr, "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", "GET"); rs.StatusCode != 403 || b != "" {
 		t.Errorf("%d %q", rs.StatusCode, b)
+	}
+}
+
+// TestClusterNobodyHas: what a client calls a cluster is no name of one, such as in metrics,
+// which could be as many as it likes.
+func TestClusterNobodyHas(t *testing.T) {
+	p := newProxy(t, nil)
+	named := make(chan string, 10)
+	p.opts.Observe = func(x *exchange.Exchange) { named <- strings.Clone(x.Cluster) }
+	p.cluster(staticCluster("up", backend(t, echo), ""))
+	p.start(strings.Replace(plainListener(""), "cluster: up", "cluster_header: x-to", 1))
+	for to, want := range map[string]struct {
+		status int
+		name   string
+	}{"up": {200, "up"}, "any": {503, ""}} {
+		rq, _ := http.NewRequest("GET", "http://"+p.addr, nil)
+		rq.Header.Set("X-To", to)
+		rs, err := client(t).Do(rq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rs.Body.Close()
+		if got := <-named; got != want.name || rs.StatusCode != want.status {
+			t.Errorf("%s: %s for %q", to, rs.Status, got)
+		}
 	}
 }

@@ -8,9 +8,10 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
 
-// Describe notes what logs may show of the cluster.
+// Describe notes what is shown of the cluster. A name of none is not: a client may have
+// chosen it.
 func (c *Cluster) Describe(x *exchange.Exchange) {
-	x.ClusterShown, x.ClusterMetadata = c.stat, c.metadata
+	x.Cluster, x.ClusterShown, x.ClusterMetadata = c.Name, c.stat, c.metadata
 }
 
 // Stat is what its counters are named by: text of the configuration, which holds for ever.
