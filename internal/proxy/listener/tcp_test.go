@@ -183,16 +183,21 @@ func TestTCPCounters(t *testing.T) {
 	p := newProxy(t, newSecrets(ca, ca.issue(t, uriA, until)))
 	var mu sync.Mutex
 	var told []string
+	over := make(chan bool, 10)
 	p.opts.ObserveTCP = func(x *exchange.Exchange, ended bool) {
 		mu.Lock()
 		defer mu.Unlock()
 		told = append(told, fmt.Sprint(x.Cluster, " ", ended))
+		if ended {
+			over <- true
+		}
 	}
 	p.opts.Counters, p.opts.AccessLogs = &counters.Set{}, &accesslog.Files{Stdout: io.Discard}
 	p.cluster(staticCluster("up", echoes(t, false), ""))
 	text := tcpListener(strings.Replace(whoIs("DENY", uriB), "stat_prefix: tcp.", "stat_prefix: tcp.\n      shadow_rules_stat_prefix: sh_\n      shadow_rules: {action: ALLOW}", 1))
 	p.start(text)
 	ended(t, p.dial(t, ca.issue(t, uriB, until)))
+	<-over // the client sees its end before it is told
 	if err := p.Swap(p.compile(text)); err != nil {
 		t.Fatal(err)
 	}
