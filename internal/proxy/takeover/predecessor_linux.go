@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -16,7 +17,8 @@ import (
 type predecessor struct {
 	c    *net.UnixConn
 	left chan struct{} // closed when what it gave is ours alone
-	gone bool          // it ended by itself
+	mu   sync.Mutex    // one question at a time
+	gone bool          // there is nobody to ask: it left, or ended by itself
 }
 
 // Ask has Listen ask the proxy that serves at path for its sockets, if there is one.
@@ -46,11 +48,14 @@ func (s *Sockets) Take() error {
 	if p == nil {
 		return nil
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	r, _, err := p.ask(request{Ready: true})
 	if err == nil && !r.Left && !p.gone {
 		err = errors.New("take over: the other proxy does not say that it left")
 	}
 	if err == nil {
+		p.gone = true
 		close(p.left)
 	}
 	return errors.Join(err, p.c.Close())
@@ -68,6 +73,8 @@ func (p *predecessor) socket(name string) (listening, error) {
 	if len(name) > maxPacket/2 {
 		return nil, fmt.Errorf("take over: %d bytes of address", len(name))
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	r, f, err := p.ask(request{Want: name})
 	if err != nil || f == nil {
 		return nil, err
@@ -88,7 +95,7 @@ func (p *predecessor) socket(name string) (listening, error) {
 }
 
 // ask gives the answer and the descriptor that came with it, nothing if the predecessor
-// is gone.
+// is gone. The lock is held.
 func (p *predecessor) ask(q request) (r reply, f *os.File, err error) {
 	if p.gone {
 		return r, nil, nil

@@ -40,12 +40,13 @@ type listening interface {
 }
 
 // Listen gives the predecessor's socket of that network ("tcp", "unix", "unixpacket")
-// and address, or a new one: of mode 0600 if it is a Unix socket. A port that is chosen
-// by the kernel is never passed on.
+// and address, or a new one: of mode 0600 if it is a Unix socket. As long as one is open
+// here it is not given again: two that accept from one queue would take each other's
+// connections. A port that is chosen by the kernel is never passed on.
 func (s *Sockets) Listen(network, address string) (net.Listener, error) {
 	x := &socket{name: network + " " + address, of: s, closed: make(chan struct{})}
 	chosen := network == "tcp" && strings.HasSuffix(address, ":0")
-	if s.from != nil && !chosen {
+	if s.from != nil && !chosen && !s.has(x.name) {
 		l, err := s.from.socket(x.name)
 		if err != nil {
 			return nil, err
@@ -70,6 +71,12 @@ func (s *Sockets) Listen(network, address string) (net.Listener, error) {
 		s.open[x.name] = x
 	}
 	return x, nil
+}
+
+func (s *Sockets) has(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.open[name] != nil
 }
 
 func bind(network, address string) (listening, error) {

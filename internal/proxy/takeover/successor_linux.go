@@ -35,7 +35,7 @@ func (s *Sockets) Serve(path string, log *slog.Logger, left func()) (io.Closer, 
 		for {
 			c, err := l.Accept()
 			if err == nil {
-				go v.serve(c.(*net.UnixConn))
+				v.accept(c.(*net.UnixConn))
 				continue
 			}
 			if errors.Is(err, net.ErrClosed) {
@@ -48,16 +48,23 @@ func (s *Sockets) Serve(path string, log *slog.Logger, left func()) (io.Closer, 
 	return l, nil
 }
 
-func (v *successors) serve(c *net.UnixConn) {
-	defer c.Close()
+// accept begins with who came first, and lets others go.
+func (v *successors) accept(c *net.UnixConn) {
 	if err := sameUser(c); err != nil {
 		v.log.Warn("a successor is refused", "error", err)
+		_ = c.Close()
 		return
 	}
 	if !v.busy.CompareAndSwap(false, true) {
 		v.refuse(c, errors.New("another proxy takes over"))
+		_ = c.Close()
 		return
 	}
+	go v.serve(c)
+}
+
+func (v *successors) serve(c *net.UnixConn) {
+	defer c.Close()
 	if err := v.hand(c); err != nil {
 		v.s.keep()
 		v.busy.Store(false)

@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -155,6 +157,78 @@ func TestRetired(t *testing.T) {
 	if s.lend(name) != nil {
 		t.Error("passed on when it is to be closed")
 	}
+}
+
+// TestListensAfterwards holds that an address which comes up when the predecessor has left
+// is bound.
+func TestListensAfterwards(t *testing.T) {
+	_, _, path, _ := serving(t)
+	var next Sockets
+	if err := errors.Join(next.Ask(path), next.Take()); err != nil {
+		t.Fatal(err)
+	}
+	late, err := next.Listen("unix", filepath.Join(t.TempDir(), "late"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	late.Close()
+}
+
+// TestListensMeanwhile holds that addresses which come up while it leaves do not take the
+// answer that it left, nor get another one's.
+func TestListensMeanwhile(t *testing.T) {
+	_, l, path, _ := serving(t)
+	var next Sockets
+	if err := next.Ask(path); err != nil {
+		t.Fatal(err)
+	}
+	n, err := next.Listen("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	dir := t.TempDir()
+	listen := func(name string) {
+		late, err := next.Listen("unix", filepath.Join(dir, name))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		late.Close()
+	}
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() { listen(strconv.Itoa(i)) })
+	}
+	if err := next.Take(); err != nil {
+		t.Error(err)
+	}
+	all.Wait()
+}
+
+// TestOneListenerAtATime holds that a socket of the predecessor's is given once, as an
+// address can be bound once: else two listeners would accept from one queue.
+func TestOneListenerAtATime(t *testing.T) {
+	_, l, path, _ := serving(t)
+	var next Sockets
+	if err := next.Ask(path); err != nil {
+		t.Fatal(err)
+	}
+	n, err := next.Listen("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second, err := next.Listen("tcp", l.Addr().String()); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("the second: %v", err)
+		if err == nil {
+			second.Close()
+		}
+	}
+	n.Close()
+	if n, err = next.Listen("tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	n.Close()
 }
 
 // TestOtherUser holds that another user is let go on both ends, even where the mode of
