@@ -59,6 +59,7 @@ func (ls *listeners) Compile(m *listenerv3.Listener) (config.Prepared, error) {
 func (p *prepared) Apply() error {
 	ls := p.ls
 	if ls.dry {
+		p.spec.Close()
 		return nil
 	}
 	ls.mu.Lock()
@@ -68,6 +69,7 @@ func (p *prepared) Apply() error {
 		return old.Swap(p.spec)
 	}
 	if ls.closed != nil && ls.closed(p.spec) {
+		p.spec.Close()
 		return nil
 	}
 	ln, err := ls.sockets.Listen("tcp", p.spec.Address.String())
@@ -81,6 +83,9 @@ func (p *prepared) Apply() error {
 	}
 	return nil
 }
+
+// Close implements config.Prepared.
+func (p *prepared) Close() { p.spec.Close() }
 
 // statuses tells where listeners are bound, as Envoy's /listeners does.
 func (ls *listeners) statuses() *adminv3.Listeners {

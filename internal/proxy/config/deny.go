@@ -70,6 +70,9 @@ func guardOfListener(m *listenerv3.Listener) guard {
 			}
 		}
 	}
+	for _, f := range m.GetListenerFilters() { // they tell whose connection it is
+		parts = append(parts, text(f))
+	}
 	if u := m.GetMetadata().GetFilterMetadata()["usher"]; u != nil {
 		parts = append(parts, text(u))
 	}

@@ -60,6 +60,8 @@ type Prepared interface {
 	// Apply makes it the one that runs under its name. It fails if its address
 	// cannot be had; the one before goes on then.
 	Apply() error
+	// Close lets go of one that was not applied and is not to be.
+	Close()
 }
 
 // Identity is the proxy's own (identity.Source).

@@ -178,6 +178,7 @@ func (s *Store) putListener(r xds.Resource) error {
 		if err == nil {
 			rf := newRefs()
 			rf.listener(m)
+			discard(e)
 			e.good(r, guardOfListener(m), rf, p)
 			return nil
 		}
@@ -201,14 +202,23 @@ func (s *Store) denyHeld(name string, e *entry[Prepared]) {
 	if err == nil {
 		var p Prepared
 		if p, err = s.o.Listeners.Compile(last); err == nil {
+			discard(e)
 			e.deny(p)
 			s.o.Log.Error("listener denies: a bad version of it would change who may pass", "name", name)
 			return
 		}
 	}
 	s.o.Log.Error("listener closed: a bad version of it would change who may pass", "name", name, "error", err)
+	discard(e)
 	delete(s.listeners, name)
 	s.o.Listeners.Remove(name)
+}
+
+// discard lets go of a version that was never put in force, as another takes its place.
+func discard(e *entry[Prepared]) {
+	if e.pending {
+		e.next.Close()
+	}
 }
 
 func (e *entry[T]) good(r xds.Resource, g guard, rf refs, next T) {

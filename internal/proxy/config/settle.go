@@ -169,6 +169,9 @@ func (s *Store) want() {
 	maps.DeleteFunc(s.endpoints, func(n string, _ *endpointsEntry) bool { return !eds[n] })
 	maps.DeleteFunc(s.routes, func(n string, _ *entry[*route.Table]) bool { return !rds[n] })
 	maps.DeleteFunc(s.secrets, func(n string, e *secretEntry) bool { return !e.static && !sds[n] })
+	for t, names := range s.wanted {
+		maps.DeleteFunc(s.rejected[t], func(n string, _ refused) bool { return !names[n] })
+	}
 }
 
 // arm sets the timer for what waits.

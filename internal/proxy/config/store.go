@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -143,6 +144,9 @@ func (s *Store) Apply(u xds.Update) (rejected map[string]string) {
 
 func (s *Store) put(typeURL string, r xds.Resource) (err error) {
 	defer s.contain(typeURL, r.Name, &err)
+	if s.static(typeURL, r.Name) {
+		return errStatic
+	}
 	switch typeURL {
 	case xds.ClusterType:
 		return s.putCluster(r, false)
@@ -156,10 +160,31 @@ func (s *Store) put(typeURL string, r xds.Resource) (err error) {
 	return s.putSecret(r)
 }
 
-func (s *Store) remove(typeURL, name string) {
+var errStatic = errors.New("the bootstrap has one of that name, which stays")
+
+// static tells whether a resource is the bootstrap's, which nothing over xDS changes.
+func (s *Store) static(typeURL, name string) bool {
 	switch typeURL {
 	case xds.ClusterType:
-		if e := s.clusters[name]; e != nil && !e.static {
+		e := s.clusters[name]
+		return e != nil && e.static
+	case xds.ListenerType:
+		e := s.listeners[name]
+		return e != nil && e.static
+	case xds.SecretType:
+		e := s.secrets[name]
+		return e != nil && e.static
+	}
+	return false
+}
+
+func (s *Store) remove(typeURL, name string) {
+	if s.static(typeURL, name) {
+		return
+	}
+	switch typeURL {
+	case xds.ClusterType:
+		if e := s.clusters[name]; e != nil {
 			e.removed, e.since = true, time.Now()
 		}
 	case xds.EndpointType:
@@ -167,7 +192,8 @@ func (s *Store) remove(typeURL, name string) {
 	case xds.RouteType:
 		delete(s.routes, name)
 	case xds.ListenerType:
-		if e := s.listeners[name]; e != nil && !e.static {
+		if e := s.listeners[name]; e != nil {
+			discard(e)
 			delete(s.listeners, name)
 			s.o.Listeners.Remove(name)
 		}
@@ -271,6 +297,9 @@ func (s *Store) Close() {
 	s.closed = true
 	if s.timer != nil {
 		s.timer.Stop()
+	}
+	for _, e := range s.listeners {
+		discard(e)
 	}
 	for _, e := range s.clusters {
 		if e.c != nil {

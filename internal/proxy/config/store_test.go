@@ -40,6 +40,7 @@ type running struct {
 	mu       sync.Mutex
 	m        map[string]*listenerv3.Listener
 	rejudged int
+	closed   int // that were never applied
 }
 
 type ready struct {
@@ -55,6 +56,12 @@ func (r *running) Compile(l *listenerv3.Listener) (Prepared, error) {
 		panic("compiler")
 	}
 	return ready{r, l}, nil
+}
+
+func (p ready) Close() {
+	p.r.mu.Lock()
+	defer p.r.mu.Unlock()
+	p.r.closed++
 }
 
 func (p ready) Apply() error {
