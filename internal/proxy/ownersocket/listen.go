@@ -8,17 +8,14 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
 // Listen makes a socket of mode 0600; network is "unix" or "unixpacket". One that was
 // left behind by a proxy that is gone is replaced; one that is in use is an error.
 func Listen(network, path string) (*net.UnixListener, error) {
-	if c, err := net.DialTimeout(network, path, time.Second); err == nil {
-		_ = c.Close()
-		return nil, fmt.Errorf("%s: another proxy serves there", path)
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := vacate(network, path); err != nil {
 		return nil, err
 	}
 	// The socket is made with the mode that it keeps: made under another name in
@@ -42,4 +39,30 @@ func Listen(network, path string) (*net.UnixListener, error) {
 		return nil, errors.Join(err, l.Close(), os.Remove(tmp))
 	}
 	return l, nil
+}
+
+// vacate removes a socket that nobody serves. All else stays, and is an error: a server
+// that is too busy to answer, and what is no socket.
+func vacate(network, path string) error {
+	c, err := net.DialTimeout(network, path, time.Second)
+	switch {
+	case err == nil:
+		_ = c.Close()
+		return fmt.Errorf("%s: another proxy serves there", path)
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case !errors.Is(err, syscall.ECONNREFUSED):
+		return err
+	}
+	fi, err := os.Lstat(path)
+	if err == nil && fi.Mode().Type() != os.ModeSocket {
+		err = fmt.Errorf("%s: no socket: %w", path, os.ErrExist)
+	}
+	if err == nil {
+		err = os.Remove(path)
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // removed meanwhile
+	}
+	return err
 }
