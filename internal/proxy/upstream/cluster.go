@@ -62,6 +62,7 @@ type Cluster struct {
 	lookup         clusterv3.Cluster_DnsLookupFamily
 	connectTimeout time.Duration
 	idleTimeout    time.Duration
+	dialer         net.Dialer // with the probes of upstream_connection_options
 	maxPerConn     int64
 	trailers       bool // enable_trailers: else those of messages are dropped
 	maxRequests    int64

@@ -96,6 +96,9 @@ func (c *Cluster) settings(m *clusterv3.Cluster) error {
 	}
 	c.keepsNone = m.GetIgnoreHealthOnHostRemoval()
 	c.maxPerConn = int64(m.GetMaxRequestsPerConnection().GetValue())
+	if err := c.keepaliveOptions(m.GetUpstreamConnectionOptions()); err != nil {
+		return strict.At("upstream_connection_options", err)
+	}
 	b := m.GetUpstreamBindConfig()
 	if b == nil {
 		return nil

@@ -231,7 +231,7 @@ func isTimeout(err error) bool {
 
 func (h *Host) dialRaw(ctx context.Context) (net.Conn, error) {
 	c := h.cluster
-	d := net.Dialer{}
+	d := c.dialer
 	if c.bind.IsValid() {
 		d.LocalAddr = &net.TCPAddr{IP: c.bind.AsSlice()}
 	}
