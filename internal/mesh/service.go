@@ -26,6 +26,8 @@ type Definition struct {
 	Subsets []Subset
 	// TLS is what the DestinationRule says of the way to the endpoints.
 	TLS ClientTLS
+	// Traffic is what it says of load and failures.
+	Traffic Traffic
 	// Origins are the objects that made it: the Service, its DestinationRule.
 	Origins []Ref
 }
@@ -58,6 +60,22 @@ type Subset struct {
 	Name   string
 	Labels map[string]string
 	TLS    ClientTLS
+	// Traffic has taken over what the subset leaves to the rule.
+	Traffic Traffic
+}
+
+// Toward gives the policy of clients for a port of the service, or of its subset if
+// that is not "".
+func (d *Definition) Toward(subset string, port uint16) TrafficPolicy {
+	if subset == "" {
+		return d.Traffic.For(port)
+	}
+	for i := range d.Subsets {
+		if d.Subsets[i].Name == subset {
+			return d.Subsets[i].Traffic.For(port)
+		}
+	}
+	return TrafficPolicy{}
 }
 
 // Selects tells whether an endpoint with these labels is in the subset.

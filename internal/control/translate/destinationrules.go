@@ -14,14 +14,23 @@ type destinationRule struct {
 	ref     mesh.Ref
 	subsets []mesh.Subset
 	tls     mesh.ClientTLS
+	traffic mesh.Traffic
 	verdict verdict
 
 	object *networkingv1.DestinationRule
 }
 
-var usedRule = set("host", "subsets.name", "subsets.labels", "trafficPolicy.tls.mode", "subsets.trafficPolicy.tls.mode",
-	"trafficPolicy.portLevelSettings.port", "trafficPolicy.portLevelSettings.tls.mode",
-	"subsets.trafficPolicy.portLevelSettings.port", "subsets.trafficPolicy.portLevelSettings.tls.mode")
+// usedRule are the fields that have effect.
+var usedRule = func() map[string]bool {
+	used := set("host", "subsets.name", "subsets.labels")
+	for _, at := range []string{"trafficPolicy.", "subsets.trafficPolicy."} {
+		used[at+"portLevelSettings.port"] = true
+		for _, f := range usedTraffic {
+			used[at+f], used[at+"portLevelSettings."+f] = true, true
+		}
+	}
+	return used
+}()
 
 func (p *pass) readDestinationRules() {
 	p.rulesOf = map[string][]*destinationRule{}
@@ -42,10 +51,12 @@ func (p *pass) readDestinationRules() {
 func translateRule(ref mesh.Ref, o *networkingv1.DestinationRule) *destinationRule {
 	r := &destinationRule{ref: ref, object: o}
 	r.tls = clientTLS(o.Spec.TrafficPolicy, "spec.trafficPolicy", mesh.ClientTLS{}, &r.verdict)
+	r.traffic = traffic(o.Spec.TrafficPolicy, "spec.trafficPolicy", &r.verdict)
 	for _, s := range o.Spec.Subsets {
+		at := "spec.subsets[" + s.Name + "].trafficPolicy"
 		r.subsets = append(r.subsets, mesh.Subset{
 			Name: s.Name, Labels: s.Labels,
-			TLS: clientTLS(s.TrafficPolicy, "spec.subsets["+s.Name+"].trafficPolicy", r.tls, &r.verdict),
+			TLS: clientTLS(s.TrafficPolicy, at, r.tls, &r.verdict), Traffic: traffic(s.TrafficPolicy, at, &r.verdict),
 		})
 	}
 	for _, f := range ignored(&o.Spec, usedRule) {
@@ -86,7 +97,7 @@ func applyRules(d *mesh.Definition, rules []*destinationRule) {
 	said := false
 	for _, r := range rules {
 		if !said && r.object.Spec.TrafficPolicy != nil {
-			d.TLS, said = r.tls, true
+			d.TLS, d.Traffic, said = r.tls, r.traffic, true
 		}
 		d.Origins = append(d.Origins, r.ref)
 		for _, s := range r.subsets {
@@ -95,6 +106,9 @@ func applyRules(d *mesh.Definition, rules []*destinationRule) {
 				d.Subsets = append(d.Subsets, s)
 			}
 		}
+	}
+	for i := range d.Subsets {
+		d.Subsets[i].Traffic = inherit(d.Traffic, d.Subsets[i].Traffic)
 	}
 	sort.Slice(d.Subsets, func(i, j int) bool { return d.Subsets[i].Name < d.Subsets[j].Name })
 	sortRefs(d.Origins)

@@ -66,10 +66,6 @@ spec:
 // no way to what it speaks of, rather than one that is less safe.
 func TestClientTLS(t *testing.T) {
 	const auto, none, mtls, noWay = mesh.AutoMTLS, mesh.NoTLS, mesh.MeshMTLS, mesh.NoWay
-	rule := func(name, created, rest string) string {
-		return "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: " + name + ", namespace: t, creationTimestamp: '2026-01-0" + created +
-			"T00:00:00Z'}\nspec: {host: a, " + rest + "}\n---\n"
-	}
 	for name, tc := range map[string]struct {
 		text                     string
 		http, admin, v1, v1Admin mesh.ClientMode // ports 80 and 81; those of the subset

@@ -56,9 +56,11 @@ func serviceCluster(s *mesh.Service, p mesh.ServicePort, subset string, tls mesh
 		Name:                 name,
 		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
 		EdsClusterConfig:     &clusterv3.Cluster_EdsClusterConfig{EdsConfig: overADS(), ServiceName: name},
-		ConnectTimeout:       durationpb.New(connectTimeout),
-		LbPolicy:             clusterv3.Cluster_LEAST_REQUEST,
 	}
+	traffic := s.Toward(subset, p.Port)
+	balance(c, traffic.Balancer)
+	limit(c, traffic.Pool)
+	eject(c, traffic.Outliers)
 	accounts := s.Accounts
 	if len(accounts) == 0 { // no endpoint takes mTLS now: none is believed
 		accounts = []string{"spiffe://cluster.local/ns/" + s.Namespace + "/sa/default"}
@@ -74,9 +76,7 @@ func serviceCluster(s *mesh.Service, p mesh.ServicePort, subset string, tls mesh
 		c.TransportSocket = meshClient(sni, accounts)
 	case mesh.NoTLS, mesh.NoWay: // the latter has no endpoints
 	}
-	if p.Protocol == "http2" || p.Protocol == "grpc" {
-		c.TypedExtensionProtocolOptions = asDownstream()
-	}
+	speak(c, upstreamHTTP(p.Protocol, traffic.Pool))
 	return newResource(ClusterType, name, c, s.Origins...)
 }
 
@@ -84,15 +84,20 @@ func tlsModeIstio() *structpb.Struct {
 	return &structpb.Struct{Fields: map[string]*structpb.Value{tlsModeKey: structpb.NewStringValue(alpnIstio)}}
 }
 
+// speak has a cluster speak HTTP as o says.
+func speak(c *clusterv3.Cluster, o *httpv3.HttpProtocolOptions) {
+	if o != nil {
+		c.TypedExtensionProtocolOptions = map[string]*anypb.Any{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": pack(o)}
+	}
+}
+
 // asDownstream speaks to the endpoint what the client spoke.
-func asDownstream() map[string]*anypb.Any {
-	return map[string]*anypb.Any{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": pack(&httpv3.HttpProtocolOptions{
-		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_UseDownstreamProtocolConfig{
-			UseDownstreamProtocolConfig: &httpv3.HttpProtocolOptions_UseDownstreamHttpConfig{
-				HttpProtocolOptions: &corev3.Http1ProtocolOptions{}, Http2ProtocolOptions: &corev3.Http2ProtocolOptions{},
-			},
+func asDownstream(http2 *corev3.Http2ProtocolOptions) *httpv3.HttpProtocolOptions_UseDownstreamProtocolConfig {
+	return &httpv3.HttpProtocolOptions_UseDownstreamProtocolConfig{
+		UseDownstreamProtocolConfig: &httpv3.HttpProtocolOptions_UseDownstreamHttpConfig{
+			HttpProtocolOptions: &corev3.Http1ProtocolOptions{}, Http2ProtocolOptions: http2,
 		},
-	})}
+	}
 }
 
 // serviceEndpoints makes the endpoints of every cluster of a service. A cluster

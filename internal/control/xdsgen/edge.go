@@ -159,7 +159,7 @@ func edgeRoutes(m *mesh.Model, name string, port uint16, servers []edgeServer) (
 				} else {
 					byHost[h] = append(byHost[h], w.virtualRoutes(v)...)
 				}
-				refs = append(refs, v.Ref)
+				refs = append(append(refs, v.Ref), w.rules(v)...)
 			}
 		}
 	}

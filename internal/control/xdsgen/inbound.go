@@ -44,9 +44,7 @@ func inboundCluster(in mesh.InboundPort) *Resource {
 		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
 		LoadAssignment:       assignment(name, in.App),
 	}
-	if in.Protocol == "http2" || in.Protocol == "grpc" {
-		c.TypedExtensionProtocolOptions = asDownstream()
-	}
+	speak(c, upstreamHTTP(in.Protocol, nil))
 	return newResource(ClusterType, name, c)
 }
 

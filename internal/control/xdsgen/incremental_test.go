@@ -26,6 +26,7 @@ var variants = []string{
 	"apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: customer-v1, namespace: tutorial, labels: {app: customer, security.istio.io/tlsMode: istio}}\nspec: {address: 127.1.0.%d, serviceAccount: customer}",
 	"apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: preference-v1, namespace: tutorial, labels: {app: preference, version: v%d, security.istio.io/tlsMode: istio}}\nspec: {address: 127.1.0.9, serviceAccount: p}",
 	"apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: p, namespace: tutorial}\nspec: {host: preference, subsets: [{name: s, labels: {version: v%d}}]}",
+	"apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: q, namespace: tutorial}\nspec: {host: preference, trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: x-%d}}, outlierDetection: {}}, subsets: [{name: s, trafficPolicy: {connectionPool: {tcp: {maxConnections: 1}}}}]}",
 	"apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: p, namespace: tutorial}\nspec: {hosts: [preference.tutorial], http: [{route: [{destination: {host: preference.tutorial, subset: s}}], timeout: %ds}]}",
 	"apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: r, namespace: tutorial}\nspec: {jwtRules: [{issuer: i%d, jwksUri: 'http://preference.tutorial:8081/keys'}]}",
 	"apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a, namespace: istio-system}\nspec: {rules: [{from: [{source: {requestPrincipals: ['i%d/*']}}]}]}",

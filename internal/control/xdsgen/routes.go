@@ -85,7 +85,7 @@ func (w *where) route(r *mesh.HTTPRoute, m *mesh.HTTPMatch) *routev3.Route {
 }
 
 func (w *where) forward(r *mesh.HTTPRoute, m *mesh.HTTPMatch) *routev3.RouteAction {
-	a := &routev3.RouteAction{Timeout: durationpb.New(r.Timeout), RetryPolicy: retryPolicy(r.Retries)}
+	a := &routev3.RouteAction{Timeout: durationpb.New(r.Timeout), RetryPolicy: retryPolicy(r.Retries), HashPolicy: w.hashPolicies(r)}
 	if len(r.Destinations) == 1 && plain(&r.Destinations[0].Headers) {
 		a.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: w.cluster(&r.Destinations[0])}
 	} else {
@@ -140,14 +140,31 @@ func rewritePath(a *routev3.RouteAction, to string, m *mesh.HTTPMatch) {
 // cluster names the cluster of a destination. One that does not exist is named
 // all the same: such requests get 503.
 func (w *where) cluster(d *mesh.Destination) string {
-	port := d.Port
-	if port == 0 {
-		port = w.port
-		if s := w.model.Service(d.Host); s != nil && len(s.Ports) == 1 {
-			port = s.Ports[0].Port
+	return clusterName(d.Host, w.portOf(d), d.Subset)
+}
+
+func (w *where) portOf(d *mesh.Destination) uint16 {
+	if d.Port != 0 {
+		return d.Port
+	}
+	if s := w.model.Service(d.Host); s != nil && len(s.Ports) == 1 {
+		return s.Ports[0].Port
+	}
+	return w.port
+}
+
+// rules are the origins of the services whose policies are in the routes of a
+// VirtualService.
+func (w *where) rules(v *mesh.VirtualService) []mesh.Ref {
+	var out []mesh.Ref
+	for i := range v.Routes {
+		for j := range v.Routes[i].Destinations {
+			if d := &v.Routes[i].Destinations[j]; w.hashKey(d) != nil {
+				out = append(out, w.model.Service(d.Host).Origins...)
+			}
 		}
 	}
-	return clusterName(d.Host, port, d.Subset)
+	return out
 }
 
 func plain(h *mesh.HeaderChanges) bool {
