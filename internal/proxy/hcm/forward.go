@@ -475,10 +475,11 @@ func (s *session) head(conn *upstream.Conn, f *route.Forward, l *limits) error {
 			}
 			return nil
 		}
-		if err := s.interim(l); err != nil {
+		err := s.interim(l)
+		s.forget() // its fields stand in the connection's buffer
+		if err != nil {
 			return errClient
 		}
-		s.forget()
 		conn.Interim()
 	}
 	return errProtocol

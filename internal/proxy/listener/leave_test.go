@@ -1,6 +1,7 @@
 package listener_test
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
+	"github.com/usher-mesh/usher/internal/proxy/proxytest"
 )
 
 // holder holds requests up, for as long as their path says, and tells when they end.
@@ -82,5 +84,41 @@ func TestLeavesWhileHeld(t *testing.T) {
 	answers := raw(t, p.addr, strings.Repeat("GET /1ms HTTP/1.1\r\nHost: a\r\n\r\n", 2)+"GET /1ms HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 	if n := strings.Count(answers, "HTTP/1.1 200"); n != 3 {
 		t.Errorf("%d answers to requests sent ahead", n)
+	}
+}
+
+// TestLeavesBeforeAnInterimAnswer: what is logged of a client that is gone by then does not
+// stand in the buffer of the upstream's connection, which others have meanwhile.
+func TestLeavesBeforeAnInterimAnswer(t *testing.T) {
+	asked, answer := make(chan bool, 1), make(chan bool)
+	p := newProxy(t, nil)
+	logged := make(chan string, 1)
+	p.opts.Observe = func(x *exchange.Exchange) {
+		logged <- fmt.Sprint(x.Response.Status, x.Response.Header.Fields(), x.Flags)
+	}
+	p.cluster(staticCluster("up", proxytest.Serve(t, func(_ int, c net.Conn) {
+		c.Read(make([]byte, 4096))
+		asked <- true
+		<-answer
+		io.WriteString(c, "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n")
+		io.Copy(io.Discard, c)
+	}), ""))
+	p.start(plainListener(""))
+	c, err := net.Dial("tcp", p.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	<-asked
+	c.(*net.TCPConn).SetLinger(0)
+	c.Close()
+	answer <- true
+	select {
+	case got := <-logged:
+		if got != "0 []DC" {
+			t.Error(got)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("nothing is logged")
 	}
 }
