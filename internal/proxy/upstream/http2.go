@@ -57,7 +57,7 @@ func (s *shared) stale(h *Host) bool {
 // dialing is a shared connection on its way, which others wait for.
 type dialing struct {
 	done chan struct{}
-	err  error // valid once done is closed
+	err  error // valid once done is closed; nil, too, if who made it has left: others try by themselves
 }
 
 // openStream gives a stream of a connection that has one free; if none has, of one
@@ -98,7 +98,9 @@ func (h *Host) openStream(ctx context.Context, deadline time.Time) (*Conn, error
 			h.mu.Lock()
 			h.dialing = nil
 			h.mu.Unlock()
-			d.err = err
+			if ctx.Err() == nil {
+				d.err = err
+			}
 			close(d.done)
 			return conn, err
 		}

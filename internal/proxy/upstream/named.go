@@ -109,7 +109,7 @@ func (c *Cluster) evict() {
 }
 
 // refresh resolves the names of a DNS cluster if it is time to. The first caller
-// does it, others wait only if there is nothing yet.
+// has it done and waits, others wait only if there is nothing yet.
 func (c *Cluster) refresh(ctx context.Context) error {
 	now := c.opts.Now()
 	c.mu.Lock()
@@ -117,22 +117,28 @@ func (c *Cluster) refresh(ctx context.Context) error {
 		c.mu.Unlock()
 		return nil
 	}
-	if wait := c.resolving; wait != nil {
+	done := c.resolving
+	if done == nil {
+		done = make(chan struct{})
+		c.resolving = done
+		go c.renew(now, done)
+	} else if c.hosts.Load() != nil {
 		c.mu.Unlock()
-		if c.hosts.Load() != nil {
-			return nil
-		}
-		select {
-		case <-wait:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		return nil
 	}
-	done := make(chan struct{})
-	c.resolving = done
 	c.mu.Unlock()
-	a := c.resolve(ctx)
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// renew resolves the names for all who wait: how long one of them does, and whether its
+// client is still there, does not matter to the others.
+func (c *Cluster) renew(now time.Time, done chan struct{}) {
+	a := c.resolve()
 	if len(a.endpoints) > 0 || c.hosts.Load() == nil {
 		c.assign(a)
 	}
@@ -144,7 +150,6 @@ func (c *Cluster) refresh(ctx context.Context) error {
 	if idle && c.opts.Warmed != nil {
 		go c.opts.Warmed()
 	}
-	return nil
 }
 
 // resolveAgain keeps the addresses of names fresh without anybody asking.
@@ -158,8 +163,8 @@ func (c *Cluster) resolveAgain() {
 }
 
 // resolve gives the assignment with addresses instead of names.
-func (c *Cluster) resolve(ctx context.Context) *assignment {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+func (c *Cluster) resolve() *assignment {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	out := &assignment{overprovisioning: c.dns.overprovisioning}
 	for _, e := range c.dns.endpoints {
