@@ -56,10 +56,21 @@ func Compile(m *clusterv3.Cluster, o Options) (*Cluster, error) {
 		c.Close()
 		return nil, err
 	}
+	c.start()
+	return c, nil
+}
+
+// start begins what a cluster does of its own accord, which waits for the lock until all
+// of it is there.
+func (c *Cluster) start() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.outlier != nil {
+		c.outlier.start()
+	}
 	if c.dns != nil && c.checker != nil {
 		c.resolveTimer = time.AfterFunc(0, c.resolveAgain)
 	}
-	return c, nil
 }
 
 func (c *Cluster) compile(m *clusterv3.Cluster) error {

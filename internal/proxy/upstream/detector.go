@@ -173,7 +173,9 @@ func (d *detector) leave(h *Host) {
 func (d *detector) start() { d.timer = time.AfterFunc(d.interval, d.sweep) }
 
 func (d *detector) close() {
-	d.timer.Stop()
+	if d.timer != nil { // nil: the cluster was refused before
+		d.timer.Stop()
+	}
 	d.counts.active.Add(-d.active)
 	d.active = 0
 }

@@ -85,7 +85,6 @@ func (c *Cluster) detect(o *clusterv3.OutlierDetection) error {
 		return err
 	}
 	d.count()
-	d.start()
 	c.outlier = d
 	return nil
 }

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -305,4 +306,22 @@ func BenchmarkAnswered(b *testing.B) {
 			h.Answered(200, false)
 		}
 	})
+}
+
+// TestNoSweepBefore: outliers are looked for when the cluster is there, not while it is made,
+// which may take longer than the interval.
+func TestNoSweepBefore(t *testing.T) {
+	m := new(clusterv3.Cluster)
+	proxytest.Decode(t, "name: c\ntype: EDS\noutlier_detection: {interval: 0.001s}\n", m)
+	o := Options{Log: slog.New(slog.DiscardHandler), Now: time.Now}
+	c := &Cluster{Name: "c", opts: o, Counts: new(Counts)}
+	if err := c.compile(m); err != nil || c.outlier == nil || c.outlier.timer != nil {
+		t.Errorf("%v, or it is swept while it is made", err)
+	}
+	c.Close() // of one that is refused: there is no timer to stop
+	c, err := Compile(m, o)
+	if err != nil || c.outlier.timer == nil {
+		t.Fatalf("%v, or it is not swept", err)
+	}
+	c.Close()
 }
