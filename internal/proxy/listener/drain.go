@@ -56,6 +56,20 @@ func (l *Listener) settles() {
 	}
 }
 
+// unseen tells whether somebody waits although the time to settle is over, which may have
+// passed before the queue was looked at. Then there is time to accept them.
+func (l *Listener) unseen(err error) bool {
+	now := time.Now()
+	if !errors.Is(err, os.ErrDeadlineExceeded) || now.After(l.until.Add(settleMost)) {
+		return false
+	}
+	c, ok := l.ln.(interface {
+		syscall.Conn
+		SetDeadline(time.Time) error
+	})
+	return ok && queued(c) && c.SetDeadline(now.Add(settleMost)) == nil
+}
+
 // glance is the least time that accepting needs to see an empty queue.
 const glance = time.Millisecond
 

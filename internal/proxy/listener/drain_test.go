@@ -72,6 +72,45 @@ func TestQueueServed(t *testing.T) {
 	}
 }
 
+// late is a listener whose deadlines have always passed before it accepts, as on a machine
+// that is busy.
+type late struct{ *gated }
+
+func (l late) SetDeadline(t time.Time) error {
+	err := l.TCPListener.SetDeadline(t)
+	if wait := time.Until(t); wait < 100*time.Millisecond {
+		time.Sleep(wait + time.Millisecond)
+	}
+	select {
+	case <-l.gate:
+	default:
+		close(l.gate)
+	}
+	return err
+}
+
+// TestQueueServedLate: the queue is served however late it is looked at.
+func TestQueueServedLate(t *testing.T) {
+	p := newProxy(t, nil)
+	p.cluster(staticCluster("up", backend(t, func(http.ResponseWriter, *http.Request) {}), ""))
+	ln, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Listener, p.addr = listener.On(p.compile(plainListener("")), late{&gated{ln, make(chan struct{})}}), ln.Addr().String()
+	defer p.Close()
+	var waiting []net.Conn
+	for range 10 {
+		waiting = append(waiting, p.dial(t, nil))
+	}
+	go p.Stop(0)
+	for _, c := range waiting {
+		if rs := get(t, c); rs.StatusCode != 200 {
+			t.Fatal(rs.Status)
+		}
+	}
+}
+
 // TestDrainTold: a connection that drains serves what comes, also by new connections
 // to the upstream, tells the client so, and ends then. An answer that is made while the
 // drain begins tells it too.

@@ -115,6 +115,9 @@ func (l *Listener) accept() {
 		nc, err := l.ln.Accept()
 		if err != nil {
 			if l.stopped(err) {
+				if l.unseen(err) {
+					continue
+				}
 				return
 			}
 			l.spec.Load().log.Warn("cannot accept", "listener", l.spec.Load().Name, "error", err)

@@ -18,6 +18,20 @@ var noSYN = []bpf.Instruction{
 	bpf.RetConstant{Val: 0},
 }
 
+// queued tells whether a connection waits to be accepted.
+func queued(c syscall.Conn) (yes bool) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false
+	}
+	err = raw.Control(func(fd uintptr) {
+		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(p, 0)
+		yes = err == nil && n > 0
+	})
+	return yes && err == nil
+}
+
 // refuseNew has the kernel drop what would begin a connection, so that the queue of a
 // socket can be emptied before it is closed. Who is dropped tries again, and finds the
 // socket closed.

@@ -8,3 +8,6 @@ import (
 )
 
 func refuseNew(syscall.Conn) error { return errors.ErrUnsupported }
+
+// queued is not known here.
+func queued(syscall.Conn) bool { return false }
