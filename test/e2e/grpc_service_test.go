@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"testing"
 
@@ -23,6 +24,10 @@ func TestMain(m *testing.M) {
 			err = s.Serve(ln)
 		}
 		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	if v := os.Getenv(serveVersion); v != "" {
+		fmt.Fprintln(os.Stderr, http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), version(v)))
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
