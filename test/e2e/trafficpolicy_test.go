@@ -100,7 +100,7 @@ func TestTrafficPolicy(t *testing.T) {
 		t.Errorf("without a rule %d of 60 calls fail, want about half", n)
 	}
 
-	m.Apply(fmt.Sprintf(versionsRule, "loadBalancer: {simple: ROUND_ROBIN}, outlierDetection: {consecutive5xxErrors: 4, baseEjectionTime: 600s, maxEjectionPercent: 100}"))
+	m.Apply(fmt.Sprintf(versionsRule, "loadBalancer: {simple: ROUND_ROBIN}, outlierDetection: {consecutive5xxErrors: 4, baseEjectionTime: 10m, maxEjectionPercent: 100}"))
 	if n := count(60, "/broken"); n != 4 {
 		t.Errorf("%d calls fail until the endpoint is ejected, want 4", n)
 	}

@@ -75,6 +75,7 @@ func istio[T interface {
 		if !ok || raw == nil {
 			return obj, nil
 		}
+		raw = seconds(runtime.DeepCopyJSONValue(raw), spec.ProtoReflect().Descriptor())
 		b, err := json.Marshal(raw)
 		if err != nil {
 			return nil, fmt.Errorf("spec: %w", err)
