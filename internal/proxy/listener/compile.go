@@ -148,13 +148,14 @@ func (s *Spec) compileChains(m *listenerv3.Listener, o Options) error {
 		if err != nil {
 			return strict.AtIndex("filter_chains", i, err)
 		}
+		before := s.chains
+		s.chains = append(s.chains, compiled) // so that it is closed whatever follows
 		x := &compiled.match
-		for j, other := range s.chains {
+		for j, other := range before {
 			if x.overlaps(&other.match) {
 				return strict.AtIndex("filter_chains", i, strict.Errorf("filter_chain_match", "a connection could be filter_chains[%d]'s as well", j))
 			}
 		}
-		s.chains = append(s.chains, compiled)
 		s.hello = s.hello || len(x.names) > 0 || len(x.alpn) > 0
 		s.inspect = s.inspect || s.hello || x.transport != ""
 	}
@@ -215,6 +216,7 @@ func (s *Spec) compileFilters(c *chain, list []*listenerv3.Filter, o Options, us
 			if err != nil {
 				return strict.AtIndex("filters", i, strict.At("typed_config", err))
 			}
+			s.held = append(s.held, heldStat{counters.ConnectionLimit, l.prefix})
 			c.limit = append(c.limit, l)
 			continue
 		}
@@ -225,6 +227,7 @@ func (s *Spec) compileFilters(c *chain, list []*listenerv3.Filter, o Options, us
 		if err != nil {
 			return strict.AtIndex("filters", i, strict.At("typed_config", err))
 		}
+		s.held = append(s.held, heldStat{counters.Network, g.StatPrefix})
 		guards = append(guards, g)
 	}
 	if err := s.compileFilter(c, list[last], o, usher); err != nil {

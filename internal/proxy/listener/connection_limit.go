@@ -15,12 +15,14 @@ import (
 // connectionLimit is a compiled ConnectionLimit filter: it bounds the open connections
 // of its chain.
 type connectionLimit struct {
+	prefix          string // of its counters
 	max             int64
 	open            atomic.Int64
 	delay           time.Duration // before one too many is closed
 	active, limited *atomic.Int64 // counters
 }
 
+// compileConnectionLimit holds the counters of its prefix.
 func compileConnectionLimit(a *anypb.Any, to *counters.Set) (*connectionLimit, error) {
 	m := new(limitv3.ConnectionLimit)
 	if err := strict.Unpack(a, m); err != nil {
@@ -39,10 +41,11 @@ func compileConnectionLimit(a *anypb.Any, to *counters.Set) (*connectionLimit, e
 	if e := m.GetRuntimeEnabled(); e != nil && !e.GetDefaultValue().GetValue() {
 		most = 1 << 62
 	}
+	to.Hold(counters.ConnectionLimit, m.GetStatPrefix())
 	name := func(of string, gauge bool) *atomic.Int64 {
 		return to.Of(counters.Name{Scope: counters.ConnectionLimit, Of: m.GetStatPrefix(), Name: of, Gauge: gauge})
 	}
-	l := &connectionLimit{max: int64(most), delay: m.GetDelay().AsDuration(), active: name("active_connections", true), limited: name("limited_connections", false)}
+	l := &connectionLimit{prefix: m.GetStatPrefix(), max: int64(most), delay: m.GetDelay().AsDuration(), active: name("active_connections", true), limited: name("limited_connections", false)}
 	return l, nil
 }
 

@@ -83,6 +83,7 @@ type Spec struct {
 	unwell   func() bool // nil: never, or clients do not leave for it
 
 	counters *counters.Set
+	held     []heldStat // released with the spec
 	statName string
 	stats    *stats
 	tlsStats *tlsStats // nil: no chain has TLS
@@ -113,11 +114,20 @@ func (s *Spec) Close() { s.once.Do(s.close) }
 
 func (s *Spec) close() {
 	s.counters.Release(counters.Listener, s.statName)
+	for _, h := range s.held {
+		s.counters.Release(h.scope, h.of)
+	}
 	for _, c := range append(s.chains, s.fallback) {
 		if c != nil && c.http != nil {
 			c.http.Close()
 		}
 	}
+}
+
+// heldStat names counters that a filter holds.
+type heldStat struct {
+	scope counters.Scope
+	of    string
 }
 
 // chain is a compiled filter chain.

@@ -1,6 +1,8 @@
 package rbac
 
 import (
+	"strings"
+
 	httprbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/rbac/v3"
 	"google.golang.org/protobuf/proto"
@@ -23,6 +25,9 @@ const NetworkNamespace = "envoy.filters.network.rbac"
 // the connection is there. Envoy waits for the client's first byte; here nothing
 // flows to a client that is refused.
 type Network struct {
+	// StatPrefix is whose counters it holds in the scope Network, until that is released.
+	StatPrefix string
+
 	policy policy
 	stats  stats
 }
@@ -47,7 +52,10 @@ func CompileNetwork(a *anypb.Any, set *counters.Set) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Network{p, newStats(set, counters.Network, m.GetStatPrefix(), "", m.GetShadowRulesStatPrefix())}, nil
+	n := &Network{StatPrefix: strings.TrimRight(m.GetStatPrefix(), "."), policy: p}
+	set.Hold(counters.Network, n.StatPrefix)
+	n.stats = newStats(set, counters.Network, m.GetStatPrefix(), "", m.GetShadowRulesStatPrefix())
+	return n, nil
 }
 
 // noRequest refuses rules that ask for what only a request has: on a connection
