@@ -62,7 +62,8 @@ type Cluster struct {
 	lookup         clusterv3.Cluster_DnsLookupFamily
 	connectTimeout time.Duration
 	idleTimeout    time.Duration
-	dialer         net.Dialer // with the probes of upstream_connection_options
+	dialer         net.Dialer    // with the probes of upstream_connection_options
+	maxAge         time.Duration // of a connection; 0: any
 	maxPerConn     int64
 	trailers       bool // enable_trailers: else those of messages are dropped
 	maxRequests    int64

@@ -205,13 +205,19 @@ func (c *Cluster) commonOptions(o *corev3.HttpProtocolOptions) error {
 	if o == nil {
 		return nil
 	}
-	if err := strict.Only(o, "idle_timeout", "max_requests_per_connection"); err != nil {
+	if err := strict.Only(o, "idle_timeout", "max_requests_per_connection", "max_connection_duration"); err != nil {
 		return err
 	}
 	if o.GetIdleTimeout() != nil {
 		c.idleTimeout = o.GetIdleTimeout().AsDuration()
 		if c.idleTimeout == 0 {
 			c.idleTimeout = 1<<63 - 1
+		}
+	}
+	if o.GetMaxConnectionDuration() != nil {
+		var err error
+		if c.maxAge, err = above0("max_connection_duration", o.GetMaxConnectionDuration(), 0); err != nil {
+			return err
 		}
 	}
 	if n := o.GetMaxRequestsPerConnection().GetValue(); n > 0 {

@@ -37,7 +37,7 @@ type Conn struct {
 	generation uint64
 	requests   int64
 	idleSince  time.Time
-	until      time.Time // when the host's certificates end; zero: nobody asks
+	until      time.Time // the last time to begin a request; zero: none
 	raw        syscall.RawConn
 	alive      bool
 	peek       func(fd uintptr) bool
@@ -167,17 +167,23 @@ const (
 	sweepEvery = 3 * time.Second
 )
 
-// until tells when the certificates of a connection's host end; zero: nobody asks.
-func (h *Host) until(nc net.Conn) time.Time {
+// until tells when a new connection is to carry no more requests: when the certificates
+// of its host end, if anybody asks, and when it is too old. Zero: never.
+func (h *Host) until(nc net.Conn) (end time.Time) {
 	if t, ok := nc.(*ctls.Conn); ok && h.socket.Verifies() {
 		if chain := t.ConnectionState().PeerCertificates; len(chain) > 0 {
-			return tls.Ends(chain)
+			end = tls.Ends(chain)
 		}
 	}
-	return time.Time{}
+	if c := h.cluster; c.maxAge > 0 {
+		if old := c.opts.Now().Add(c.maxAge); end.IsZero() || old.Before(end) {
+			end = old
+		}
+	}
+	return end
 }
 
-// expired tells whether the host could not make such a connection any more.
+// expired tells whether the time of a connection's last request is over.
 func (c *Conn) expired(now time.Time) bool { return !c.until.IsZero() && now.After(c.until) }
 
 // close closes the connection for good.

@@ -132,7 +132,7 @@ func (h *Host) takeIdle() *Conn {
 		h.idle[n-1] = nil
 		h.idle = h.idle[:n-1]
 		h.mu.Unlock()
-		if conn.generation == generation {
+		if conn.generation == generation && (h.cluster.maxAge == 0 || !conn.expired(h.cluster.opts.Now())) {
 			conn.Reused = true
 			return conn
 		}

@@ -45,7 +45,7 @@ func (c *Cluster) http2Options(m *corev3.Http2ProtocolOptions) (err error) {
 type shared struct {
 	c          *http2.Conn
 	generation uint64
-	until      time.Time // when the host's certificates end; zero: nobody asks
+	until      time.Time // the last time to begin a request; zero: none
 }
 
 // stale tells whether a connection must not carry another request.
@@ -178,7 +178,21 @@ func (h *Host) share(ctx context.Context) (conn *Conn, err error) {
 	c.Counts.CxHTTP2.Inc()
 	o := c.http2
 	o.Idle = c.idleTimeout
-	s := &shared{http2.Dial(nc, o, c.opts.HTTP2, func() { c.conns.Add(-1) }), generation, h.until(nc)}
+	s := &shared{generation: generation, until: h.until(nc)}
+	var old *time.Timer // ends a connection that nobody asks for again
+	if c.maxAge > 0 {
+		old = time.AfterFunc(c.maxAge, func() {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			s.c.Shutdown()
+		})
+	}
+	s.c = http2.Dial(nc, o, c.opts.HTTP2, func() {
+		if old != nil {
+			old.Stop()
+		}
+		c.conns.Add(-1)
+	})
 	h.multi = append(h.multi, s)
 	conn = h.takeStream()
 	if h.draining {
