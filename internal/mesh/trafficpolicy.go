@@ -67,6 +67,7 @@ type ConnectionPool struct {
 	MaxConnections, MaxPending, MaxRequests, MaxRetries uint32 // at a time
 	RequestsPerConnection, StreamsPerConnection         uint32
 	ConnectTimeout                                      time.Duration  // 0: the default
+	MaxAge                                              time.Duration  // of a connection; 0: any
 	IdleTimeout                                         *time.Duration // nil: the default; 0: never
 	Keepalive                                           *Keepalive     // nil: as the proxy has it
 	// HTTP2 speaks HTTP/2 to the endpoints, ClientProtocol what the client speaks.

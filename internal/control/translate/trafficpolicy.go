@@ -30,7 +30,7 @@ var usedTraffic = []string{"tls.mode", "loadBalancer.simple", "loadBalancer.cons
 	"outlierDetection.consecutiveLocalOriginFailures", "outlierDetection.splitExternalLocalOriginErrors",
 	"outlierDetection.interval", "outlierDetection.baseEjectionTime", "outlierDetection.maxEjectionPercent",
 	"outlierDetection.minHealthPercent", "connectionPool.tcp.maxConnections", "connectionPool.tcp.connectTimeout",
-	"connectionPool.tcp.tcpKeepalive", "connectionPool.tcp.idleTimeout", "connectionPool.http"}
+	"connectionPool.tcp.tcpKeepalive", "connectionPool.tcp.idleTimeout", "connectionPool.tcp.maxConnectionDuration", "connectionPool.http"}
 
 // traffic reads the load balancing, limits and outlier detection of a traffic policy.
 // As in Istio, a port's own settings take nothing over from the policy that they stand
@@ -189,6 +189,9 @@ func connectionPool(in *networkingapi.ConnectionPoolSettings, p *part) *mesh.Con
 	}
 	if d := p.duration("tcp.connectTimeout", tcp.GetConnectTimeout(), time.Millisecond); d != nil {
 		out.ConnectTimeout = *d
+	}
+	if d := p.duration("tcp.maxConnectionDuration", tcp.GetMaxConnectionDuration(), time.Millisecond); d != nil {
+		out.MaxAge = *d
 	}
 	if k := tcp.GetTcpKeepalive(); k != nil {
 		out.Keepalive = &mesh.Keepalive{Probes: k.GetProbes()}

@@ -104,8 +104,11 @@ func upstreamHTTP(protocol string, p *mesh.ConnectionPool) *httpv3.HttpProtocolO
 	if p.Ping != nil {
 		http2.ConnectionKeepalive = &corev3.KeepaliveSettings{Interval: durationpb.New(p.Ping.Interval), Timeout: durationpb.New(p.Ping.Timeout)}
 	}
-	if p.IdleTimeout != nil || p.RequestsPerConnection > 0 {
+	if p.IdleTimeout != nil || p.MaxAge > 0 || p.RequestsPerConnection > 0 {
 		out.CommonHttpProtocolOptions = &corev3.HttpProtocolOptions{MaxRequestsPerConnection: count(p.RequestsPerConnection)}
+		if p.MaxAge > 0 {
+			out.CommonHttpProtocolOptions.MaxConnectionDuration = durationpb.New(p.MaxAge)
+		}
 		if p.IdleTimeout != nil {
 			out.CommonHttpProtocolOptions.IdleTimeout = durationpb.New(*p.IdleTimeout)
 		}
