@@ -38,7 +38,7 @@ func TestWhoLeavesFailsNobodyElse(t *testing.T) {
 	_, text, _ := net.SplitHostPort(s.Listener.Addr().String())
 	port, _ := strconv.Atoi(text)
 	for name, cluster := range map[string]string{
-		"a connection": `{name: c, lb_policy: CLUSTER_PROVIDED, cluster_type: {name: envoy.clusters.dynamic_forward_proxy, typed_config: {"@type": type.googleapis.com/envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig}}` + over2 + "}",
+		"a connection": `{name: c, lb_policy: CLUSTER_PROVIDED, cluster_type: {name: envoy.clusters.dynamic_forward_proxy, typed_config: {"@type": type.googleapis.com/envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig, dns_cache_config: {name: c, dns_lookup_family: V4_PREFERRED}}}` + over2 + "}",
 		"addresses":    `{name: c, type: STRICT_DNS, load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: a.test, port_value: ` + text + `}}}}]}]}` + over2 + "}",
 	} {
 		r := slow{make(chan bool, 10), make(chan bool, 10)}
