@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -145,7 +144,10 @@ func (s *Store) Apply(u xds.Update) (rejected map[string]string) {
 func (s *Store) put(typeURL string, r xds.Resource) (err error) {
 	defer s.contain(typeURL, r.Name, &err)
 	if s.static(typeURL, r.Name) {
-		return errStatic
+		// As in Envoy, which does not call it an error: a mesh sends all proxies the clusters
+		// that some have from their bootstrap.
+		s.o.Log.Debug("the bootstrap has a resource of that name, which stays", "type", typeURL, "name", r.Name)
+		return nil
 	}
 	switch typeURL {
 	case xds.ClusterType:
@@ -159,8 +161,6 @@ func (s *Store) put(typeURL string, r xds.Resource) (err error) {
 	}
 	return s.putSecret(r)
 }
-
-var errStatic = errors.New("the bootstrap has one of that name, which stays")
 
 // static tells whether a resource is the bootstrap's, which nothing over xDS changes.
 func (s *Store) static(typeURL, name string) bool {
