@@ -75,7 +75,7 @@ func TestPick(t *testing.T) {
 	if err != nil || len(picked) != 2 || picked[0].name != "plain" || picked[1].name != "mesh" {
 		t.Errorf("got %v, %v", picked, err)
 	}
-	const want = `-work: there is no "plane", only plain,headers,post,jwt,jwt-cache,mesh,h2`
+	const want = `-work: there is no "plane", only plain,headers,post,jwt,jwt-cache,mesh,configured,h2`
 	if _, err := pick("plain,plane"); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

@@ -206,22 +206,29 @@ func (a ask) seen(some bool) ask {
 	return a
 }
 
-// hold opens connections and keeps them, and tells which of them answer.
+// hold opens connections and keeps them, and tells which of them answer. One that is
+// refused is tried again for a while: connections that were closed before count until the
+// proxy has seen it.
 func hold(port string, n int) ask {
 	return ask{says: fmt.Sprint(n, " connections to $", port), do: func(p proxy) string {
 		var out []string
 		for i := range n {
-			nc, err := open(p, port, nil)
-			if err != nil {
-				return err.Error()
+			said := ""
+			for end := time.Now().Add(200 * time.Millisecond); time.Now().Before(end); {
+				nc, err := open(p, port, nil)
+				if err != nil {
+					return err.Error()
+				}
+				defer nc.Close()
+				io.WriteString(nc, "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+				rs, err := http.ReadResponse(bufio.NewReader(nc), nil)
+				if err == nil {
+					said = fmt.Sprint(i, ": ", rs.StatusCode)
+					break
+				}
+				said = fmt.Sprint(i, ": ", failure(err))
 			}
-			defer nc.Close()
-			io.WriteString(nc, "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
-			if rs, err := http.ReadResponse(bufio.NewReader(nc), nil); err == nil {
-				out = append(out, fmt.Sprint(i, ": ", rs.StatusCode))
-			} else {
-				out = append(out, fmt.Sprint(i, ": ", failure(err)))
-			}
+			out = append(out, said)
 		}
 		return strings.Join(out, "\n")
 	}}
