@@ -79,6 +79,9 @@ func (d dump) read(workload string, v any) {
 		}
 	case object:
 		name, _ := v["name"].(string)
+		if kind, _ := v["@type"].(string); strings.HasPrefix(kind, "type.googleapis.com/envoy.config.") {
+			delete(v, "@type") // in a dump a resource is an Any
+		}
 		switch {
 		case v["filter_chains"] != nil:
 			d[workload+"listener "+name] = v
