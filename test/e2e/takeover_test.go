@@ -61,9 +61,7 @@ func TestTakeover(t *testing.T) {
 	})
 	var olds sync.WaitGroup
 	for n := range rounds {
-		for w.asked.Load() < int64(requests)*int64(n)/int64(rounds) && ctx.Err() == nil {
-			time.Sleep(time.Millisecond) // not for anything to happen: this is how long the load goes on
-		}
+		w.reached(ctx, int64(requests)*int64(n)/int64(rounds))
 		if ctx.Err() != nil {
 			break
 		}
@@ -93,9 +91,7 @@ func TestTakeover(t *testing.T) {
 		})
 		old = young
 	}
-	for w.asked.Load() < int64(requests) && ctx.Err() == nil {
-		time.Sleep(time.Millisecond)
-	}
+	w.reached(ctx, int64(requests))
 	stop()
 	clients.Wait()
 	old.c.Process.Signal(syscall.SIGTERM)
@@ -295,6 +291,8 @@ func (w *takeovers) echo(ctx context.Context) error {
 
 func (w *takeovers) ready(ctx context.Context) error {
 	tr := &http.Transport{DisableKeepAlives: true}
+	now := time.NewTicker(2 * time.Millisecond)
+	defer now.Stop()
 	for ctx.Err() == nil {
 		rq, _ := http.NewRequest("GET", fmt.Sprintf("http://127.0.0.1:%d/ready", w.ports[4]), nil)
 		rs, err := tr.RoundTrip(rq)
@@ -305,9 +303,21 @@ func (w *takeovers) ready(ctx context.Context) error {
 		if rs.StatusCode != 200 {
 			return errors.New(rs.Status)
 		}
-		time.Sleep(2 * time.Millisecond) // a look now and then
+		select {
+		case <-ctx.Done():
+		case <-now.C:
+		}
 	}
 	return nil
+}
+
+// reached waits until so many requests were answered, or the load has ended.
+func (w *takeovers) reached(ctx context.Context, asked int64) {
+	w.Helper()
+	harness.Eventually(w, 2*time.Minute, fmt.Sprint(asked, " requests"), func() (bool, any) {
+		n := w.asked.Load()
+		return n >= asked || ctx.Err() != nil, n
+	})
 }
 
 // lasting opens a connection that goes on after a takeover: a websocket or plain TCP.

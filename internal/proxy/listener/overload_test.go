@@ -17,6 +17,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/counters"
 	"github.com/usher-mesh/usher/internal/proxy/overload"
 	"github.com/usher-mesh/usher/internal/proxy/proxytest"
+	"github.com/usher-mesh/usher/test/harness"
 )
 
 // overloaded gives the state of a manager with that action, at full pressure.
@@ -36,10 +37,17 @@ func overloaded(t *testing.T, action string) *overload.State {
 	done := make(chan struct{})
 	go func() { defer close(done); m.Run(t.Context()) }()
 	t.Cleanup(func() { <-done })
-	for m.State().Stopped() == nil && !m.State().Requests.Hit() && !m.State().KeepAlive.Hit() && !m.State().Connections.Hit() {
-		time.Sleep(time.Millisecond) // until the manager has looked
-	}
-	return m.State()
+	s := m.State()
+	harness.Eventually(t, 10*time.Second, "the manager has looked", func() (bool, any) {
+		return s.Stopped() != nil || s.Requests.Hit() || s.KeepAlive.Hit() || s.Connections.Hit(), nil
+	})
+	return s
+}
+
+// unconnected waits until the last connection has ended.
+func (p *proxy) unconnected(t *testing.T) {
+	t.Helper()
+	harness.Eventually(t, 10*time.Second, "no connection is left", func() (bool, any) { return p.Connections() == 0, p.Connections() })
 }
 
 // TestOverloadedHTTP2 holds that streams are answered 503, and that a connection whose
@@ -76,9 +84,7 @@ func TestOverloadedHTTP2(t *testing.T) {
 		}
 		io.Copy(io.Discard, rs.Body)
 		rs.Body.Close()
-		for p.Connections() > 0 {
-			time.Sleep(time.Millisecond) // until the connection has ended
-		}
+		p.unconnected(t)
 	}
 	if dials != 3 {
 		t.Errorf("%d connections for three requests", dials)
@@ -151,9 +157,7 @@ func TestConnectionLimit(t *testing.T) {
 			t.Errorf("%s: counted %d", name, limited)
 		}
 		first.Close()
-		for p.Connections() > 0 {
-			time.Sleep(time.Millisecond) // until its place is free
-		}
+		p.unconnected(t)
 		if _, err := ask(); err != nil {
 			t.Errorf("%s: after the first has gone: %v", name, err)
 		}

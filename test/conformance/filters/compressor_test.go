@@ -12,6 +12,8 @@ import (
 
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/usher-mesh/usher/test/conformance/beside"
 )
 
 // decoded gives content without its encoding.
@@ -122,5 +124,5 @@ func TestCompressor(t *testing.T) {
 			get("field=content-type:text/html", "zstd, br"), get("field=content-type:text/html", "*"), get(text, "identity;q=0.5, gzip;q=0.4"), get(text, "gzip;q=0.8, br;q=0.9")),
 		chain("first", []string{one("a", "Gzip", ""), one("b", "Brotli", "choose_first: true, ")}, get(text, "gzip, br"), get(text, "br, gzip"), get(text, "*"), get(text, "gzip, br;q=0.9")),
 		route,
-	}, cluster("large", serve(t, http.HandlerFunc(large), false), false))
+	}, beside.Cluster("large", beside.Serve(t, http.HandlerFunc(large), false), false))
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/usher-mesh/usher/test/conformance/beside"
 	"github.com/usher-mesh/usher/test/harness"
 )
 
@@ -81,5 +82,5 @@ func TestExtAuthzHTTP(t *testing.T) {
 		guarded("allows", all, "failure_mode_allow: true, failure_mode_allow_header_add: true", get("status=500")),
 		guarded("short", "", "max_denied_response_body_bytes: 3, status_on_error: {code: ServiceUnavailable}", get("status=403"), get("status=500")),
 		route,
-	}, cluster("http", serve(t, http.HandlerFunc(askHTTP), false), false), cluster("dead", harness.FreePorts(t, 1)[0], true))
+	}, beside.Cluster("http", beside.Serve(t, http.HandlerFunc(askHTTP), false), false), beside.Cluster("dead", harness.FreePorts(t, 1)[0], true))
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"sigs.k8s.io/yaml"
 
+	"github.com/usher-mesh/usher/test/conformance/beside"
 	"github.com/usher-mesh/usher/test/harness"
 )
 
@@ -79,14 +79,7 @@ func (authz) Check(_ context.Context, rq *authv3.CheckRequest) (*authv3.CheckRes
 }
 
 func TestExtAuthz(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := grpc.NewServer()
-	authv3.RegisterAuthorizationServer(s, authz{})
-	go s.Serve(ln)
-	t.Cleanup(s.Stop)
+	port := beside.ServeGRPC(t, func(s *grpc.Server) { authv3.RegisterAuthorizationServer(s, authz{}) })
 	const typ = "'@type': type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3."
 	guarded := func(name, fields string, asks ...ask) *world {
 		service := "grpc_service: {envoy_grpc: {cluster_name: authz}, timeout: 10s}, "
@@ -153,5 +146,5 @@ func TestExtAuthz(t *testing.T) {
 		guarded("raw", "encode_raw_headers: true, allowed_headers: {patterns: [{exact: x-answer}, {exact: a}]}, bootstrap_metadata_labels_key: labels", says(ok, "a: 1", "a: 2")),
 		guarded("ignored", "enable_dynamic_metadata_ingestion: false", says("{status: {}, ok_response: {}, dynamic_metadata: {a: b}}")),
 		route, rerouted, hostile, metadata,
-	}, cluster("authz", ln.Addr().(*net.TCPAddr).Port, true), cluster("dead", harness.FreePorts(t, 1)[0], true))
+	}, beside.Cluster("authz", port, true), beside.Cluster("dead", harness.FreePorts(t, 1)[0], true))
 }

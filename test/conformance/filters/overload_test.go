@@ -1,7 +1,6 @@
 package filters
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/usher-mesh/usher/test/conformance/beside"
 	"github.com/usher-mesh/usher/test/harness"
 )
 
@@ -75,11 +75,11 @@ func TestOverload(t *testing.T) {
 		{"reject", "1", "actions: [{name: envoy.overload_actions.reject_incoming_connections, " + whole + "}]", "", answers, "closed"},
 		{"stop", "1", "actions: [{name: envoy.overload_actions.stop_accepting_connections, " + whole + "}]", "", answers, "waits"},
 		{"accept", "1", "loadshed_points: [{name: envoy.load_shed_points.tcp_listener_accept, " + whole + "}]", "", answers, "closed"},
-		{"limit", "0", "", `{name: limit, typed_config: {"@type": ` + types + `filters.network.connection_limit.v3.ConnectionLimit, stat_prefix: limit, max_connections: 1}}`, second, "closed"},
+		{"limit", "0", "", `{name: limit, typed_config: {"@type": ` + beside.Types + `filters.network.connection_limit.v3.ConnectionLimit, stat_prefix: limit, max_connections: 1}}`, second, "closed"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var got [2]string
-			for i, program := range []string{harness.Envoy(t), harness.Bin(t, "usher-proxy")} {
+			for i, program := range beside.Programs(t) {
 				dir := t.TempDir()
 				ports := harness.FreePorts(t, 2)
 				file := filepath.Join(dir, "pressure")
@@ -90,29 +90,18 @@ func TestOverload(t *testing.T) {
 				l := w.listener(t, ports[0], filepath.Join(dir, "log"))
 				if tt.filters != "" {
 					var f object
-					read(t, tt.filters, &f)
+					beside.Read(t, tt.filters, &f)
 					chain := l["filter_chains"].(list)[0].(object)
 					chain["filters"] = append(list{f}, chain["filters"].(list)...)
 				}
 				manager := object{}
-				read(t, "{"+tt.manager+"}", &manager)
+				beside.Read(t, "{"+tt.manager+"}", &manager)
 				manager["refresh_interval"] = "0.050s"
 				manager["resource_monitors"] = list{object{"name": "file", "typed_config": object{
-					"@type": types + "resource_monitors.injected_resource.v3.InjectedResourceConfig", "filename": file}}}
-				boot, err := json.Marshal(object{"node": object{"id": "x", "cluster": "x"}, "admin": object{"address": address(ports[1])}, "overload_manager": manager,
-					"static_resources": object{"listeners": list{l}, "clusters": list{cluster("up", serve(t, http.HandlerFunc(upstream), false), false)}}})
-				if err != nil {
-					t.Fatal(err)
-				}
-				config := filepath.Join(dir, "bootstrap.json")
-				if err := os.WriteFile(config, boot, 0o600); err != nil {
-					t.Fatal(err)
-				}
-				args := []string{"-c", config}
-				if i == 0 {
-					args = append(args, "--concurrency", "1", "--disable-hot-restart", "-l", "error", "--file-flush-interval-msec", "10")
-				}
-				stop := harness.Serve(t, ports[1:], program, args...)
+					"@type": beside.Types + "resource_monitors.injected_resource.v3.InjectedResourceConfig", "filename": file}}}
+				boot := beside.Bootstrap(ports[1], list{l}, list{beside.Cluster("up", beside.Serve(t, http.HandlerFunc(upstream), false), false)})
+				boot["overload_manager"] = manager
+				stop := beside.Start(t, ports[1:], boot, program)
 				harness.Eventually(t, 20*time.Second, "it takes effect", func() (bool, any) {
 					got[i] = tt.probe(ports[0])
 					return strings.HasPrefix(got[i], tt.until), got[i]

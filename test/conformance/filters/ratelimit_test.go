@@ -3,7 +3,6 @@ package filters
 import (
 	"context"
 	"encoding/json"
-	"net"
 	"strings"
 	"testing"
 
@@ -15,6 +14,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"sigs.k8s.io/yaml"
 
+	"github.com/usher-mesh/usher/test/conformance/beside"
 	"github.com/usher-mesh/usher/test/harness"
 )
 
@@ -59,14 +59,7 @@ func (limits) ShouldRateLimit(_ context.Context, rq *rlsv3.RateLimitRequest) (*r
 }
 
 func TestRateLimit(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := grpc.NewServer()
-	rlsv3.RegisterRateLimitServiceServer(s, limits{})
-	go s.Serve(ln)
-	t.Cleanup(s.Stop)
+	port := beside.ServeGRPC(t, func(s *grpc.Server) { rlsv3.RegisterRateLimitServiceServer(s, limits{}) })
 	const typ = "'@type': type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3."
 	const grpcType = "content-type: application/grpc"
 	service := func(cluster string) string {
@@ -138,5 +131,5 @@ func TestRateLimit(t *testing.T) {
 		// Its name is the cluster's, whose counters all share.
 		{name: "up", filters: "[]", asks: []ask{{}}, counters: []string{"envoy_cluster_ratelimit_"}},
 	}
-	compare(t, worlds, cluster("limits", ln.Addr().(*net.TCPAddr).Port, true), cluster("dead", harness.FreePorts(t, 1)[0], true))
+	compare(t, worlds, beside.Cluster("limits", port, true), beside.Cluster("dead", harness.FreePorts(t, 1)[0], true))
 }

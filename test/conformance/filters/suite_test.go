@@ -1,10 +1,8 @@
 package filters
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,17 +11,14 @@ import (
 	"testing"
 	"time"
 
-	"sigs.k8s.io/yaml"
-
+	"github.com/usher-mesh/usher/test/conformance/beside"
 	"github.com/usher-mesh/usher/test/harness"
 )
 
 type (
-	object = map[string]any
-	list   = []any
+	object = beside.Object
+	list   = beside.List
 )
-
-const types = "type.googleapis.com/envoy.extensions."
 
 // world is a listener with its filters, and what it is asked, in order.
 type world struct {
@@ -44,137 +39,62 @@ type ask struct {
 	loose        bool   // the answer depends on when it is asked
 }
 
-// upstream answers with what it got.
+// upstream answers with what it got, less what an authorization server's answer leaves there.
 func upstream(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body)
-	var lines []string
-	for k, v := range r.Header {
-		if k != "X-Request-Id" && k != "X-Envoy-Upstream-Service-Time" { // which an authorization server's answer leaves there
-			lines = append(lines, fmt.Sprintf("got %s: %q", k, v))
-		}
-	}
-	slices.Sort(lines)
 	w.Header()["Date"] = nil
 	w.Header().Set("Content-Type", "text/plain")
-	fmt.Fprintf(w, "%s %s %s %q\n%s\n", r.Method, r.Host, r.RequestURI, body, strings.Join(lines, "\n"))
-}
-
-func address(port int) object {
-	return object{"socket_address": object{"address": "127.0.0.1", "port_value": port}}
-}
-
-func cluster(name string, port int, http2 bool) object {
-	c := object{"name": name, "type": "STATIC", "connect_timeout": "1s", "load_assignment": object{"cluster_name": name,
-		"endpoints": list{object{"lb_endpoints": list{object{"endpoint": object{"address": address(port)}}}}}}}
-	if http2 {
-		c["typed_extension_protocol_options"] = object{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": object{
-			"@type": types + "upstreams.http.v3.HttpProtocolOptions", "explicit_http_config": object{"http2_protocol_options": object{}}}}
-	}
-	return c
-}
-
-// read reads YAML.
-func read(t *testing.T, text string, into any) {
-	t.Helper()
-	if err := yaml.Unmarshal([]byte(text), into); err != nil {
-		t.Fatalf("%v in\n%s", err, text)
-	}
+	io.WriteString(w, beside.Told(r, "X-Request-Id"))
 }
 
 const logFormat = "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%|%DYNAMIC_METADATA(m)%\n"
 
 func (w *world) listener(t *testing.T, port int, log string) object {
 	var filters, routes list
-	read(t, w.filters, &filters)
+	beside.Read(t, w.filters, &filters)
 	if w.routes == "" {
 		w.routes = `[{match: {prefix: /}, route: {cluster: up}}]`
 	}
-	read(t, w.routes, &routes)
+	beside.Read(t, w.routes, &routes)
 	host := object{}
-	read(t, "{"+w.host+"}", &host)
+	beside.Read(t, "{"+w.host+"}", &host)
 	host["name"], host["domains"], host["routes"] = "all", list{"*"}, routes
-	hcm := object{
-		"@type": types + "filters.network.http_connection_manager.v3.HttpConnectionManager", "stat_prefix": w.name,
+	return beside.Listener(w.name, port, object{
 		"generate_request_id": false,
 		"route_config":        object{"validate_clusters": false, "virtual_hosts": list{host}},
-		"http_filters":        append(filters, object{"name": "router", "typed_config": object{"@type": types + "filters.http.router.v3.Router"}}),
-		"access_log": list{object{"name": "log", "typed_config": object{"@type": types + "access_loggers.file.v3.FileAccessLog", "path": log,
+		"http_filters":        filters,
+		"access_log": list{object{"name": "log", "typed_config": object{"@type": beside.Types + "access_loggers.file.v3.FileAccessLog", "path": log,
 			"log_format": object{"text_format_source": object{"inline_string": logFormat}}}}},
-	}
-	return object{"name": w.name, "address": address(port), "filter_chains": list{object{"filters": list{object{"name": "hcm", "typed_config": hcm}}}}}
-}
-
-func serve(t *testing.T, h http.Handler, http2 bool) int {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &http.Server{Handler: h, Protocols: new(http.Protocols)}
-	s.Protocols.SetHTTP1(!http2)
-	s.Protocols.SetUnencryptedHTTP2(http2)
-	go s.Serve(ln)
-	t.Cleanup(func() { s.Close() })
-	return ln.Addr().(*net.TCPAddr).Port
+	})
 }
 
 // send gives what is answered, less what depends on the time.
 func (a *ask) send(port int) string {
-	method, path := a.method, a.path
-	if method == "" {
-		method = "GET"
-	}
-	if path == "" {
-		path = "/"
-	}
-	var body io.Reader
-	if a.body != "" {
-		body = strings.NewReader(a.body)
-	}
-	rq, err := http.NewRequest(method, fmt.Sprintf("http://127.0.0.1:%d%s", port, path), body)
-	if err != nil {
+	rs, b, err := (&beside.Ask{Method: a.method, Path: a.path, Body: a.body, Header: a.header}).Send(port)
+	if rs == nil {
 		return err.Error()
 	}
-	rq.Host = "a.test"
-	rq.Header.Set("User-Agent", "u")
-	for _, h := range a.header {
-		name, value, _ := strings.Cut(h, ": ")
-		rq.Header.Add(name, value)
-	}
-	rs, err := transport.RoundTrip(rq)
-	if err != nil {
-		return err.Error()
-	}
-	defer rs.Body.Close()
-	b, err := io.ReadAll(rs.Body)
 	var lines []string
 	encoding := rs.Header.Get("Content-Encoding")
 	if encoding == "" {
 		lines = append(lines, fmt.Sprint("length ", rs.ContentLength))
-	} else if method != "HEAD" { // what it is compressed to is each program's own
+	} else if a.method != "HEAD" { // what it is compressed to is each program's own
 		if plain, failed := decoded(encoding, b); failed == nil {
 			b = plain
 		} else if a.path == "" || !strings.Contains(a.path, "content-encoding") {
 			err = failed
 		}
 	}
-	for k, v := range rs.Header {
-		if k == "Content-Length" && encoding != "" {
-			continue
-		}
-		if k != "Date" && k != "X-Envoy-Upstream-Service-Time" {
-			lines = append(lines, fmt.Sprintf("%s: %q", k, v))
-		}
+	less := ""
+	if encoding != "" {
+		less = "Content-Length"
 	}
-	slices.Sort(lines)
+	lines = append(lines, beside.Fields(rs.Header, less)...)
 	out := fmt.Sprintf("%d\n%s\n%s", rs.StatusCode, strings.Join(lines, "\n"), b)
 	if err != nil {
 		out += err.Error()
 	}
 	return out
 }
-
-var transport = &http.Transport{DisableCompression: true, DisableKeepAlives: true, ResponseHeaderTimeout: 20 * time.Second}
 
 // peer is a program as it was asked.
 type peer struct {
@@ -184,7 +104,7 @@ type peer struct {
 }
 
 // run starts a program, asks it everything, and ends it.
-func run(t *testing.T, worlds []*world, clusters list, program string, args ...string) *peer {
+func run(t *testing.T, worlds []*world, clusters list, program beside.Program) *peer {
 	t.Helper()
 	dir := t.TempDir()
 	ports := harness.FreePorts(t, len(worlds)+1)
@@ -193,21 +113,12 @@ func run(t *testing.T, worlds []*world, clusters list, program string, args ...s
 	for i, w := range worlds {
 		listeners = append(listeners, w.listener(t, ports[i], filepath.Join(dir, w.name+".log")))
 	}
-	b, err := json.Marshal(object{"node": object{"id": "x", "cluster": "x"}, "admin": object{"address": address(admin)},
-		"static_resources": object{"listeners": listeners, "clusters": clusters}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(dir, "bootstrap.json")
-	if err := os.WriteFile(file, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	defer harness.Serve(t, ports, program, append([]string{"-c", file}, args...)...)()
+	defer beside.Start(t, ports, beside.Bootstrap(admin, listeners, clusters), program)()
 	p := &peer{answers: map[string][]string{}, logs: map[string][]string{}}
 	for i, w := range worlds {
 		for j := range w.asks {
 			p.answers[w.name] = append(p.answers[w.name], w.asks[j].send(ports[i]))
-			if !strings.HasSuffix(program, "usher-proxy") && j < len(w.asks)-1 {
+			if program.Envoy && j < len(w.asks)-1 {
 				continue // Envoy's one thread writes in order, and flushes seldom
 			}
 			harness.Eventually(t, 30*time.Second, w.name+": access log", func() (bool, any) {
@@ -246,10 +157,9 @@ func (p *peer) of(prefix, world string) string {
 
 // compare runs both programs.
 func compare(t *testing.T, worlds []*world, more ...any) {
-	envoy, usher := harness.Envoy(t), harness.Bin(t, "usher-proxy")
-	clusters := append(list{cluster("up", serve(t, http.HandlerFunc(upstream), false), false)}, more...)
-	e := run(t, worlds, clusters, envoy, "--concurrency", "1", "--disable-hot-restart", "-l", "error", "--file-flush-interval-msec", "10")
-	u := run(t, worlds, clusters, usher)
+	programs := beside.Programs(t)
+	clusters := append(list{beside.Cluster("up", beside.Serve(t, http.HandlerFunc(upstream), false), false)}, more...)
+	e, u := run(t, worlds, clusters, programs[0]), run(t, worlds, clusters, programs[1])
 	n := 0
 	for _, w := range worlds {
 		for i := range w.asks {

@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,6 +17,7 @@ import (
 	collectorv1 "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/usher-mesh/usher/test/conformance/beside"
 	"github.com/usher-mesh/usher/test/harness"
 )
 
@@ -166,11 +165,11 @@ func TestTracing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var told, spans [2][]string
-			for i, program := range []string{harness.Envoy(t), harness.Bin(t, "usher-proxy")} {
+			for i, program := range beside.Programs(t) {
 				dir := t.TempDir()
 				ports := harness.FreePorts(t, 2)
 				c := &collector{}
-				to := serve(t, c, tt.grpc)
+				to := beside.Serve(t, c, tt.grpc)
 				w := &world{name: "w", host: "include_request_attempt_count: true", routes: `[
 					{match: {path: /decorated}, decorator: {operation: ours}, route: {cluster: up}},
 					{match: {path: /decorated/named}, decorator: {operation: ours}, route: {cluster: up}},
@@ -190,7 +189,7 @@ func TestTracing(t *testing.T) {
 				hcm := l["filter_chains"].(list)[0].(object)["filters"].(list)[0].(object)["typed_config"].(object)
 				delete(hcm, "generate_request_id")
 				tracing := object{}
-				read(t, "{"+tt.tracing+"}", &tracing)
+				beside.Read(t, "{"+tt.tracing+"}", &tracing)
 				service := object{"@type": "type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig", "service_name": "s"}
 				if tt.grpc {
 					service["grpc_service"] = object{"envoy_grpc": object{"cluster_name": "collector"}, "timeout": "5s"}
@@ -199,20 +198,9 @@ func TestTracing(t *testing.T) {
 				}
 				tracing["provider"] = object{"name": "envoy.tracers.opentelemetry", "typed_config": service}
 				hcm["tracing"] = tracing
-				boot, err := json.Marshal(object{"node": object{"id": "x", "cluster": "x"}, "admin": object{"address": address(ports[1])},
-					"static_resources": object{"listeners": list{l}, "clusters": list{cluster("up", serve(t, http.HandlerFunc(traced), false), false), cluster("collector", to, tt.grpc), cluster("dead", 1, false), cluster("mark", serve(t, http.HandlerFunc(traced), false), false)}}})
-				if err != nil {
-					t.Fatal(err)
-				}
-				config := filepath.Join(dir, "bootstrap.json")
-				if err := os.WriteFile(config, boot, 0o600); err != nil {
-					t.Fatal(err)
-				}
-				args := []string{"-c", config}
-				if i == 0 {
-					args = append(args, "--concurrency", "1", "--disable-hot-restart", "-l", "error", "--file-flush-interval-msec", "10")
-				}
-				stop := harness.Serve(t, ports, program, args...)
+				up := func() int { return beside.Serve(t, http.HandlerFunc(traced), false) }
+				stop := beside.Start(t, ports, beside.Bootstrap(ports[1], list{l}, list{beside.Cluster("up", up(), false), beside.Cluster("mark", up(), false),
+					beside.Cluster("collector", to, tt.grpc), beside.Cluster("dead", 1, false)}), program)
 				for k := range asks {
 					told[i] = append(told[i], asks[k].send(ports[0]))
 				}
