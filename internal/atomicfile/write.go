@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Write replaces the file's content, on disk when it returns. The new file has
@@ -41,9 +42,10 @@ func Write(path string, data []byte, perm fs.FileMode) (err error) {
 }
 
 // ReadLimited reads a whole regular file of at most limit bytes; a bigger one is
-// an error.
+// an error, and so is whatever is no file: a device may have no end, and a FIFO
+// would keep us until somebody writes.
 func ReadLimited(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // to open a FIFO blocks, otherwise
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package atomicfile
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -57,5 +58,18 @@ func TestReadLimited(t *testing.T) {
 	}
 	if _, err := ReadLimited(filepath.Dir(p), 4); err == nil || !strings.HasSuffix(err.Error(), "not a regular file") {
 		t.Fatalf("error %v", err)
+	}
+}
+
+// TestReadLimitedTakesFilesAlone: neither what has no end, nor what waits for a writer.
+func TestReadLimitedTakesFilesAlone(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if out, err := exec.Command("mkfifo", fifo).CombinedOutput(); err != nil {
+		t.Skipf("no FIFO: %v %s", err, out)
+	}
+	for _, p := range []string{fifo, "/dev/zero"} {
+		if _, err := ReadLimited(p, 4); err == nil || !strings.HasSuffix(err.Error(), "not a regular file") {
+			t.Errorf("%s: error %v", p, err)
+		}
 	}
 }

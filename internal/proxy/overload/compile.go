@@ -2,9 +2,7 @@ package overload
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +13,7 @@ import (
 	heapv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/fixed_heap/v3"
 	injectedv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/injected_resource/v3"
 
+	"github.com/usher-mesh/usher/internal/atomicfile"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
 
@@ -129,14 +128,12 @@ func (m *Manager) monitor(r *overloadv3.ResourceMonitor, seen map[string]*resour
 	return nil
 }
 
+// maxInjected bounds the file of an injected pressure, in bytes.
+const maxInjected = 64
+
 // injected reads a pressure that somebody has written into a file.
 func injected(file string) (float64, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, 64))
+	b, err := atomicfile.ReadLimited(file, maxInjected)
 	if err != nil {
 		return 0, err
 	}

@@ -12,6 +12,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 
+	"github.com/usher-mesh/usher/internal/atomicfile"
 	"github.com/usher-mesh/usher/internal/proxy/origin"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
@@ -207,7 +208,7 @@ func staticCertificate(t *tlsv3.TlsCertificate) (*tls.Certificate, error) {
 	return &cert, nil
 }
 
-// maxData bounds files and variables that a DataSource names.
+// maxData bounds files that a DataSource names.
 const maxData = 1 << 20
 
 // Data reads a DataSource: a file, inline bytes or text, or a variable of the
@@ -218,14 +219,7 @@ func Data(d *corev3.DataSource) ([]byte, error) {
 	}
 	switch s := d.GetSpecifier().(type) {
 	case *corev3.DataSource_Filename:
-		fi, err := os.Stat(s.Filename)
-		if err != nil {
-			return nil, err
-		}
-		if fi.Size() > maxData {
-			return nil, fmt.Errorf("%s: larger than %d bytes", s.Filename, maxData)
-		}
-		return os.ReadFile(s.Filename)
+		return atomicfile.ReadLimited(s.Filename, maxData)
 	case *corev3.DataSource_InlineBytes:
 		return s.InlineBytes, nil
 	case *corev3.DataSource_InlineString:

@@ -19,7 +19,7 @@ func TestRefusedConfigurations(t *testing.T) {
 		{`providers: {p: {local_jwks: {inline_string: "x"}}}`, `providers["p"].local_jwks: Provider 'p' in jwt_authn config has invalid local jwks: Jwks is an invalid JSON`},
 		{`providers: {p: {local_jwks: {environment_variable: USHER_TEST_NO_SUCH}}}`, `providers["p"].local_jwks.environment_variable: USHER_TEST_NO_SUCH is not set`},
 		{`providers: {p: {local_jwks: {filename: /does/not/exist}}}`, `providers["p"].local_jwks.filename: `},
-		{`providers: {p: {local_jwks: {filename: /dev/zero}}}`, `providers["p"].local_jwks.filename: /dev/zero: not a file`},
+		{`providers: {p: {local_jwks: {filename: /dev/zero}}}`, `providers["p"].local_jwks.filename: /dev/zero: not a regular file`},
 		{`providers: {p: {local_jwks: {filename: /x, watched_directory: {path: /}}}}`, `providers["p"].local_jwks.watched_directory: not supported`},
 		{`providers: {p: {local_jwks: {}}}`, `providers["p"].local_jwks.specifier: missing`},
 		{remote, `providers["p"].remote_jwks: this proxy fetches no keys`},

@@ -9,6 +9,7 @@ import (
 	jwtv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/usher-mesh/usher/internal/atomicfile"
 	"github.com/usher-mesh/usher/internal/jose"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
@@ -20,11 +21,7 @@ func readSource(d *corev3.DataSource) ([]byte, error) {
 	}
 	switch s := d.GetSpecifier().(type) {
 	case *corev3.DataSource_Filename:
-		fi, err := os.Stat(s.Filename)
-		if err == nil && (!fi.Mode().IsRegular() || fi.Size() > jose.MaxKeySetSize) {
-			return nil, strict.Errorf("filename", "%s: not a file of at most %d bytes", s.Filename, jose.MaxKeySetSize)
-		}
-		b, err := os.ReadFile(s.Filename)
+		b, err := atomicfile.ReadLimited(s.Filename, jose.MaxKeySetSize)
 		return b, strict.At("filename", err)
 	case *corev3.DataSource_InlineBytes:
 		return s.InlineBytes, nil
