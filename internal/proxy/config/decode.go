@@ -62,11 +62,11 @@ func (s *Store) decodeSecret(r xds.Resource) (*tlsv3.Secret, error) {
 	return m, decode(r, m, m.GetName)
 }
 
-// contain turns a panic of a compiler into a refusal: a resource that finds a
-// fault in us must not stop the others.
+// contain turns a panic into a refusal: a resource that finds a fault in us must not
+// stop the others.
 func (s *Store) contain(typeURL, name string, err *error) {
 	if p := recover(); p != nil {
-		s.o.Log.Error("a compiler failed", "type", typeURL, "name", name, "panic", p, "stack", string(debug.Stack()))
+		s.o.Log.Error("a configuration failed", "type", typeURL, "name", name, "panic", p, "stack", string(debug.Stack()))
 		*err = errors.New("an internal error; see the proxy's log")
 	}
 }

@@ -17,12 +17,23 @@ import (
 // retryListener is how often an address that could not be had is tried again.
 const retryListener = time.Second
 
-// settle puts in force whatever waits no longer: clusters that know their
+// settle puts in force what waits no longer, and gives the listeners that could not be
+// bound. If that finds a fault in us, which is told under the name "", what was in force
+// stays, and it is tried again.
+func (s *Store) settle() map[string]string {
+	failed, err := s.advance(time.Now())
+	if err != nil {
+		s.wake(retryListener)
+		return map[string]string{"": err.Error()}
+	}
+	return failed
+}
+
+// advance puts in force whatever waits no longer: clusters that know their
 // endpoints, then routes whose clusters do, then listeners whose routes, clusters
-// and filters are ready. Nothing waits longer than WarmFor. It gives the listeners
-// that could not be bound.
-func (s *Store) settle() (failed map[string]string) {
-	now := time.Now()
+// and filters are ready. Nothing waits longer than WarmFor.
+func (s *Store) advance(now time.Time) (failed map[string]string, err error) {
+	defer s.contain("", "", &err)
 	s.supersede(now)
 	for _, e := range s.routes {
 		if e.pending && (s.warm(e.refs.clusters) || e.overdue(now, s.o.WarmFor)) {
@@ -36,10 +47,11 @@ func (s *Store) settle() (failed map[string]string) {
 		}
 	}
 	s.sweep(now)
-	changed := s.publish()
+	s.rejudge = s.publish() || s.rejudge
 	failed = s.listen(ready)
-	if changed {
+	if s.rejudge {
 		s.o.Listeners.Rejudge()
+		s.rejudge = false
 	}
 	for _, c := range s.retired {
 		c.Close()
@@ -47,7 +59,7 @@ func (s *Store) settle() (failed map[string]string) {
 	s.retired = nil
 	s.want()
 	s.arm(now)
-	return failed
+	return failed, nil
 }
 
 // enter notes that next is in force.
@@ -90,7 +102,7 @@ func (s *Store) listen(ready map[string]*entry[Prepared]) map[string]string {
 	failed := map[string]string{}
 	for _, n := range slices.Sorted(maps.Keys(ready)) {
 		e := ready[n]
-		if err := e.next.Apply(); err != nil {
+		if err := s.apply(n, e.next); err != nil {
 			failed[n] = err.Error()
 			s.reject(xds.ListenerType, n, err.Error())
 			s.o.Log.Error("listener refused", "name", n, "error", err)
@@ -103,6 +115,11 @@ func (s *Store) listen(ready map[string]*entry[Prepared]) map[string]string {
 		e.enter()
 	}
 	return failed
+}
+
+func (s *Store) apply(name string, p Prepared) (err error) {
+	defer s.contain(xds.ListenerType, name, &err)
+	return p.Apply()
 }
 
 // sweep drops removed clusters that nothing in force names any more, or that have
@@ -208,8 +225,16 @@ func (s *Store) arm(now time.Time) {
 		s.timer = nil
 	}
 	if !at.IsZero() {
-		s.timer = time.AfterFunc(max(at.Sub(now), time.Millisecond), s.tick)
+		s.wake(max(at.Sub(now), time.Millisecond))
 	}
+}
+
+// wake sets the timer.
+func (s *Store) wake(in time.Duration) {
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	s.timer = time.AfterFunc(in, s.tick)
 }
 
 func (s *Store) tick() {

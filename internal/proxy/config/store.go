@@ -44,6 +44,7 @@ type Store struct {
 	closed    bool
 	timer     *time.Timer // of what waits, and of endpoints to be kept
 	dirty     bool        // endpoints are newer than the copy on disk
+	rejudge   bool        // open connections do not know yet what is in force
 	retired   []*upstream.Cluster
 }
 
@@ -127,12 +128,16 @@ func (s *Store) Apply(u xds.Update) (rejected map[string]string) {
 		s.reject(u.Type, r.Name, rejected[r.Name])
 	}
 	for _, name := range u.Removed {
-		s.remove(u.Type, name)
-		s.reject(u.Type, name, "")
+		why := ""
+		if err := s.remove(u.Type, name); err != nil {
+			why = err.Error()
+			rejected[name] = why
+		}
+		s.reject(u.Type, name, why)
 	}
 	if !s.batch {
 		for name, why := range s.settle() {
-			if u.Type == xds.ListenerType {
+			if u.Type == xds.ListenerType || name == "" {
 				rejected[name] = why
 			}
 		}
@@ -178,9 +183,10 @@ func (s *Store) static(typeURL, name string) bool {
 	return false
 }
 
-func (s *Store) remove(typeURL, name string) {
+func (s *Store) remove(typeURL, name string) (err error) {
+	defer s.contain(typeURL, name, &err)
 	if s.static(typeURL, name) {
-		return
+		return nil
 	}
 	switch typeURL {
 	case xds.ClusterType:
@@ -200,6 +206,7 @@ func (s *Store) remove(typeURL, name string) {
 	case xds.SecretType:
 		delete(s.secrets, name)
 	}
+	return nil
 }
 
 func (s *Store) reject(typeURL, name, why string) {

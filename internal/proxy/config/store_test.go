@@ -34,13 +34,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// running is a fake of listeners: it refuses stat_prefix "bad", panics at "panic"
-// and cannot bind "taken".
+// running is a fake of listeners: it refuses stat_prefix "bad", panics at "panic" and,
+// when it is put in force, at "late panic", and cannot bind "taken".
 type running struct {
 	mu       sync.Mutex
 	m        map[string]*listenerv3.Listener
 	rejudged int
-	closed   int // that were never applied
+	closed   int  // that were never applied
+	fault    bool // Rejudge panics
 }
 
 type ready struct {
@@ -65,8 +66,11 @@ func (p ready) Close() {
 }
 
 func (p ready) Apply() error {
-	if p.l.GetStatPrefix() == "taken" {
+	switch p.l.GetStatPrefix() {
+	case "taken":
 		return errors.New("address in use")
+	case "late panic":
+		panic("listener")
 	}
 	p.r.mu.Lock()
 	defer p.r.mu.Unlock()
@@ -83,6 +87,9 @@ func (r *running) Remove(n string) {
 func (r *running) Rejudge() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.fault {
+		panic("listeners")
+	}
 	r.rejudged++
 }
 
@@ -429,6 +436,34 @@ func TestListenerRetried(t *testing.T) {
 	}
 	if r := s.Apply(update(t, "2", lis(t, "l", "", "", ""))); len(r) != 0 || ls.get("l") == nil {
 		t.Errorf("%v", r)
+	}
+}
+
+// TestFaultOutsideOfCompilers: what finds a fault in us when it is put in force is
+// refused, what was in force goes on, and open connections hear of it in the end.
+func TestFaultOutsideOfCompilers(t *testing.T) {
+	s, ls := store(t, "", time.Hour)
+	if r := s.Apply(update(t, "1", lis(t, "p", "", "", "r"), lis(t, "q", "late panic", "", ""), lis(t, "r", "", "", ""))); len(r) != 1 || !strings.Contains(r["q"], "internal error") {
+		t.Errorf("a listener: %v", r)
+	}
+	if ls.get("r") == nil || ls.get("q") != nil {
+		t.Errorf("in force: %v", ls.m)
+	}
+	ls.fault = true
+	if r := s.Apply(update(t, "1", routes("r", "a"))); len(r) != 1 || !strings.Contains(r[""], "internal error") {
+		t.Errorf("routes: %v", r)
+	}
+	ls.mu.Lock()
+	ls.fault = false
+	before := ls.rejudged
+	ls.mu.Unlock()
+	s.Recheck()
+	if ls.mu.Lock(); ls.rejudged != before+1 {
+		t.Errorf("judged again %d times", ls.rejudged-before)
+	}
+	ls.mu.Unlock()
+	if ls.get("p") == nil {
+		t.Error("what waited for the routes does not serve")
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -99,7 +100,7 @@ func (c *Client) Run(ctx context.Context) error {
 			fallback()
 		}
 		fallback = nil
-		if talked {
+		if talked && !errors.Is(err, errFault) {
 			pause = 0
 		}
 		pause = min(max(minBackoff, 2*pause), maxBackoff)
@@ -115,10 +116,21 @@ func (c *Client) Run(ctx context.Context) error {
 	}
 }
 
+// errFault ends a stream on which something came that finds a fault in us. The process
+// goes on, with what is in force.
+var errFault = errors.New("an internal error; see the log before")
+
 // attempt is one connection with one stream. Each has a connection of its own:
 // grpc's would keep its own pause, and fail calls at once meanwhile. It is given up
 // if no answer comes in patience; zero: never.
 func (c *Client) attempt(ctx context.Context, patience time.Duration) (talked bool, err error) {
+	answered := func() { talked = true }
+	defer func() {
+		if p := recover(); p != nil {
+			c.o.Log.Error("talking to the control plane failed", "address", c.o.Addr, "panic", p, "stack", string(debug.Stack()))
+			err = errFault
+		}
+	}()
 	secure := grpc.WithTransportCredentials(insecure.NewCredentials())
 	if c.o.Dial == nil {
 		secure = grpc.WithTransportCredentials(credentials.NewTLS(c.o.TLS))
@@ -139,10 +151,9 @@ func (c *Client) attempt(ctx context.Context, patience time.Duration) (talked bo
 	defer conn.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	answered := func() {}
 	if patience > 0 {
 		t := time.AfterFunc(patience, cancel)
-		answered = func() { t.Stop() }
+		answered = func() { talked = true; t.Stop() }
 	}
 	defer c.changed()
 	defer c.connected.Store(false)
@@ -187,7 +198,7 @@ func (c *Client) talk(s stream, answered func()) (talked bool, err error) {
 	}
 	for _, t := range Types() {
 		if err := c.subscribe(t, subs, send); err != nil {
-			return false, err
+			return false, ended(s.Recv, err)
 		}
 	}
 	for {
@@ -201,11 +212,11 @@ func (c *Client) talk(s stream, answered func()) (talked bool, err error) {
 		}
 		talked = true
 		if err := send(c.answer(r)); err != nil {
-			return talked, recvError(s, err)
+			return talked, ended(s.Recv, err)
 		}
 		for _, t := range Types() {
 			if err := c.subscribe(t, subs, send); err != nil {
-				return talked, recvError(s, err)
+				return talked, ended(s.Recv, err)
 			}
 		}
 		c.connected.Store(true)
@@ -214,9 +225,10 @@ func (c *Client) talk(s stream, answered func()) (talked bool, err error) {
 	}
 }
 
-// recvError gives why the stream ended, which Send's io.EOF does not tell.
-func recvError(s stream, sendErr error) error {
-	if _, err := s.Recv(); err != nil {
+// ended gives why a stream ended that something could not be sent on: what is received
+// tells, Send's io.EOF does not.
+func ended[R any](recv func() (R, error), sendErr error) error {
+	if _, err := recv(); err != nil {
 		return err
 	}
 	return sendErr

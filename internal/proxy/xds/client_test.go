@@ -30,6 +30,7 @@ type sink struct {
 	mu   sync.Mutex
 	held map[string]map[string]string
 	came chan xds.Update
+	bomb bool // the next Apply panics
 }
 
 func newSink() *sink {
@@ -57,6 +58,10 @@ func (s *sink) Versions(t string) map[string]string {
 func (s *sink) Apply(u xds.Update) map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.bomb {
+		s.bomb = false
+		panic("sink")
+	}
 	rejected := map[string]string{}
 	if s.held[u.Type] == nil {
 		s.held[u.Type] = map[string]string{}
@@ -148,6 +153,19 @@ func TestSubscribeAndAcknowledge(t *testing.T) {
 	ads.Await(t, at, "an acknowledgement", func(r *request) bool {
 		return r.GetTypeUrl() == xds.ClusterType && r.GetResponseNonce() != "" && r.GetErrorDetail() == nil
 	})
+}
+
+// TestFault: a response that finds a fault in us ends the stream, not the process.
+func TestFault(t *testing.T) {
+	ca := proxytest.NewCA(t)
+	ads := proxytest.NewADS(ca, proxytest.ControlPlaneID)
+	ads.Set(t, "1", clusters("a"))
+	s := newSink()
+	s.bomb = true
+	start(t, ca, ads.Start(t), s)
+	if u := s.next(t); len(u.Resources) != 1 || u.Resources[0].Name != "a" {
+		t.Errorf("on the next stream: %v", u)
+	}
 }
 
 func TestReconnect(t *testing.T) {

@@ -33,7 +33,7 @@ func (c *Client) talkWorld(s worldStream, answered func()) (talked bool, err err
 	for {
 		for _, t := range Types() {
 			if err := w.ask(t); err != nil {
-				return talked, worldError(s, err)
+				return talked, ended(s.Recv, err)
 			}
 		}
 		r, err := s.Recv()
@@ -46,20 +46,12 @@ func (c *Client) talkWorld(s worldStream, answered func()) (talked bool, err err
 		}
 		talked = true
 		if err := w.answer(r); err != nil {
-			return talked, worldError(s, err)
+			return talked, ended(s.Recv, err)
 		}
 		c.connected.Store(true)
 		c.responses.Add(1)
 		c.changed()
 	}
-}
-
-// worldError gives why the stream ended, which Send's io.EOF does not tell.
-func worldError(s worldStream, sendErr error) error {
-	if _, err := s.Recv(); err != nil {
-		return err
-	}
-	return sendErr
 }
 
 // ask asks for a type if what is wanted of it has changed.
@@ -150,7 +142,7 @@ func ApplyWorld(sink Sink, t, version string, all []*anypb.Any) (rejected map[st
 	return sink.Apply(u)
 }
 
-// named gives a resource its name, which in this variant stands within it.
+// named gives a resource its name, which in this variant stands within it, or around it.
 func named(a *anypb.Any, version string) (Resource, error) {
 	m, err := a.UnmarshalNew()
 	if err != nil {
@@ -160,6 +152,9 @@ func named(a *anypb.Any, version string) (Resource, error) {
 	case *discoveryv3.Resource:
 		if m.GetTtl() != nil {
 			return Resource{}, fmt.Errorf("%q: ttl: not supported", m.GetName())
+		}
+		if m.GetResource().MessageIs(m) { // each turn would copy all that is within
+			return Resource{}, fmt.Errorf("%q: a resource around a resource", m.GetName())
 		}
 		r, err := named(m.GetResource(), version)
 		if m.GetVersion() != "" {

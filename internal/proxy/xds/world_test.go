@@ -161,6 +161,10 @@ func TestHostileWorld(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	wrapped, err := anypb.New(&discoveryv3.Resource{Name: "b", Resource: good})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		typ string
 		all []proto.Message
@@ -173,6 +177,7 @@ func TestHostileWorld(t *testing.T) {
 		"empty":          {xds.ClusterType, []proto.Message{&anypb.Any{}}},
 		"ttl":            {xds.ClusterType, []proto.Message{&discoveryv3.Resource{Name: "b", Resource: good, Ttl: durationpb.New(time.Second)}}},
 		"empty wrapper":  {xds.ClusterType, []proto.Message{&discoveryv3.Resource{Name: "b"}}},
+		"wrapped twice":  {xds.ClusterType, []proto.Message{&discoveryv3.Resource{Name: "b", Resource: wrapped}}},
 		"type not asked": {"type.googleapis.com/no.such", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
