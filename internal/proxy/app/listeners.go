@@ -65,14 +65,14 @@ func (p *prepared) Apply() error {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	old := ls.running[p.spec.Name]
-	if old != nil && old.Spec().Address == p.spec.Address {
+	if old != nil && old.Spec().SameSocket(p.spec) {
 		return old.Swap(p.spec)
 	}
 	if ls.closed != nil && ls.closed(p.spec) {
 		p.spec.Close()
 		return nil
 	}
-	ln, err := ls.sockets.Listen("tcp", p.spec.Address.String())
+	ln, err := ls.sockets.Listen(p.spec.Network, p.spec.Address.String())
 	if err != nil {
 		return fmt.Errorf("listener %s: %w", p.spec.Name, err)
 	}

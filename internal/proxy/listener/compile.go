@@ -42,11 +42,11 @@ func Compile(m *listenerv3.Listener, o Options) (*Spec, error) {
 		"tcp_backlog_size", "bind_to_port", "continue_on_listener_filters_timeout"); err != nil {
 		return nil, err
 	}
-	at, err := Address(m)
+	at, network, err := address(m)
 	if err != nil {
 		return nil, err
 	}
-	s := &Spec{Name: m.GetName(), Address: at, Inbound: m.GetTrafficDirection() == corev3.TrafficDirection_INBOUND,
+	s := &Spec{Name: m.GetName(), Address: at, Network: network, Inbound: m.GetTrafficDirection() == corev3.TrafficDirection_INBOUND,
 		timeout: defaultInspect, max: o.MaxConnections, log: o.Log, overload: o.Overload,
 		outbound: m.GetTrafficDirection() == corev3.TrafficDirection_OUTBOUND}
 	if s.max <= 0 {
@@ -117,28 +117,6 @@ func (s *Spec) compileListenerFilter(f *listenerv3.ListenerFilter, at int) error
 		return strict.At("typed_config", err)
 	}
 	return strict.Errorf("typed_config", "%s: %w", any.GetTypeUrl(), strict.ErrUnsupported)
-}
-
-// Address gives the address that a listener is to be bound to.
-func Address(m *listenerv3.Listener) (netip.AddrPort, error) {
-	a := m.GetAddress().GetSocketAddress()
-	if a == nil {
-		return netip.AddrPort{}, strict.Errorf("address", "not a socket_address: %w", strict.ErrUnsupported)
-	}
-	if err := strict.Only(a, "protocol", "address", "port_value", "ipv4_compat"); err != nil {
-		return netip.AddrPort{}, strict.At("address.socket_address", err)
-	}
-	if a.GetProtocol() != corev3.SocketAddress_TCP {
-		return netip.AddrPort{}, strict.Errorf("address.socket_address.protocol", "%w", strict.ErrUnsupported)
-	}
-	ip, err := netip.ParseAddr(a.GetAddress())
-	if err != nil {
-		return netip.AddrPort{}, strict.Errorf("address.socket_address.address", "not an IP address")
-	}
-	if a.GetPortValue() > 65535 {
-		return netip.AddrPort{}, strict.Errorf("address.socket_address.port_value", "not a port")
-	}
-	return netip.AddrPortFrom(ip, uint16(a.GetPortValue())), nil
 }
 
 func (s *Spec) compileChains(m *listenerv3.Listener, o Options) error {

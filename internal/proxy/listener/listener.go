@@ -57,12 +57,12 @@ func (l *Listener) Connections() int {
 	return len(l.conns)
 }
 
-// Swap puts another spec of the same address in force, for new connections and
+// Swap puts another spec of the same socket in force, for new connections and
 // for the next request of open ones. Connections that it would not let in end: idle
 // and lasting ones now, others after the response in flight.
 func (l *Listener) Swap(s *Spec) error {
-	if old := l.spec.Load(); old.Address != s.Address {
-		return fmt.Errorf("listener %s: bound to %s, not %s", s.Name, old.Address, s.Address)
+	if old := l.spec.Load(); !old.SameSocket(s) {
+		return fmt.Errorf("listener %s: bound to %s %s, not %s %s", s.Name, old.Network, old.Address, s.Network, s.Address)
 	}
 	old := l.spec.Swap(s)
 	l.wake()

@@ -101,7 +101,7 @@ func (p *proxy) compile(text string) *listener.Spec {
 func (p *proxy) start(text string) *proxy {
 	p.Helper()
 	spec := p.compile(text)
-	ln, err := net.Listen("tcp", spec.Address.String())
+	ln, err := net.Listen(spec.Network, spec.Address.String())
 	if err != nil {
 		p.Fatal(err)
 	}

@@ -65,7 +65,8 @@ func (o *Options) cluster(name string) *upstream.Cluster {
 type Spec struct {
 	Name    string
 	Address netip.AddrPort
-	Inbound bool // its traffic_direction
+	Network string // that the address is listened to in: "tcp4" and "tcp6" for wildcards of one family, else "tcp"
+	Inbound bool   // its traffic_direction
 	// Routes are the RouteConfigurations that its chains take by name.
 	Routes []string
 
@@ -92,6 +93,9 @@ type Spec struct {
 	retired atomic.Bool  // another spec took its place
 	once    sync.Once
 }
+
+// SameSocket tells whether both are bound alike.
+func (s *Spec) SameSocket(o *Spec) bool { return s.Address == o.Address && s.Network == o.Network }
 
 // release is called by a connection that does not ask the spec any more.
 func (s *Spec) release() {

@@ -39,13 +39,13 @@ type listening interface {
 	SetDeadline(time.Time) error
 }
 
-// Listen gives the predecessor's socket of that network ("tcp", "unix", "unixpacket")
-// and address, or a new one: of mode 0600 if it is a Unix socket. As long as one is open
+// Listen gives the predecessor's socket of that network ("tcp", "tcp4", "tcp6",
+// "unix", "unixpacket") and address, or a new one: of mode 0600 if it is a Unix socket. As long as one is open
 // here it is not given again: two that accept from one queue would take each other's
 // connections. A port that is chosen by the kernel is never passed on.
 func (s *Sockets) Listen(network, address string) (net.Listener, error) {
 	x := &socket{name: network + " " + address, of: s, closed: make(chan struct{})}
-	chosen := network == "tcp" && strings.HasSuffix(address, ":0")
+	chosen := strings.HasPrefix(network, "tcp") && strings.HasSuffix(address, ":0")
 	if s.from != nil && !chosen && !s.has(x.name) {
 		l, err := s.from.socket(x.name)
 		if err != nil {
@@ -80,7 +80,7 @@ func (s *Sockets) has(name string) bool {
 }
 
 func bind(network, address string) (listening, error) {
-	if network != "tcp" {
+	if !strings.HasPrefix(network, "tcp") {
 		return ownersocket.Listen(network, address)
 	}
 	l, err := net.Listen(network, address)

@@ -270,3 +270,35 @@ func TestOtherUser(t *testing.T) {
 		t.Error(s)
 	}
 }
+
+// TestWildcard holds that a socket of one family is handed over, and to whom asks for that family alone.
+func TestWildcard(t *testing.T) {
+	s, _, path, _ := serving(t)
+	free, err := net.Listen("tcp4", "0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := free.Addr().String()
+	free.Close()
+	l, err := s.Listen("tcp4", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var next Sockets
+	if err := next.Ask(path); err != nil {
+		t.Fatal(err)
+	}
+	defer next.GiveUp()
+	if n, err := next.Listen("tcp", addr); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Fatalf("of both families: %v, %v", n, err)
+	}
+	n, err := next.Listen("tcp4", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	if got := n.Addr().String(); got != addr {
+		t.Errorf("at %s, not %s", got, addr)
+	}
+}

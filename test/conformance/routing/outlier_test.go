@@ -144,7 +144,15 @@ func both(t *testing.T, clusters, routes list, script func(port, admin int) []st
 		return script(at[0], at[1])
 	}
 	e := say(envoy, "-c", file, "--concurrency", "1", "--disable-hot-restart", "-l", "error")
-	u := say(usher, "-c", file)
+	same(t, e, say(usher, "-c", file))
+}
+
+// same compares what the programs say, line by line.
+func same(t *testing.T, e, u []string) {
+	t.Helper()
+	if len(e) != len(u) {
+		t.Fatalf("Envoy: %q\nusher: %q", e, u)
+	}
 	for i := range e {
 		if e[i] != u[i] {
 			t.Errorf("Envoy: %s\nusher: %s", e[i], u[i])
