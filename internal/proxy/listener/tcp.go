@@ -156,9 +156,13 @@ func (t *tcpProxy) dial(ctx context.Context, x *exchange.Exchange) net.Conn {
 			x.Flags = "UH"
 			return nil
 		}
+		up, err := h.Connect(ctx)
+		if err == upstream.ErrOverflow { // no attempt, and none follows
+			x.Flags = "UO"
+			return nil
+		}
 		x.UpstreamHost = h.Text
 		x.Attempts++
-		up, err := h.Connect(ctx)
 		if err == nil {
 			x.UpstreamLocal = exchange.AddrPort(up.LocalAddr())
 			return up

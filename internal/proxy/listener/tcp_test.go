@@ -119,6 +119,7 @@ func TestTCPLogFailure(t *testing.T) {
 		"no cluster":  {"", `^0 NC - 0 0 - - - - -\n$`},
 		"no endpoint": {"name: up\ntype: STATIC\n", `^0 UH - 0 0 - - up - -\n$`},
 		"refused":     {staticCluster("up", dead.Addr().String(), ""), `^0 UF,URX - 0 0 - ` + dead.Addr().String() + ` up - -\n$`},
+		"too many":    {staticCluster("up", dead.Addr().String(), "circuit_breakers: {thresholds: [{max_connections: 0}]}\n"), `^0 UO - 0 0 - - up - -\n$`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newProxy(t, nil)

@@ -191,7 +191,6 @@ func (c *Conn) close() {
 	c.Conn.Close()
 	c.r.Close()
 	c.w.Close()
-	c.host.cluster.conns.Add(-1)
 }
 
 // Alive looks, without waiting, whether the host has closed the connection, or has

@@ -101,23 +101,23 @@ func (h *Host) unconnected(timeout bool) {
 type counted struct {
 	*net.TCPConn // with all its methods: who carries bytes looks for them
 	host         *Host
+	in           *atomic.Int64 // see dial
 	since        time.Time
 	once         sync.Once
 }
 
-func (h *Host) counted(nc net.Conn) net.Conn {
-	t, ok := nc.(*net.TCPConn)
-	if !ok {
-		return nc
-	}
+func (h *Host) counted(nc *net.TCPConn, in *atomic.Int64) net.Conn {
 	h.Counts.CxActive.Add(1)
-	return &counted{TCPConn: t, host: h, since: time.Now()}
+	return &counted{TCPConn: nc, host: h, in: in, since: time.Now()}
 }
 
 // Close implements net.Conn.
 func (c *counted) Close() error {
 	c.once.Do(func() {
 		c.host.Counts.CxActive.Add(-1)
+		if c.in != nil {
+			c.in.Add(-1)
+		}
 		of := c.host.cluster.Counts
 		of.CxDestroy.Inc()
 		of.CxLength.Observe(float64(time.Since(c.since).Milliseconds()))

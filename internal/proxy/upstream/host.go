@@ -141,16 +141,9 @@ func (h *Host) takeIdle() *Conn {
 }
 
 func (h *Host) connect(ctx context.Context) (*Conn, error) {
-	c := h.cluster
-	if n := c.conns.Add(1); n > c.maxConns {
-		c.conns.Add(-1)
-		c.Counts.CxOverflow.Inc()
-		return nil, ErrOverflow
-	}
-	generation := c.recycle.Load()
-	nc, err := h.dial(ctx, http1ALPN)
+	generation := h.cluster.recycle.Load()
+	nc, err := h.dialBounded(ctx, http1ALPN)
 	if err != nil {
-		c.conns.Add(-1)
 		return nil, err
 	}
 	return newConn(h, nc, generation), nil
@@ -166,18 +159,20 @@ type ConnectError struct {
 func (e *ConnectError) Error() string { return "connect: " + e.Err.Error() }
 func (e *ConnectError) Unwrap() error { return e.Err }
 
-// Dial opens a connection of its own, TLS included, outside the pool. Errors are
-// *ConnectError.
-func (h *Host) Dial(ctx context.Context) (net.Conn, error) { return h.dial(ctx, http1ALPN) }
+// Dial opens a connection of its own, TLS included, outside the pool and its bounds.
+// Errors are *ConnectError.
+func (h *Host) Dial(ctx context.Context) (net.Conn, error) { return h.dial(ctx, nil, http1ALPN) }
 
 // DialHTTP2 is Dial for HTTP/2.
-func (h *Host) DialHTTP2(ctx context.Context) (net.Conn, error) { return h.dial(ctx, "h2") }
+func (h *Host) DialHTTP2(ctx context.Context) (net.Conn, error) { return h.dial(ctx, nil, "h2") }
 
-// Connect is Dial whose end outlier detection hears: nothing follows that would tell more.
+// Connect is Dial within max_connections (ErrOverflow), whose end outlier detection hears:
+// nothing follows that would tell more.
 func (h *Host) Connect(ctx context.Context) (net.Conn, error) {
-	nc, err := h.Dial(ctx)
+	nc, err := h.dialBounded(ctx, http1ALPN)
 	var c *ConnectError
 	switch {
+	case err == ErrOverflow:
 	case err == nil:
 		h.Established()
 	case ctx.Err() != nil: // whoever asked is gone
@@ -189,7 +184,20 @@ func (h *Host) Connect(ctx context.Context) (net.Conn, error) {
 	return nc, err
 }
 
-func (h *Host) dial(ctx context.Context, protocols ...string) (net.Conn, error) {
+// dialBounded is dial within max_connections: the connection counts until it is closed.
+func (h *Host) dialBounded(ctx context.Context, protocols ...string) (net.Conn, error) {
+	c := h.cluster
+	if n := c.conns.Add(1); n > c.maxConns {
+		c.conns.Add(-1)
+		c.Counts.CxOverflow.Inc()
+		return nil, ErrOverflow
+	}
+	return h.dial(ctx, &c.conns, protocols...)
+}
+
+// dial opens a connection. What it was counted in before it goes down when there is none, or
+// when it is closed; nil: nothing.
+func (h *Host) dial(ctx context.Context, in *atomic.Int64, protocols ...string) (net.Conn, error) {
 	c := h.cluster
 	ctx, cancel := context.WithTimeout(ctx, c.connectTimeout)
 	defer cancel()
@@ -202,12 +210,15 @@ func (h *Host) dial(ctx context.Context, protocols ...string) (net.Conn, error) 
 	if c.alpn != nil {
 		protocols = c.alpn
 	}
-	nc, err := h.dialRaw(ctx)
+	raw, err := h.dialRaw(ctx)
 	if err != nil {
+		if in != nil {
+			in.Add(-1)
+		}
 		h.unconnected(errors.Is(err, context.DeadlineExceeded) || isTimeout(err))
 		return nil, &ConnectError{Timeout: errors.Is(err, context.DeadlineExceeded) || isTimeout(err), Err: err}
 	}
-	nc = deadline.New(h.counted(nc))
+	nc := net.Conn(deadline.New(h.counted(raw, in)))
 	if h.socket == nil {
 		c.Counts.CxConnect.Observe(float64(c.opts.Now().Sub(began).Milliseconds()))
 		return nc, nil
@@ -229,14 +240,14 @@ func isTimeout(err error) bool {
 	return errors.As(err, &t) && t.Timeout()
 }
 
-func (h *Host) dialRaw(ctx context.Context) (net.Conn, error) {
+func (h *Host) dialRaw(ctx context.Context) (*net.TCPConn, error) {
 	c := h.cluster
 	d := c.dialer
 	if c.bind.IsValid() {
 		d.LocalAddr = &net.TCPAddr{IP: c.bind.AsSlice()}
 	}
 	if h.name == "" {
-		return d.DialContext(ctx, "tcp", h.Text)
+		return tcp(d.DialContext(ctx, "tcp", h.Text))
 	}
 	addrs, err := c.resolver().LookupNetIP(ctx, "ip", h.name)
 	if err != nil {
@@ -254,12 +265,19 @@ func (h *Host) dialRaw(ctx context.Context) (net.Conn, error) {
 		if c.bind.IsValid() && c.bind.Is4() != to.Addr().Is4() {
 			d.LocalAddr = nil
 		}
-		var nc net.Conn
-		if nc, err = d.DialContext(ctx, "tcp", to.String()); err == nil {
+		var nc *net.TCPConn
+		if nc, err = tcp(d.DialContext(ctx, "tcp", to.String())); err == nil {
 			return nc, nil
 		}
 	}
 	return nil, err
+}
+
+func tcp(nc net.Conn, err error) (*net.TCPConn, error) {
+	if err != nil {
+		return nil, err
+	}
+	return nc.(*net.TCPConn), nil
 }
 
 // Refused tells whether nobody listens at the endpoint.

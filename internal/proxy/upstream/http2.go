@@ -156,18 +156,14 @@ func (c *Conn) release() {
 // itself, if the host chooses HTTP/1.1.
 func (h *Host) share(ctx context.Context) (conn *Conn, err error) {
 	c := h.cluster
-	err = ErrOverflow
 	var nc net.Conn
 	generation := c.recycle.Load()
-	if n := c.conns.Add(1); n <= c.maxConns {
-		if c.speaks == byALPN {
-			nc, err = h.dial(ctx, http2ALPN, http1ALPN)
-		} else {
-			nc, err = h.dial(ctx, http2ALPN)
-		}
+	if c.speaks == byALPN {
+		nc, err = h.dialBounded(ctx, http2ALPN, http1ALPN)
+	} else {
+		nc, err = h.dialBounded(ctx, http2ALPN)
 	}
 	if err != nil {
-		c.conns.Add(-1)
 		return nil, err
 	}
 	h.mu.Lock()
@@ -191,7 +187,6 @@ func (h *Host) share(ctx context.Context) (conn *Conn, err error) {
 		if old != nil {
 			old.Stop()
 		}
-		c.conns.Add(-1)
 	})
 	h.multi = append(h.multi, s)
 	conn = h.takeStream()

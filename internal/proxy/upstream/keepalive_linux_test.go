@@ -41,7 +41,7 @@ func TestKeepalive(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			raw, err := conn.(*net.TCPConn).SyscallConn()
+			raw, err := conn.SyscallConn()
 			if err != nil {
 				t.Fatal(err)
 			}
