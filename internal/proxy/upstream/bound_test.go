@@ -3,9 +3,10 @@ package upstream
 import (
 	"net"
 	"net/http"
-	"runtime"
 	"testing"
 	"time"
+
+	"github.com/usher-mesh/usher/test/harness"
 )
 
 // TestMaxConnections: connections of every kind count until they end, and what is refused
@@ -53,9 +54,10 @@ func TestMaxConnections(t *testing.T) {
 			t.Errorf("%s: %d refused, want 2", name, n)
 		}
 		end()
-		for c.conns.Load() > 0 { // HTTP/2 ends in a goroutine of its own
-			runtime.Gosched()
-		}
+		harness.Eventually(t, 10*time.Second, name+": it ends, HTTP/2 in a goroutine of its own", func() (bool, any) {
+			n := c.conns.Load()
+			return n <= 0, n
+		})
 		if n := c.conns.Load(); n < 0 {
 			t.Errorf("%s: %d count after the end", name, n)
 		}
