@@ -35,8 +35,8 @@ func compileFilter(m *accesslogv3.AccessLogFilter, depth int) (Filter, error) {
 		return c, strict.At("duration_filter.comparison", err)
 	case *accesslogv3.AccessLogFilter_NotHealthCheckFilter:
 		return func(x *exchange.Exchange) bool { return !x.HealthCheck }, nil
-	case *accesslogv3.AccessLogFilter_TraceableFilter: // nothing is traced
-		return func(*exchange.Exchange) bool { return false }, nil
+	case *accesslogv3.AccessLogFilter_TraceableFilter: // what is traced for another reason is not meant, as in Envoy
+		return func(x *exchange.Exchange) bool { return x.Trace.Forced && !x.HealthCheck }, nil
 	case *accesslogv3.AccessLogFilter_RuntimeFilter:
 		c, err := compileRuntime(f.RuntimeFilter)
 		return c, strict.At("runtime_filter", err)

@@ -35,10 +35,20 @@ type Facts struct {
 	RequestID     string
 	// LogType is Envoy's AccessLogType of the line that is written; "" before.
 	LogType string
+	// Trace is the request's span; all zeros: it has none.
+	Trace Trace
 	// HealthCheck: a filter took the request for one.
 	HealthCheck bool
 	// Failure is Envoy's transport failure reason; holds no text of a client.
 	Failure string
+}
+
+// Trace names the span of a request, whether or not anybody is told of it.
+type Trace struct {
+	ID   [16]byte
+	Span [8]byte
+	// Forced: somebody of the mesh has asked for the trace (x-envoy-force-trace).
+	Forced bool
 }
 
 // AddrPort gives the address of a TCP connection's end; not valid of another.

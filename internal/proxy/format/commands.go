@@ -96,8 +96,8 @@ var commands = map[string]command{
 	"ROUTE_NAME":                                    plain(textOf(func(s *Subject) string { return s.X.RouteName })),
 	"VIRTUAL_HOST_NAME":                             plain(textOf(func(s *Subject) string { return s.X.VirtualHost })),
 	"VIRTUAL_CLUSTER_NAME":                          plain(constant("")), // virtual_clusters are refused
-	"TRACE_ID":                                      plain(constant("")), // nothing is traced
-	"SPAN_ID":                                       plain(constant("")),
+	"TRACE_ID":                                      plain(traceID),
+	"SPAN_ID":                                       plain(spanID),
 	"CUSTOM_FLAGS":                                  plain(func(b []byte, _ *Subject) ([]byte, kind) { return b, text }), // no filter sets one
 	"UPSTREAM_FILTER_STATE":                         {needsArgument, true, whatever(constant(""))},
 	"FILTER_STATE":                                  {needsArgument, true, filterState},
@@ -204,6 +204,20 @@ func uniqueID(b []byte, _ *Subject) ([]byte, kind) {
 		b = hex.AppendEncode(b, []byte{c})
 	}
 	return b, text
+}
+
+func traceID(b []byte, s *Subject) ([]byte, kind) {
+	if s.X.Trace.ID == [16]byte{} {
+		return b, missing
+	}
+	return hex.AppendEncode(b, s.X.Trace.ID[:]), text
+}
+
+func spanID(b []byte, s *Subject) ([]byte, kind) {
+	if s.X.Trace.Span == [8]byte{} {
+		return b, missing
+	}
+	return hex.AppendEncode(b, s.X.Trace.Span[:]), text
 }
 
 func connectionID(b []byte, s *Subject) ([]byte, kind) {

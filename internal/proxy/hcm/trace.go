@@ -37,7 +37,10 @@ func (s *session) trace() {
 	if r, ok := x.Route.(*route.Route); ok {
 		operation, propagate = r.Operation, r.Propagate
 	}
-	s.span = s.m.tracing.Start(x, traced, operation, propagate)
+	if s.span = s.m.tracing.Start(x, traced, operation, propagate); s.span != nil {
+		x.Trace = s.span.Trace()
+	}
+	x.Trace.Forced = traced && tracing.Forced(id)
 }
 
 // why a try has no answer.

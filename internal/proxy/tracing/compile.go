@@ -3,22 +3,20 @@ package tracing
 import (
 	"context"
 	"log/slog"
-	"net/url"
-	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tracev3 "github.com/envoyproxy/go-control-plane/envoy/config/trace/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	samplersv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/tracers/opentelemetry/samplers/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
-	collectorv1 "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	commonv1 "go.opentelemetry.io/proto/otlp/common/v1"
 	resourcev1 "go.opentelemetry.io/proto/otlp/resource/v1"
 	tracev1 "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/usher-mesh/usher/internal/proxy/exchange"
+	"github.com/usher-mesh/usher/internal/proxy/customtag"
 	"github.com/usher-mesh/usher/internal/proxy/match"
+	"github.com/usher-mesh/usher/internal/proxy/otlp"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 	"github.com/usher-mesh/usher/internal/proxy/upstream"
 	"github.com/usher-mesh/usher/internal/version"
@@ -35,7 +33,7 @@ type Options struct {
 // Tracing is a compiled HttpConnectionManager.Tracing.
 type Tracing struct {
 	client, random, overall match.Fraction
-	tags                    []tag
+	tags                    []customtag.Tag
 	maxPath                 int
 	spawn, noContext        bool
 	outbound                bool
@@ -49,7 +47,6 @@ const (
 	defaultPath  = 256
 	defaultCache = 1024
 	maxCache     = 1 << 16
-	sendTime     = 5 * time.Second // for a batch
 )
 
 // Compile makes a tracer of Envoy's message; nil without a provider, as in Envoy.
@@ -86,7 +83,7 @@ func Compile(m *hcmv3.HttpConnectionManager_Tracing, o Options) (*Tracing, error
 		*f.to, _ = match.CompileFraction(&typev3.FractionalPercent{Numerator: uint32(v), Denominator: f.of})
 	}
 	var err error
-	if t.tags, err = compileTags(m.GetCustomTags()); err != nil {
+	if t.tags, err = customtag.Compile(m.GetCustomTags()); err != nil {
 		return nil, err
 	}
 	p := m.GetProvider()
@@ -150,20 +147,11 @@ func (t *Tracing) provider(c *tracev3.OpenTelemetryConfig, o Options) error {
 		e.scope = &commonv1.InstrumentationScope{Name: "usher", Version: version.Version}
 	}
 	var err error
-	switch {
-	case c.GetGrpcService() != nil && c.GetHttpService() != nil:
-		return strict.Errorf("http_service", "besides grpc_service")
-	case c.GetGrpcService() != nil:
-		e.send, err = overGRPC(c.GetGrpcService(), o)
-		err = strict.At("grpc_service", err)
-	case c.GetHttpService() != nil:
-		e.send, err = overHTTP(c.GetHttpService(), o)
-		err = strict.At("http_service", err)
-	default:
-		e.send = func(context.Context, *collectorv1.ExportTraceServiceRequest) error { return nil } // nobody is told
-	}
-	if err != nil {
+	if e.send, err = otlp.Compile(c.GetGrpcService(), c.GetHttpService(), "/opentelemetry.proto.collector.trace.v1.TraceService/Export", o.Clusters); err != nil {
 		return err
+	}
+	if e.send == nil {
+		e.send = func(context.Context, proto.Message) error { return nil } // nobody is told
 	}
 	t.exporter = e
 	e.start()
@@ -172,66 +160,3 @@ func (t *Tracing) provider(c *tracev3.OpenTelemetryConfig, o Options) error {
 
 // Close sends what is there, in the background.
 func (t *Tracing) Close() { t.exporter.end() }
-
-type sender = func(context.Context, *collectorv1.ExportTraceServiceRequest) error
-
-func overGRPC(m *corev3.GrpcService, o Options) (sender, error) {
-	u, err := upstream.CompileUnary(m, "/opentelemetry.proto.collector.trace.v1.TraceService/Export", sendTime)
-	if err != nil {
-		return nil, err
-	}
-	return func(ctx context.Context, rq *collectorv1.ExportTraceServiceRequest) error {
-		return u.Invoke(ctx, o.Clusters(u.Cluster), rq, &collectorv1.ExportTraceServiceResponse{})
-	}, nil
-}
-
-// maxAnswer bounds what a collector answers, in bytes.
-const maxAnswer = 64 << 10
-
-func overHTTP(m *corev3.HttpService, o Options) (sender, error) {
-	if err := strict.Only(m, "http_uri", "request_headers_to_add"); err != nil {
-		return nil, err
-	}
-	uri := m.GetHttpUri()
-	if err := strict.Only(uri, "uri", "cluster", "timeout"); err != nil {
-		return nil, strict.At("http_uri", err)
-	}
-	at, err := url.Parse(uri.GetUri())
-	if err != nil || at.Host == "" || uri.GetCluster() == "" || uri.GetTimeout().AsDuration() <= 0 {
-		return nil, strict.Errorf("http_uri", "uri must be a URL; cluster and timeout must be there")
-	}
-	var add []*corev3.HeaderValue
-	for i, h := range m.GetRequestHeadersToAdd() {
-		if err := strict.Only(h, "header"); err != nil {
-			return nil, strict.AtIndex("request_headers_to_add", i, err)
-		}
-		add = append(add, h.GetHeader())
-	}
-	fields, err := upstream.CompileFields(add)
-	if err != nil {
-		return nil, strict.At("request_headers_to_add", err)
-	}
-	return func(ctx context.Context, batch *collectorv1.ExportTraceServiceRequest) error {
-		c := o.Clusters(uri.GetCluster())
-		if c == nil {
-			return upstream.ErrNoHealthy
-		}
-		b, err := proto.Marshal(batch)
-		if err != nil {
-			return err
-		}
-		rq := &exchange.Request{Method: "POST", Authority: at.Host, Path: at.RequestURI(), ProtoMajor: 1, ProtoMinor: 1}
-		rq.Header.Add("content-type", "application/x-protobuf")
-		rq.Header.Add("user-agent", "OTel-OTLP-Exporter-usher/"+version.Version)
-		for _, f := range fields {
-			rq.Header.Set(f.Name, f.Value)
-		}
-		ctx, cancel := context.WithTimeout(ctx, uri.GetTimeout().AsDuration())
-		defer cancel()
-		a, err := c.Call(ctx, rq, b, maxAnswer)
-		if err == nil && a.Status != 200 && a.Status != 202 {
-			err = errStatus(a.Status)
-		}
-		return err
-	}, nil
-}

@@ -52,6 +52,9 @@ func (t *Tracing) Decide(h *exchange.Header, id string) (string, bool) {
 	return id, reason != notTraced
 }
 
+// Forced tells of the id of a traced request that somebody of the mesh has asked for that.
+func Forced(id string) bool { return id[reasonAt] == serviceAsked }
+
 func has(h *exchange.Header, name string) bool {
 	_, ok := h.Lookup(name)
 	return ok

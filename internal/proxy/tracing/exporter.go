@@ -2,7 +2,6 @@ package tracing
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -11,6 +10,8 @@ import (
 	commonv1 "go.opentelemetry.io/proto/otlp/common/v1"
 	resourcev1 "go.opentelemetry.io/proto/otlp/resource/v1"
 	tracev1 "go.opentelemetry.io/proto/otlp/trace/v1"
+
+	"github.com/usher-mesh/usher/internal/proxy/otlp"
 )
 
 // exporter sends spans in batches. What the collector does not take in time is dropped.
@@ -18,7 +19,7 @@ type exporter struct {
 	spans    chan *tracev1.Span
 	resource *resourcev1.Resource
 	scope    *commonv1.InstrumentationScope
-	send     func(context.Context, *collectorv1.ExportTraceServiceRequest) error
+	send     otlp.Send
 	dropped  atomic.Uint64
 	failing  bool
 	log      *slog.Logger
@@ -100,8 +101,3 @@ func (e *exporter) export(ctx context.Context, batch []*tracev1.Span) {
 	}
 	e.failing = err != nil
 }
-
-// errStatus is an answer of a collector over HTTP.
-type errStatus int
-
-func (s errStatus) Error() string { return fmt.Sprintf("the collector answers %d", int(s)) }

@@ -60,6 +60,9 @@ func (t *Tracing) Start(x *exchange.Exchange, traced bool, operation string, pro
 	return s
 }
 
+// Trace names the span to logs.
+func (s *Span) Trace() exchange.Trace { return exchange.Trace{ID: s.ctx.trace, Span: s.ctx.span} }
+
 const decorator = "x-envoy-decorator-operation"
 
 // exchanged tells the other side the route's operation, or is told one by the one that
@@ -213,7 +216,9 @@ func (s *Span) finish(x *exchange.Exchange, cluster, flags string, a *attributes
 		status.Code = tracev1.Status_STATUS_CODE_ERROR
 	}
 	for i := range s.t.tags {
-		s.t.tags[i].add(a, x)
+		if v := s.t.tags[i].Of(x); v != "" {
+			a.add(s.t.tags[i].Name, v)
+		}
 	}
 	m := &tracev1.Span{
 		TraceId: s.ctx.trace[:], SpanId: s.ctx.span[:], TraceState: valid(s.ctx.state), Name: valid(redact.Tokens(s.name)), Kind: s.kind,

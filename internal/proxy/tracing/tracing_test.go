@@ -12,6 +12,7 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	collectorv1 "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	tracev1 "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/proxytest"
@@ -48,9 +49,9 @@ func TestNeverWaits(t *testing.T) {
 	begun, release := make(chan struct{}, 100), make(chan error)
 	got := make(chan int, 100)
 	e := &exporter{spans: make(chan *tracev1.Span, 8), log: slog.New(slog.DiscardHandler),
-		send: func(_ context.Context, rq *collectorv1.ExportTraceServiceRequest) error {
+		send: func(_ context.Context, rq proto.Message) error {
 			begun <- struct{}{}
-			got <- len(rq.ResourceSpans[0].ScopeSpans[0].Spans)
+			got <- len(rq.(*collectorv1.ExportTraceServiceRequest).ResourceSpans[0].ScopeSpans[0].Spans)
 			return <-release
 		}}
 	for range 5 {
@@ -80,9 +81,9 @@ func TestRefused(t *testing.T) {
 		`{verbose: true}`:                                            "verbose: not supported",
 		`{operation: "%METHOD%"}`:                                    "operation: not supported",
 		`{random_sampling: {value: 101}}`:                            "random_sampling: not from 0 to 100",
-		`{custom_tags: [{tag: a, metadata: {kind: {request: {}}}}]}`: "custom_tags[0].metadata: not supported",
+		`{custom_tags: [{tag: a, metadata: {kind: {request: {}}}}]}`: "custom_tags[0].metadata.metadata_key: no key, or no path",
 		`{custom_tags: [{tag: a, literal: {value: b}}, {tag: a, literal: {value: c}}]}`:                                     `custom_tags[1].tag: "a" is there already`,
-		`{custom_tags: [{tag: a, value: "%METHOD%"}]}`:                                                                      "custom_tags[0].value: not supported",
+		`{custom_tags: [{tag: a, value: "%NONE%"}]}`:                                                                        "custom_tags[0].value: %NONE%: unknown command",
 		`{custom_tags: [{tag: a, literal: {value: "1"}, value_type: INT}]}`:                                                 "custom_tags[0].value_type: not supported",
 		`{provider: {name: x, typed_config: {` + otel + `, max_cache_size: 0}}}`:                                            "provider.typed_config.max_cache_size: not from 1 to 65536",
 		`{provider: {name: x, typed_config: {` + otel + `, grpc_service: {google_grpc: {target_uri: x, stat_prefix: z}}}}}`: "provider.typed_config.grpc_service.google_grpc: not supported",

@@ -78,7 +78,8 @@ func CompileFields(list []*corev3.HeaderValue) (out []exchange.Field, err error)
 // maxMessage bounds an answer, as gRPC does by default.
 const maxMessage = 4 << 20
 
-// Invoke calls the method. Errors have gRPC's codes (status.Code).
+// Invoke calls the method. Errors have gRPC's codes (status.Code). A nil out takes any
+// answer without an error: also of methods of many requests, in whose streams in is all.
 func (u *Unary) Invoke(ctx context.Context, c *Cluster, in, out proto.Message) error {
 	if c == nil {
 		return status.Error(codes.Unavailable, "no such cluster")
@@ -139,6 +140,9 @@ func (a *Answer) message(out proto.Message) error {
 	case code != 0:
 		text, _ := url.PathUnescape(h.Get("grpc-message"))
 		return status.Error(codes.Code(code), text)
+	}
+	if out == nil {
+		return nil
 	}
 	b := a.Body
 	if len(b) < prefix || b[0] != 0 || uint64(binary.BigEndian.Uint32(b[1:])) != uint64(len(b)-prefix) {

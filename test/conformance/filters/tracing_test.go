@@ -148,7 +148,12 @@ func TestTracing(t *testing.T) {
 		{method: "POST", path: "/a.S/M", header: []string{"content-type: application/grpc", "te: trailers"}},
 	}
 	tags := `custom_tags: [{tag: l, literal: {value: literal}}, {tag: e, environment: {name: NOT_THERE, default_value: none}}, {tag: h, request_header: {name: x-tag}},
-		{tag: d, request_header: {name: x-no-tag, default_value: default}}, {tag: component, literal: {value: mine}}]`
+		{tag: d, request_header: {name: x-no-tag, default_value: default}}, {tag: component, literal: {value: mine}},
+		{tag: v, value: "%REQ(X-TAG)% %PROTOCOL%"}, {tag: v2, value: "%REQ(X-TAG)%"}, {tag: k, metadata: {kind: {cluster: {}}, metadata_key: {key: ns, path: [{key: k}]}}},
+		{tag: deep, metadata: {kind: {cluster: {}}, metadata_key: {key: ns, path: [{key: deep}, {key: list}]}}},
+		{tag: d2, metadata: {kind: {cluster: {}}, metadata_key: {key: ns, path: [{key: k}, {key: none}]}, default_value: none}},
+		{tag: r, metadata: {kind: {request: {}}, metadata_key: {key: ns, path: [{key: k}]}, default_value: none}},
+		{tag: x, metadata: {kind: {request: {}}, metadata_key: {key: ns, path: [{key: k}]}}}]`
 	for name, tt := range map[string]struct {
 		tracing, direction string
 		grpc               bool
@@ -188,8 +193,9 @@ func TestTracing(t *testing.T) {
 				}
 				hcm := l["filter_chains"].(list)[0].(object)["filters"].(list)[0].(object)["typed_config"].(object)
 				delete(hcm, "generate_request_id")
-				tracing := object{}
+				tracing, metadata := object{}, object{}
 				beside.Read(t, "{"+tt.tracing+"}", &tracing)
+				beside.Read(t, "{filter_metadata: {ns: {k: v, deep: {list: [1, true, x]}}}}", &metadata)
 				service := object{"@type": "type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig", "service_name": "s"}
 				if tt.grpc {
 					service["grpc_service"] = object{"envoy_grpc": object{"cluster_name": "collector"}, "timeout": "5s"}
@@ -198,8 +204,10 @@ func TestTracing(t *testing.T) {
 				}
 				tracing["provider"] = object{"name": "envoy.tracers.opentelemetry", "typed_config": service}
 				hcm["tracing"] = tracing
-				up := func() int { return beside.Serve(t, http.HandlerFunc(traced), false) }
-				stop := beside.Start(t, ports, beside.Bootstrap(ports[1], list{l}, list{beside.Cluster("up", up(), false), beside.Cluster("mark", up(), false),
+				serve := func() int { return beside.Serve(t, http.HandlerFunc(traced), false) }
+				up := beside.Cluster("up", serve(), false)
+				up["metadata"] = metadata
+				stop := beside.Start(t, ports, beside.Bootstrap(ports[1], list{l}, list{up, beside.Cluster("mark", serve(), false),
 					beside.Cluster("collector", to, tt.grpc), beside.Cluster("dead", 1, false)}), program)
 				for k := range asks {
 					told[i] = append(told[i], asks[k].send(ports[0]))

@@ -34,6 +34,8 @@ type world struct {
 	asks    []ask
 	json    bool   // lines are objects, whose members' order does not matter
 	differs string // why lines are not alike; "": they must be
+	// scrub takes what is different each time out of answers and lines; nil: nothing is.
+	scrub func(string) string
 }
 
 // ask is a request.
@@ -117,7 +119,7 @@ func run(t *testing.T, worlds []*world, clusters list, program beside.Program) *
 	stop := beside.Start(t, ports, beside.Bootstrap(ports[len(worlds)], listeners, clusters), program)
 	for i, w := range worlds {
 		for j := range w.asks {
-			p.answers[w.name] = append(p.answers[w.name], w.asks[j].send(ports[i]))
+			p.answers[w.name] = append(p.answers[w.name], w.scrubbed(w.asks[j].send(ports[i])))
 			if !program.Envoy || j == len(w.asks)-1 { // Envoy's one thread writes in order
 				harness.Eventually(t, 30*time.Second, w.name+": access log", func() (bool, any) {
 					b, err := os.ReadFile(filepath.Join(dir, w.name+".all"))
@@ -137,9 +139,16 @@ func run(t *testing.T, worlds []*world, clusters list, program beside.Program) *
 	return p
 }
 
+func (w *world) scrubbed(s string) string {
+	if w.scrub == nil {
+		return s
+	}
+	return w.scrub(s)
+}
+
 // lines gives the log's, objects with their members in order.
 func (w *world) lines(t *testing.T, b []byte) []string {
-	lines := strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")
+	lines := strings.Split(strings.TrimSuffix(w.scrubbed(string(b)), "\n"), "\n")
 	if !w.json {
 		return lines
 	}
