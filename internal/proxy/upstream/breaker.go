@@ -89,12 +89,18 @@ func (h *Host) endPending() {
 	h.Counts.RqPending.Add(-1)
 }
 
-// unbounded stands for a bound that is not set.
+// unbounded stands for the bounds of a cluster without any.
 const unbounded = 1 << 62
 
-func bound(v *wrapperspb.UInt32Value) int64 {
+// What thresholds leave out, as Envoy has it.
+const (
+	defaultBound   = 1024
+	defaultRetries = 3
+)
+
+func bound(v *wrapperspb.UInt32Value, otherwise int64) int64 {
 	if v == nil {
-		return unbounded
+		return otherwise
 	}
 	return int64(v.GetValue())
 }

@@ -42,6 +42,9 @@ func TestRetryBudget(t *testing.T) {
 
 func TestBreakers(t *testing.T) {
 	for text, want := range map[string]string{
+		"{priority: HIGH}":                           "cx_open 0, rq_pending_open 0, rq_open 0, rq_retry_open 0",
+		"{max_requests: 3, track_remaining: true}":   "cx_open 0, remaining_cx 1020, rq_pending_open 0, remaining_pending 1023, rq_open 0, remaining_rq 1, rq_retry_open 0, remaining_retries 3",
+		"{track_remaining: true}, {max_requests: 2}": "cx_open 0, remaining_cx 1020, rq_pending_open 0, remaining_pending 1023, rq_open 0, remaining_rq 1022, rq_retry_open 0, remaining_retries 3",
 		"": "cx_open 0, rq_pending_open 0, rq_open 0, rq_retry_open 0",
 		"{max_requests: 2, max_connections: 5, max_pending_requests: 1, max_retries: 3}":                          "cx_open 0, rq_pending_open 1, rq_open 1, rq_retry_open 0",
 		"{max_requests: 9, max_connections: 5, max_pending_requests: 4, max_retries: 3, track_remaining: true}":   "cx_open 0, remaining_cx 1, rq_pending_open 0, remaining_pending 3, rq_open 0, remaining_rq 7, rq_retry_open 0, remaining_retries 3",

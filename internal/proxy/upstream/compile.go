@@ -235,21 +235,23 @@ func (c *Cluster) limits(m *clusterv3.Cluster) error {
 	if err := strict.Only(b, "thresholds"); err != nil {
 		return strict.At("circuit_breakers", err)
 	}
+	bounded := false
 	for i, t := range b.GetThresholds() {
 		if err := strict.Only(t, "priority", "max_connections", "max_pending_requests", "max_requests", "max_retries", "track_remaining", "retry_budget"); err != nil {
 			return strict.At("circuit_breakers", strict.AtIndex("thresholds", i, err))
 		}
-		if t.GetPriority() != corev3.RoutingPriority_DEFAULT {
+		if t.GetPriority() != corev3.RoutingPriority_DEFAULT || bounded { // the first one holds
 			continue
 		}
+		bounded = true
 		if r := t.GetRetryBudget(); r != nil {
 			if err := c.retryBudget(r); err != nil {
 				return strict.At("circuit_breakers", strict.AtIndex("thresholds", i, strict.At("retry_budget", err)))
 			}
 		}
 		c.tracked = t.GetTrackRemaining()
-		c.maxConns, c.maxRequests = bound(t.GetMaxConnections()), bound(t.GetMaxRequests())
-		c.maxPending, c.maxRetries = bound(t.GetMaxPendingRequests()), bound(t.GetMaxRetries())
+		c.maxConns, c.maxRequests = bound(t.GetMaxConnections(), defaultBound), bound(t.GetMaxRequests(), defaultBound)
+		c.maxPending, c.maxRetries = bound(t.GetMaxPendingRequests(), defaultBound), bound(t.GetMaxRetries(), defaultRetries)
 	}
 	return nil
 }

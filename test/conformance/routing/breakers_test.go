@@ -15,6 +15,7 @@ func TestSameBreakers(t *testing.T) {
 	bounds := object{"max_connections": 9, "max_pending_requests": 8, "max_requests": 2, "max_retries": 7, "track_remaining": true}
 	clusters := list{
 		balanced("bounds", ports, object{"circuit_breakers": object{"thresholds": list{bounds}}}),
+		balanced("defaults", ports, object{"circuit_breakers": object{"thresholds": list{object{"track_remaining": true}, bounds}}}),
 	}
 	routes := list{
 		object{"match": object{"path": "/bounds"}, "route": object{"cluster": "bounds", "timeout": "0s"}},
@@ -34,7 +35,7 @@ func TestSameBreakers(t *testing.T) {
 	both(t, clusters, routes, func(port, admin int) (out []string) {
 		client := &http.Client{Transport: &http.Transport{}}
 		defer client.CloseIdleConnections()
-		out = append(out, "at rest: "+gauges(t, admin, "bounds"))
+		out = append(out, "at rest: "+gauges(t, admin, "bounds"), "left out: "+gauges(t, admin, "defaults"))
 		for range 2 {
 			go asked(client, port, "/bounds", "01234", "hang", 1)
 		}
