@@ -190,6 +190,8 @@ func TestRefused(t *testing.T) {
 			"typed_extension_protocol_options[envoy.extensions.upstreams.http.v3.HttpProtocolOptions].explicit_http_config.http2_protocol_options.allow_metadata: not supported"},
 		{"{name: c, http2_protocol_options: {}}", "http2_protocol_options: not supported"},
 		{"{name: c, connect_timeout: 0s}", "connect_timeout: must be above 0"},
+		{"{name: c, lb_policy: CLUSTER_PROVIDED, outlier_detection: {}, cluster_type: {name: x, typed_config: {" + forwardProxyType + ", dns_cache_config: {name: c}}}}",
+			"outlier_detection: of a dynamic_forward_proxy: not supported"},
 		{"{name: c, cluster_type: {name: x}}", `cluster_type.name: "x": not supported`},
 		{"{name: c, cluster_type: {name: x, typed_config: {" + forwardProxyType + "}}}", "cluster_type.typed_config.dns_cache_config: missing"},
 		{"{name: c, cluster_type: {name: x, typed_config: {" + forwardProxyType + ", dns_cache_config: {name: c, host_ttl: 5s}}}}",
