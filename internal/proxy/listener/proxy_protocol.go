@@ -20,7 +20,7 @@ import (
 // such a listener is believed.
 type proxyProtocol struct {
 	optional bool    // connections without it are served too
-	refused  [3]bool // by version
+	refused  [3]bool // by version, also where the header is optional
 }
 
 func compileProxyProtocol(m *ppv3.ProxyProtocol) (*proxyProtocol, error) {
@@ -37,6 +37,9 @@ func compileProxyProtocol(m *ppv3.ProxyProtocol) (*proxyProtocol, error) {
 		default:
 			return nil, strict.AtIndex("disallowed_versions", i, strict.Errorf("", "%d: %w", v, strict.ErrUnsupported))
 		}
+	}
+	if p.refused[1] && p.refused[2] {
+		return nil, strict.Errorf("disallowed_versions", "all of them")
 	}
 	return p, nil
 }
@@ -70,7 +73,9 @@ func (p *proxyProtocol) read(c net.Conn, timeout time.Duration) (t told, err err
 		if !ok {
 			return t, errors.New("not about TCP")
 		}
-		t.remote, t.local = addrPort(from), addrPort(to)
+		if t.remote, t.local = addrPort(from), addrPort(to); !unicast(t.remote.Addr()) || !unicast(t.local.Addr()) {
+			return t, errors.New("not of one machine")
+		}
 	}
 	if n := r.Buffered(); n > 0 {
 		t.first = make([]byte, n)
@@ -78,4 +83,9 @@ func (p *proxyProtocol) read(c net.Conn, timeout time.Duration) (t told, err err
 		return t, err
 	}
 	return t, nil
+}
+
+// unicast tells whether TCP can be spoken with the address.
+func unicast(a netip.Addr) bool {
+	return !a.IsUnspecified() && !a.IsMulticast() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
 }

@@ -9,7 +9,11 @@ import (
 	"strings"
 	"testing"
 
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/proxy_protocol/v3"
+
+	"github.com/usher-mesh/usher/internal/proxy/listener"
+	"github.com/usher-mesh/usher/internal/proxy/proxytest"
 )
 
 const signature2 = "\r\n\r\n\x00\r\nQUIT\n"
@@ -41,6 +45,7 @@ func TestProxyProtocol(t *testing.T) {
 		return p.addr
 	}
 	required, optional, only1 := start(""), start("allow_requests_without_proxy_protocol: true"), start("disallowed_versions: [V2]")
+	optional1 := start("allow_requests_without_proxy_protocol: true, disallowed_versions: [V2]")
 	for _, tt := range []struct{ name, addr, header, want string }{
 		{"version 1", required, "PROXY TCP4 7.7.7.7 8.8.8.8 5 443\r\n", "for 7.7.7.7"},
 		{"version 1 over IPv6", required, "PROXY TCP6 2001:db8::1 2001:db8::2 5 443\r\n", "for 2001:db8::1"},
@@ -61,6 +66,10 @@ func TestProxyProtocol(t *testing.T) {
 		{"with, allowed", optional, "PROXY TCP4 7.7.7.7 8.8.8.8 5 443\r\n", "for 7.7.7.7"},
 		{"version 1 where 2 is not allowed", only1, "PROXY TCP4 7.7.7.7 8.8.8.8 5 443\r\n", "for 7.7.7.7"},
 		{"version 2 where it is not allowed", only1, version2(1, 0x11, "7.7.7.7:5", "8.8.8.8:443", 0), ""},
+		{"version 2 where it is not allowed, nor needed", optional1, version2(1, 0x11, "7.7.7.7:5", "8.8.8.8:443", 0), ""},
+		{"of no machine", required, "PROXY TCP4 0.0.0.0 8.8.8.8 5 443\r\n", ""},
+		{"to many", required, version2(1, 0x11, "7.7.7.7:5", "224.0.0.1:443", 0), ""},
+		{"to all", required, "PROXY TCP4 7.7.7.7 255.255.255.255 5 443\r\n", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := dialClear(t, tt.addr)
@@ -71,5 +80,16 @@ func TestProxyProtocol(t *testing.T) {
 				t.Errorf("%q", got)
 			}
 		})
+	}
+}
+
+// TestProxyProtocolOfNoVersion: a filter that could take no header is refused.
+func TestProxyProtocolOfNoVersion(t *testing.T) {
+	m := new(listenerv3.Listener)
+	proxytest.Decode(t, `{name: l, address: {socket_address: {address: 127.0.0.1, port_value: 0}}, listener_filters: [{name: pp, typed_config: {
+		"@type": type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol, disallowed_versions: [V2, V1]}}]}`, m)
+	const want = "listener_filters[0].typed_config.disallowed_versions: all of them"
+	if _, err := listener.Compile(m, listener.Options{}); err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
 	}
 }
