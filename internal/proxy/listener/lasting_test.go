@@ -294,6 +294,20 @@ func TestTunnelRevoked(t *testing.T) {
 	alive(t, ann)
 }
 
+// TestTunnelBound: a CONNECT tunnel takes a place among its cluster's connections.
+func TestTunnelBound(t *testing.T) {
+	p := newProxy(t, nil)
+	p.opts.ProxyCredential = func() string { return "customer:s3cret" }
+	p.cluster(staticCluster("up", echoes(t, false), "circuit_breakers: {thresholds: [{max_connections: 1}]}\n"))
+	p.start("name: outbound\naddress: {socket_address: {address: 127.0.0.1, port_value: 0}}\nmetadata: {filter_metadata: {usher: {http_proxy: true}}}\nfilter_chains:\n- filters:" +
+		manager(toUp, ""))
+	const connect = "CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\nProxy-Authorization: Basic Y3VzdG9tZXI6czNjcmV0\r\n\r\n"
+	first := p.dial(t, nil)
+	ask(t, first, connect, "200")
+	ask(t, p.dial(t, nil), connect, "503")
+	alive(t, first)
+}
+
 // TestPeerRevoked: connections of a peer whose certificate or authority is not good
 // any more end, idle ones and upgraded ones.
 func TestPeerRevoked(t *testing.T) {
