@@ -137,8 +137,11 @@ type Exchange struct {
 	Details string
 	Flags   string
 
-	// Delayed: a filter has held the request up (Envoy's flag DI). See ResponseFlags.
-	Delayed bool
+	// Delayed: a filter has held the request up (Envoy's flag DI). Unretried is the flag of
+	// why it was not sent again although it should have been (URX, UO), "" else. See
+	// ResponseFlags.
+	Delayed   bool
+	Unretried string
 
 	// Again: the request of a lasting connection is judged once more. A filter judges it
 	// as ever, and leaves out what it does besides, such as spending of a rate limit.
@@ -292,17 +295,6 @@ func (x *Exchange) ReplyGRPC(status, grpc int, body, details string) {
 
 // LocalGRPC gives the grpc-status of a reply that ReplyGRPC made.
 func (x *Exchange) LocalGRPC() (grpc int, ok bool) { return x.localGRPC - 1, x.localGRPC > 0 }
-
-// ResponseFlags gives all flags in the order in which they came up, "" for none.
-func (x *Exchange) ResponseFlags() string {
-	switch {
-	case !x.Delayed:
-		return x.Flags
-	case x.Flags == "":
-		return "DI"
-	}
-	return "DI," + x.Flags
-}
 
 // Random is a number that stays the same for the request: what depends on chance is
 // decided once, whoever asks.

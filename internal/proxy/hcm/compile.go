@@ -138,6 +138,9 @@ func (m *Manager) timeouts(c *hcmv3.HttpConnectionManager) error {
 
 func (m *Manager) trust(c *hcmv3.HttpConnectionManager) error {
 	m.useRemote, m.trustedHops, m.skipXFFAppend = c.GetUseRemoteAddress().GetValue(), c.GetXffNumTrustedHops(), c.GetSkipXffAppend()
+	if err := m.insideAddresses(c); err != nil {
+		return err
+	}
 	m.requestID = c.GetGenerateRequestId() == nil || c.GetGenerateRequestId().GetValue()
 	m.preserveID, m.idInResponse, m.via = c.GetPreserveExternalRequestId(), c.GetAlwaysSetRequestIdInResponse(), c.GetVia()
 	m.xfcc = c.GetForwardClientCertDetails()
@@ -209,8 +212,8 @@ func (m *Manager) router(f *hcmv3.HttpFilter) error {
 	if err := strict.Unpack(f.GetTypedConfig(), r); err != nil {
 		return err
 	}
-	m.suppressHeaders = r.GetSuppressEnvoyHeaders()
-	return strict.Only(r, "suppress_envoy_headers", "dynamic_stats", "start_child_span")
+	m.suppressHeaders, m.respectExpected = r.GetSuppressEnvoyHeaders(), r.GetRespectExpectedRqTimeout()
+	return strict.Only(r, "suppress_envoy_headers", "respect_expected_rq_timeout", "dynamic_stats", "start_child_span")
 }
 
 func (m *Manager) httpFilter(f *hcmv3.HttpFilter) error {

@@ -27,6 +27,7 @@ var (
 	errRefused    = &broken{"remote refused stream reset", "upstream_reset_before_response_started{remote_refused_stream_reset}", "UR", 503}
 	errTimeout    = &broken{"", "response_timeout", "UT", 504}
 	errPerTry     = &broken{"", "upstream_per_try_timeout", "UT", 504}
+	errPerTryIdle = &broken{"", "upstream_per_try_idle_timeout", "UT", 504}
 	errStreamIdle = &broken{"", "stream_idle_timeout", "SI", 504}
 	// errRequestIdle is errStreamIdle before the request was whole.
 	errRequestIdle = &broken{"", "stream_idle_timeout", "SI", 408}
@@ -55,18 +56,23 @@ func (s *session) fail(r *route.Route, err error) {
 	case errors.Is(err, upstream.ErrOverflow):
 		x.Flags = "UO"
 		x.Reply(503, prefix+"overflow", "upstream_reset_before_response_started{overflow}")
+		if !s.m.suppressHeaders {
+			x.Response.Header.Add("x-envoy-overloaded", "true")
+		}
 	case errors.As(err, &b):
 		x.Flags = b.flags
-		body := prefix + b.reason
+		body, status := prefix+b.reason, b.status
 		switch b {
-		case errTimeout, errPerTry:
-			body = "upstream request timeout"
+		case errTimeout, errPerTry, errPerTryIdle:
+			if body = "upstream request timeout"; s.emptyTimeout {
+				body, status = "", 204
+			}
 		case errStreamIdle, errRequestIdle:
 			body = "stream timeout"
 		case errMaxStream:
 			body = "downstream duration timeout"
 		}
-		x.Reply(b.status, body, b.detail)
+		x.Reply(status, body, b.detail)
 	case errors.As(err, &c):
 		x.Flags = "UF"
 		reason, detail := "remote connection failure", "remote_connection_failure"

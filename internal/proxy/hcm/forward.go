@@ -31,13 +31,13 @@ func (s *session) forward(r *route.Route) {
 		return
 	}
 	cluster.Describe(x)
+	s.limit(f)
 	r.Rewrite(x, choice)
 	if x.Request.Path == "" || !http1.ValidAuthority(x.Request.Authority) {
 		x.Reply(503, "", "invalid_rewrite")
 		s.respondLocal(r)
 		return
 	}
-	s.expectedTimeout(f)
 	s.to = cluster
 	s.mirror(f)
 	conn, err := s.try(r, choice, cluster)
@@ -48,12 +48,20 @@ func (s *session) forward(r *route.Route) {
 		s.badBody(r)
 	case err != nil:
 		s.fail(r, err)
+		s.tellAttempts(f)
 		cluster.Counts.Rq.Inc(x.Response.Status)
 		s.respondLocal(r)
 	case x.Response.Status == 101:
 		s.upgrade(r, choice, conn)
 	default:
 		s.relay(r, choice, conn)
+	}
+}
+
+// tellAttempts tells the client how often the upstream was asked.
+func (s *session) tellAttempts(f *route.Forward) {
+	if f.AttemptsAnswer {
+		s.x.Response.Header.Set(attemptCount, strconv.Itoa(s.x.Attempts))
 	}
 }
 
@@ -96,21 +104,9 @@ func (s *session) upgradeAllowed(r *route.Route) bool {
 	return on
 }
 
-func (s *session) expectedTimeout(f *route.Forward) {
-	if s.m.suppressHeaders || f.Timeout <= 0 {
-		return
-	}
-	h := &s.x.Request.Header
-	if f.Timeout == 15*time.Second {
-		h.Set("x-envoy-expected-rq-timeout-ms", "15000")
-		return
-	}
-	h.Set("x-envoy-expected-rq-timeout-ms", strconv.FormatInt(f.Timeout.Milliseconds(), 10))
-}
-
 // once sends the request to one host and reads the answer's head.
-func (s *session) once(f *route.Forward, host *upstream.Host, l *limits, fresh bool) (*upstream.Conn, error) {
-	x := &s.x
+func (s *session) once(host *upstream.Host, fresh bool) (*upstream.Conn, error) {
+	x, l := &s.x, &s.limits
 	repeat := s.replayable() && idempotent(x.Request.Method)
 	var conn *upstream.Conn
 	for {
@@ -138,7 +134,7 @@ func (s *session) once(f *route.Forward, host *upstream.Host, l *limits, fresh b
 		x.RequestEnd, x.Sent = x.Start, s.stamp()
 	}
 	if err == nil {
-		err = s.head(conn, f, l)
+		err = s.head(conn, l)
 	}
 	if err == nil {
 		s.reportAnswer(host)
@@ -224,10 +220,10 @@ func sent(err error) error {
 const maxInterim = 16
 
 // head reads the answer's head, past interim ones.
-func (s *session) head(conn *upstream.Conn, f *route.Forward, l *limits) error {
+func (s *session) head(conn *upstream.Conn, l *limits) error {
 	var try time.Time
-	if f.Retry != nil && f.Retry.PerTry > 0 {
-		try = time.Now().Add(f.Retry.PerTry)
+	if l.try > 0 {
+		try = time.Now().Add(l.try)
 	}
 	deadline, what := l.next(try)
 	s.readUntil(conn, deadline)
@@ -238,13 +234,13 @@ func (s *session) head(conn *upstream.Conn, f *route.Forward, l *limits) error {
 			if err == nil {
 				break
 			}
-			if errors.Is(err, os.ErrDeadlineExceeded) && what == errStreamIdle && s.pump != nil {
-				if s.pump.moved.Swap(false) { // idle is who does not send either
+			if s.pump != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+				if s.early(what, &try) {
 					deadline, what = l.next(try)
 					s.readUntil(conn, deadline)
 					continue
 				}
-				if !s.pump.finished() {
+				if what == errStreamIdle && !s.pump.finished() {
 					what = errRequestIdle
 				}
 			}

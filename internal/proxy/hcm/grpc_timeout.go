@@ -1,6 +1,7 @@
 package hcm
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/usher-mesh/usher/internal/proxy/match"
@@ -30,6 +31,19 @@ func atMost(d, most time.Duration) time.Duration {
 		return most
 	}
 	return d
+}
+
+// inGRPC gives a time in the header's form.
+func inGRPC(d time.Duration) string {
+	const most = 99_999_999
+	n, unit := d.Milliseconds(), "m"
+	if n > most {
+		n, unit = n/1000, "S"
+	}
+	if n > most {
+		n, unit = n/60, "M"
+	}
+	return strconv.FormatInt(n, 10) + unit
 }
 
 // grpcTimeout reads the header: up to eight digits and a unit (gRPC's PROTOCOL-HTTP2.md).

@@ -2,6 +2,7 @@ package hcm
 
 import (
 	"log/slog"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -98,6 +99,7 @@ type Manager struct {
 	useRemote       bool
 	skipXFFAppend   bool
 	trustedHops     uint32
+	internal        []netip.Prefix // internal_address_config
 	requestID       bool
 	preserveID      bool
 	idInResponse    bool
@@ -113,6 +115,7 @@ type Manager struct {
 	stripDot        bool
 	mirrors         atomic.Int64 // copies of requests that are under way
 	suppressHeaders bool         // router: suppress_envoy_headers
+	respectExpected bool         // router: respect_expected_rq_timeout
 }
 
 // RouteName is the RouteConfiguration that the manager takes by name, "" if it

@@ -24,7 +24,7 @@ func reportUnconnected(host *upstream.Host, err error, l *limits) {
 // reportUnanswered tells that a request on a connection has got no answer.
 func reportUnanswered(host *upstream.Host, err error) {
 	switch err {
-	case errTimeout, errPerTry:
+	case errTimeout, errPerTry, errPerTryIdle:
 		host.TimedOut()
 	case errTerminated, errProtocol, errReset, errRefused:
 		host.Failed()

@@ -22,8 +22,9 @@ var past = time.Unix(1, 0)
 // deadline in the past is never overwritten unseen.
 type pump struct {
 	done     chan struct{}
-	err      error // this and what follows is valid once done is closed
-	ended    time.Time
+	err      error     // this and what follows is valid once done is closed
+	ended    time.Time // for the log
+	at       time.Time // of the end
 	received int64
 	whole    atomic.Bool // all of the content was read: the client can send its next request
 	client   atomic.Bool // the client's side failed: nobody waits for an answer to half a request
@@ -61,7 +62,7 @@ func startPump(s *session, conn *upstream.Conn, idle time.Duration) *pump {
 			}
 		}()
 		p.err = conn.W.Copy(src, rq.ContentLength == exchange.UnknownLength, trailer)
-		p.received, p.ended = src.n, s.stamp()
+		p.received, p.ended, p.at = src.n, s.stamp(), time.Now()
 		var read *http1.ReadError
 		if errors.As(p.err, &read) && !p.stopped.Load() {
 			p.client.Store(true)
@@ -93,6 +94,16 @@ func (p *pump) stop(s *session, conn *upstream.Conn) error {
 // settle notes what was sent, for the log.
 func (p *pump) settle(x *exchange.Exchange) {
 	x.BytesReceived, x.Sent, x.RequestEnd = p.received, p.ended, p.ended
+}
+
+// end gives when the request's end was sent: now, at the earliest, if it is not.
+func (p *pump) end() time.Time {
+	select {
+	case <-p.done:
+		return p.at
+	default:
+		return time.Now()
+	}
 }
 
 // wait waits for a pump that needs no force.

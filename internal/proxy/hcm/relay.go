@@ -17,6 +17,7 @@ func (s *session) relay(r *route.Route, c route.Choice, conn *upstream.Conn) {
 	x := &s.x
 	x.Details = "via_upstream"
 	h := &x.Response.Header
+	s.tellAttempts(r.Forward)
 	if !s.m.suppressHeaders {
 		h.Set("x-envoy-upstream-service-time", strconv.FormatInt(x.Answered.Sub(x.Start).Milliseconds(), 10))
 	}
@@ -47,6 +48,10 @@ func (s *session) relay(r *route.Route, c route.Choice, conn *upstream.Conn) {
 				conn.Host().Failed()
 			}
 			x.Flags, x.Details = "UC", "upstream_reset_after_response_started{connection_termination}"
+			if what := s.stream.late; what != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+				x.Flags, x.Details = what.flags, what.detail
+				s.countLate(conn.Host(), what)
+			}
 			s.passReset(err)
 		} else {
 			x.Flags, x.Details = "DC", "downstream_remote_disconnect"
@@ -92,10 +97,7 @@ func (s *session) write(r *route.Route, conn *upstream.Conn) error {
 		src.Skip()
 		return s.w.Flush()
 	}
-	s.stream = streamBody{s: s, body: src, conn: conn, limits: s.limits(r.Forward)}
-	if !s.stream.limits.total.IsZero() { // its times run from the request's start, not from here
-		s.stream.limits.total = s.stream.limits.total.Add(-time.Since(x.Start))
-	}
+	s.stream = streamBody{s: s, body: src, conn: conn, step: s.limits.step()}
 	var trailer *exchange.Header
 	if s.m.limits.Trailers || s.r == nil {
 		trailer = &x.Response.Trailer
@@ -105,11 +107,12 @@ func (s *session) write(r *route.Route, conn *upstream.Conn) error {
 
 // streamBody moves the deadlines of both sides with each read of a long answer.
 type streamBody struct {
-	s      *session
-	body   content
-	conn   *upstream.Conn
-	limits limits
-	at     time.Time // when the deadlines were moved last
+	s    *session
+	body content
+	conn *upstream.Conn
+	step time.Duration
+	at   time.Time // when the deadlines were moved last
+	late *broken   // what their passing means
 }
 
 // Buffered and Done let the writer see what is at hand.
@@ -117,11 +120,12 @@ func (t *streamBody) Buffered() int { return t.body.Buffered() }
 func (t *streamBody) Done() bool    { return t.body.Done() }
 
 func (t *streamBody) Read(b []byte) (int, error) {
-	if now := time.Now(); now.Sub(t.at) > time.Second/4 {
+	if now := time.Now(); now.Sub(t.at) > t.step {
 		t.at = now
-		d, _ := t.limits.next(time.Time{})
+		var d time.Time
+		d, t.late = t.s.limits.next(time.Time{})
 		t.s.readUntil(t.conn, d)
-		t.s.deadline(t.limits.idle)
+		t.s.deadline(t.s.limits.idle)
 	}
 	return t.body.Read(b)
 }

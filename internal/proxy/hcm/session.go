@@ -58,18 +58,21 @@ type session struct {
 	tunnel string
 
 	// Of the current request:
-	m         *Manager
-	snap      *snapshot.Snapshot
-	table     *route.Table
-	keep      bool // the connection goes on after it
-	expect    bool // the client waits for 100 (Continue)
-	taken     bool // the connection was handed over (upgrade, CONNECT)
-	truncated bool // the response broke off: the client is reset
-	pump      *pump
-	to        *upstream.Cluster // where it is forwarded to; nil: nowhere yet
-	span      *tracing.Span     // nil: the request is not traced
-	whole     time.Time         // when the request must be whole (request_timeout); zero: no bound
+	m      *Manager
+	snap   *snapshot.Snapshot
+	table  *route.Table
+	keep   bool // the connection goes on after it
+	expect bool // the client waits for 100 (Continue)
+	// emptyTimeout: a timeout is answered with 204 (x-envoy-upstream-rq-timeout-alt-response).
+	emptyTimeout bool
+	taken        bool // the connection was handed over (upgrade, CONNECT)
+	truncated    bool // the response broke off: the client is reset
+	pump         *pump
+	to           *upstream.Cluster // where it is forwarded to; nil: nowhere yet
+	span         *tracing.Span     // nil: the request is not traced
+	whole        time.Time         // when the request must be whole (request_timeout); zero: no bound
 	way
+	limits    limits
 	stream    streamBody
 	held      *upstream.Conn // goes back to its pool when the request is over
 	heldReuse bool
@@ -315,7 +318,7 @@ func (s *session) start() {
 	s.snap = s.m.o.Snapshot()
 	s.table = s.m.routes(s.snap)
 	s.pump, s.truncated, s.taken, s.asked, s.websocketKey = nil, false, false, nil, ""
-	s.span = nil
+	s.span, s.emptyTimeout = nil, false
 	s.count++
 	s.to = nil
 }

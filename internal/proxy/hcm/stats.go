@@ -122,6 +122,19 @@ func (s *session) countEnded() {
 	}
 }
 
+// countLate counts an answer whose content did not come in time.
+func (s *session) countLate(host *upstream.Host, what *broken) {
+	switch what {
+	case errTimeout:
+		s.to.Counts.RqTimeout.Inc()
+		host.Counts.RqTimeout.Add(1)
+	case errPerTryIdle:
+		s.to.Counts.RqPerTryIdle.Inc()
+		host.Counts.RqTimeout.Add(1)
+		host.TimedOut()
+	}
+}
+
 // countUnanswered counts a request on a connection that got no answer.
 func (s *session) countUnanswered(host *upstream.Host, err error) {
 	c := s.to.Counts
@@ -132,6 +145,8 @@ func (s *session) countUnanswered(host *upstream.Host, err error) {
 		c.RqTimeout.Inc()
 	case errPerTry:
 		c.RqPerTry.Inc()
+	case errPerTryIdle:
+		c.RqPerTryIdle.Inc()
 	case errReset, errRefused:
 		c.RqRxReset.Inc()
 	case errProtocol:
@@ -139,5 +154,5 @@ func (s *session) countUnanswered(host *upstream.Host, err error) {
 	case errMaxStream:
 		c.RqMax.Inc()
 	}
-	host.Counts.Failed(err == errTimeout || err == errPerTry)
+	host.Counts.Failed(err == errTimeout || err == errPerTry || err == errPerTryIdle)
 }

@@ -19,15 +19,22 @@ import (
 func (s *session) sanitize() {
 	x, m := &s.x, s.m
 	h := &x.Request.Header
-	outside := !x.Conn.MTLS() || m.useRemote
+	inside := m.inside(x)
+	outside := !inside && (!x.Conn.MTLS() || m.useRemote)
 	h.DelFunc(func(f exchange.Field) bool {
-		return outside && strings.HasPrefix(f.Name, "x-envoy-") || disguised(f.Name)
+		if !strings.HasPrefix(f.Name, "x-envoy-") {
+			return disguised(f.Name)
+		}
+		return outside || f.Name == internalName || !inside && insideOnly[f.Name]
 	})
+	if inside {
+		h.Add(internalName, "true")
+	}
 	s.clientCert()
-	s.forwarded()
+	s.forwarded(inside)
 	if m.requestID {
 		id, ok := h.Lookup("x-request-id")
-		if !ok || m.useRemote && !m.preserveID && !internal(x.Conn.Remote.Addr()) {
+		if !ok || m.useRemote && !m.preserveID && !inside {
 			id = s.newID()
 			h.Set("x-request-id", id)
 		}
@@ -49,11 +56,8 @@ func disguised(name string) bool {
 	return strings.HasPrefix(name, "x-envoy-") || strings.HasPrefix(name, "x-forwarded-") || name == "x-request-id"
 }
 
-// internal tells whether an address is of a private network (Envoy's rule).
-func internal(a netip.Addr) bool { return a.IsLoopback() || a.IsPrivate() }
-
 // forwarded sets X-Forwarded-For and X-Forwarded-Proto, and the scheme.
-func (s *session) forwarded() {
+func (s *session) forwarded(inside bool) {
 	x, m := &s.x, s.m
 	h := &x.Request.Header
 	scheme := "http"
@@ -65,7 +69,9 @@ func (s *session) forwarded() {
 		if s.peer == "" {
 			s.peer = x.Conn.Remote.Addr().String()
 		}
-		h.Set("x-envoy-external-address", m.client(joined(h, "x-forwarded-for"), s.peer))
+		if !inside {
+			h.Set("x-envoy-external-address", m.client(joined(h, "x-forwarded-for"), s.peer))
+		}
 		if !m.skipXFFAppend {
 			peer := s.peer
 			if old := joined(h, "x-forwarded-for"); old != "" {

@@ -1,6 +1,7 @@
 package hcm
 
 import (
+	"context"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -17,8 +18,7 @@ import (
 // dead before any byte came back does not count, if the request may be repeated.
 func (s *session) try(r *route.Route, choice route.Choice, cluster *upstream.Cluster) (*upstream.Conn, error) {
 	x, f := &s.x, r.Forward
-	l := s.limits(f)
-	fresh, again := false, 0
+	fresh, again, sent := false, 0, false
 	retry := f.Retry.For(x)
 	ask := upstream.Ask{Authority: x.Request.Authority, Port: s.port(), Hash: x.Hash, Criteria: choice.Criteria}
 	retrying := false
@@ -30,7 +30,10 @@ func (s *session) try(r *route.Route, choice route.Choice, cluster *upstream.Clu
 	for {
 		s.x.Attempts++
 		if f.Attempts {
-			x.Request.Header.Set("x-envoy-attempt-count", strconv.Itoa(s.x.Attempts))
+			x.Request.Header.Set(attemptCount, strconv.Itoa(s.x.Attempts))
+		}
+		if s.x.Attempts > 1 {
+			s.tellLimits(f, time.Since(x.Start))
 		}
 		host, err := cluster.Pick(s.ctx, ask)
 		if err != nil {
@@ -44,19 +47,23 @@ func (s *session) try(r *route.Route, choice route.Choice, cluster *upstream.Clu
 		if s.span != nil {
 			try = s.span.Try(x)
 		}
-		conn, err := s.once(f, host, &l, fresh)
+		conn, err := s.once(host, fresh)
 		replay := s.replayable()
 		if err == nil {
-			if retry == nil || !replay || s.x.Attempts > retry.Times || !retry.Answer(&x.Response) || !s.mayRetry(cluster, &retrying, retry, &l) {
+			if retry == nil || !replay || !retry.Answer(&x.Response) || !s.mayRetry(cluster, &retrying, retry) {
 				cluster.Counts.Answered(x.Response.Status, s.x.Attempts)
 				try.EndTry(x, false, tracing.Reset{})
 				return conn, nil
 			}
 			cluster.Counts.Retried.Inc(x.Response.Status)
 			try.EndTry(x, true, tracing.Reset{})
+			wait := retry.After(&x.Response.Header, s.m.o.Now())
 			s.put(conn, false)
 			s.forget()
 			avoid(&ask, retry, host)
+			if err := s.pause(cluster, retry, wait); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		if err == errStale { // whose span is that of the next
@@ -70,26 +77,32 @@ func (s *session) try(r *route.Route, choice route.Choice, cluster *upstream.Clu
 			continue
 		}
 		try.EndTry(x, false, why(err))
-		if retry == nil || !replay || s.x.Attempts > retry.Times || !retriable(retry, err) || !s.mayRetry(cluster, &retrying, retry, &l) {
+		sent = sent || reached(err)
+		if retry == nil || !replay || !retriable(retry, err, sent) || !s.mayRetry(cluster, &retrying, retry) {
 			return nil, err
 		}
 		s.forget()
 		avoid(&ask, retry, host)
+		if err := s.pause(cluster, retry, 0); err != nil {
+			return nil, err
+		}
 	}
 }
 
-// mayRetry waits until the request may be sent again; false if it may not, since there
-// are too many that are, or no time is left. Retrying notes that it is counted.
-func (s *session) mayRetry(cluster *upstream.Cluster, retrying *bool, p *route.Retry, l *limits) bool {
-	if !*retrying && !cluster.BeginRetry() {
+// mayRetry tells whether a request that is to be sent again may be: often enough it was,
+// or there are too many that are. Retrying notes that it is counted.
+func (s *session) mayRetry(cluster *upstream.Cluster, retrying *bool, p *route.Retry) bool {
+	switch {
+	case s.x.Attempts > p.Times:
+		cluster.Counts.RqRetryLimit.Inc()
+		s.x.Unretried = "URX"
+		return false
+	case !*retrying && !cluster.BeginRetry():
+		s.x.Unretried = "UO"
 		return false
 	}
 	*retrying = true
-	cluster.Counts.RqRetry.Inc()
-	if p.Base > 0 {
-		cluster.Counts.RqBackoff.Inc()
-	}
-	return s.pause(p, l)
+	return true
 }
 
 // avoid has the next try choose another endpoint, if the policy wants that.
@@ -102,17 +115,24 @@ func avoid(ask *upstream.Ask, p *route.Retry, host *upstream.Host) {
 // maxAgain bounds how often a request is sent again that no upstream has processed.
 const maxAgain = 3
 
+// attemptCount is the field that tells how often the upstream was asked.
+const attemptCount = "x-envoy-attempt-count"
+
 // errStale is a connection from the pool that was dead.
 var errStale = errors.New("stale connection")
 
-func retriable(p *route.Retry, err error) bool {
+// reached tells whether a try without an answer has got a connection.
+func reached(err error) bool {
+	var b *broken
+	return errors.As(err, &b)
+}
+
+func retriable(p *route.Retry, err error, sent bool) bool {
 	var c *upstream.ConnectError
 	switch {
 	case errors.As(err, &c):
-		return p.Connect()
-	case err == errPerTry:
-		return p.Status(504)
-	case err == errTerminated, err == errProtocol, err == errReset:
+		return p.Connect(sent)
+	case err == errPerTry, err == errPerTryIdle, err == errTerminated, err == errProtocol, err == errReset:
 		return p.Reset()
 	case err == errRefused:
 		return p.Refused()
@@ -120,24 +140,42 @@ func retriable(p *route.Retry, err error) bool {
 	return false
 }
 
-// pause waits between tries; false if there is no time left.
-func (s *session) pause(p *route.Retry, l *limits) bool {
-	most := min(p.Base<<min(s.x.Attempts, 10), p.Max)
-	if most <= 0 {
-		return true
+// pause waits between tries: as long as the answer has asked for and up to half of it
+// more, else by chance and longer each time. An error is what ends the request meanwhile,
+// which then counts for no retry.
+func (s *session) pause(cluster *upstream.Cluster, p *route.Retry, asked time.Duration) error {
+	d := asked
+	waits := &cluster.Counts.RqBackoffAsked
+	if asked > 0 {
+		d += rand.N(asked / 2)
+	} else {
+		waits = &cluster.Counts.RqBackoff
+		d = rand.N(min(p.Base<<min(s.x.Attempts, 10), p.Max))
 	}
-	d := rand.N(most)
-	if !l.total.IsZero() && time.Now().Add(d).After(l.total) {
-		return false
+	end, what := s.limits.next(time.Time{})
+	late := !end.IsZero() && time.Now().Add(d).After(end)
+	if late {
+		d = time.Until(end)
 	}
 	t := time.NewTimer(d)
 	defer t.Stop()
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	stop := s.watchClient(cancel)
 	select {
 	case <-t.C:
-		return true
-	case <-s.ctx.Done():
-		return false
+	case <-ctx.Done():
 	}
+	stop()
+	switch {
+	case s.lost.Load() || s.ctx.Err() != nil:
+		return errClient
+	case late:
+		return what
+	}
+	waits.Inc()
+	cluster.Counts.RqRetry.Inc()
+	return nil
 }
 
 // forget drops the answer of an earlier try.

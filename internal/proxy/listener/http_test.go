@@ -21,7 +21,7 @@ import (
 func echo(w http.ResponseWriter, r *http.Request) {
 	b, _ := io.ReadAll(r.Body)
 	w.Header().Set("X-Seen", fmt.Sprintf("%s %s %s", r.Method, r.Host, r.URL))
-	for _, n := range []string{"X-Forwarded-Client-Cert", "X-Forwarded-Proto", "X-Request-Id", "X-Envoy-Internal", "X-Foo", "Connection", "Proxy-Authorization", "Trailer"} {
+	for _, n := range []string{"X-Forwarded-Client-Cert", "X-Forwarded-Proto", "X-Request-Id", "X-Envoy-Internal", "X-Envoy-Attempt-Count", "X-Foo", "Connection", "Proxy-Authorization", "Trailer"} {
 		for _, v := range r.Header.Values(n) {
 			w.Header().Add("Got-"+n, v)
 		}

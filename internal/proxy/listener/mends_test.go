@@ -114,13 +114,13 @@ func TestEnvoyFields(t *testing.T) {
 			c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &ctls.Config{
 				InsecureSkipVerify: true, Certificates: []ctls.Certificate{*ca.issue(t, uriA, soon)}}}}
 			rq, _ := http.NewRequest("GET", "https://"+p.addr+"/", nil)
-			rq.Header.Set("X-Envoy-Internal", "yes")
+			rq.Header.Set("X-Envoy-Attempt-Count", "yes")
 			rs, err := c.Do(rq)
 			if err != nil {
 				t.Fatal(err)
 			}
 			rs.Body.Close()
-			if got := rs.Header.Get("Got-X-Envoy-Internal"); got != want {
+			if got := rs.Header.Get("Got-X-Envoy-Attempt-Count"); got != want {
 				t.Errorf("the service is told %q, want %q", got, want)
 			}
 		})

@@ -44,7 +44,8 @@ func compileForward(m *routev3.RouteAction, p *pathMatcher, v *VirtualHost) (*Fo
 		return nil, err
 	}
 	f := &Forward{NotFound: 503, Timeout: defaultTimeout, Idle: -1, GRPCStream: -1, Retry: v.retry, Mirrors: v.mirrors, prefixRewrite: m.GetPrefixRewrite(),
-		pathRewrite: m.GetPathRewrite(), forwardedHost: m.GetAppendXForwardedHost(), Attempts: v.attempts}
+		pathRewrite: m.GetPathRewrite(), forwardedHost: m.GetAppendXForwardedHost(), Attempts: v.attempts, AttemptsAnswer: v.attemptsAnswer}
+	f.GRPCTimeout = grpcBound(m.GetMaxGrpcTimeout())
 	if m.GetClusterNotFoundResponseCode() == routev3.RouteAction_NOT_FOUND {
 		f.NotFound = 404
 	}
@@ -58,14 +59,10 @@ func compileForward(m *routev3.RouteAction, p *pathMatcher, v *VirtualHost) (*Fo
 		if err := strict.Only(d, "max_stream_duration", "grpc_timeout_header_max"); err != nil {
 			return nil, strict.At("max_stream_duration", err)
 		}
-		f.GRPCStream = grpcBound(d.GetGrpcTimeoutHeaderMax())
-		if s := d.GetMaxStreamDuration(); s != nil {
-			// It replaces the route's timeout (Envoy: use_route_max_stream_duration).
-			f.MaxDuration = s.AsDuration()
-		}
+		f.GRPCStream, f.MaxDuration = grpcBound(d.GetGrpcTimeoutHeaderMax()), d.GetMaxStreamDuration().AsDuration()
+		f.Timeout, f.GRPCTimeout = 0, -1 // it replaces them
 	}
 	f.criteria = subset.New(m.GetMetadataMatch().GetFilterMetadata()[subset.Metadata])
-	f.GRPCTimeout = grpcBound(m.GetMaxGrpcTimeout())
 	if m.GetPriority() != corev3.RoutingPriority_DEFAULT {
 		return nil, strict.Errorf("priority", "%s: %w", m.GetPriority(), strict.ErrUnsupported)
 	}

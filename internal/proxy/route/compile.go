@@ -63,14 +63,14 @@ func Compile(m *routev3.RouteConfiguration, factories []filter.Factory) (*Table,
 
 func (c *compiler) virtualHost(m *routev3.VirtualHost) error {
 	if err := strict.Only(m, "name", "domains", "routes", "request_headers_to_add", "request_headers_to_remove", "response_headers_to_add",
-		"response_headers_to_remove", "typed_per_filter_config", "include_request_attempt_count", "retry_policy", "metadata", "require_tls",
+		"response_headers_to_remove", "typed_per_filter_config", "include_request_attempt_count", "include_attempt_count_in_response", "retry_policy", "metadata", "require_tls",
 		"request_mirror_policies", "rate_limits"); err != nil {
 		return err
 	}
 	if m.GetRequireTls() != routev3.VirtualHost_NONE {
 		return strict.Errorf("require_tls", "%w", strict.ErrUnsupported)
 	}
-	v := &VirtualHost{Name: m.GetName(), attempts: m.GetIncludeRequestAttemptCount()}
+	v := &VirtualHost{Name: m.GetName(), attempts: m.GetIncludeRequestAttemptCount(), attemptsAnswer: m.GetIncludeAttemptCountInResponse()}
 	if len(m.GetDomains()) == 0 {
 		return strict.Errorf("domains", "empty")
 	}

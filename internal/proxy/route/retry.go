@@ -14,31 +14,38 @@ import (
 
 // Retry says when a request is sent again.
 type Retry struct {
-	Times         int
-	PerTry        time.Duration // 0: none
-	Base, Max     time.Duration // of the wait between tries
-	Choices       int           // how often another endpoint is chosen to find one that was not asked yet
-	connect       bool          // the connection could not be made
-	reset         bool          // it broke before the answer's head
-	refused       bool          // the server refused the stream (HTTP/2)
-	anyServer     bool          // 5xx
-	gateway       bool          // 502, 503, 504
-	retriable4xx  bool          // 409
-	statusCodes   []uint32
-	onStatusCodes bool
-	rateLimited   bool            // also an answer with x-envoy-ratelimited
-	grpc          []string        // values of grpc-status
-	headers       []*match.Header // of the answer, one of which is enough
-	request       []*match.Header // of the request, one of which must be there; none: any request
+	Times     int
+	PerTry    time.Duration // 0: none
+	TryIdle   time.Duration // per_try_idle_timeout; 0: none
+	Base, Max time.Duration // of the wait between tries
+	Choices   int           // how often another endpoint is chosen to find one that was not asked yet
+	retryOn
+	statusCodes []uint32
+	headers     []*match.Header // of the answer, one of which is enough
+	names       []string        // of fields of the answer, likewise
+	request     []*match.Header // of the request, one of which must be there; none: any request
+	resets      []reset         // of rate_limited_retry_back_off
+	resetMost   time.Duration
 }
 
-// For gives what holds for a request: nothing if it is none that may be sent again.
-func (r *Retry) For(x *exchange.Exchange) *Retry {
-	if r == nil || len(r.request) == 0 || slices.ContainsFunc(r.request, func(h *match.Header) bool { return h.Match(x) }) {
-		return r
-	}
-	return nil
+// retryOn are the conditions of retry_on.
+type retryOn struct {
+	any           bool // at least one
+	connect       bool // the connection could not be made
+	reset         bool // it broke before the answer's head
+	unsent        bool // nothing was sent to any server yet (reset-before-request)
+	refused       bool // the server refused the stream (HTTP/2)
+	anyServer     bool // 5xx
+	gateway       bool // 502, 503, 504
+	retriable4xx  bool // 409
+	onStatusCodes bool
+	onHeaders     bool
+	rateLimited   bool     // also an answer with x-envoy-ratelimited
+	grpc          []string // values of grpc-status
 }
+
+// maxRetries bounds how often a request is sent again, whoever asks for more.
+const maxRetries = 100
 
 // Answer tells whether another try may follow an answer's head.
 func (r *Retry) Answer(a *exchange.Response) bool {
@@ -51,17 +58,23 @@ func (r *Retry) Answer(a *exchange.Response) bool {
 	if status, ok := a.Header.Lookup("grpc-status"); ok && slices.Contains(r.grpc, status) {
 		return true
 	}
-	return slices.ContainsFunc(r.headers, func(h *match.Header) bool { return h.MatchFields(&a.Header) })
+	if !r.onHeaders {
+		return false
+	}
+	return slices.ContainsFunc(r.headers, func(h *match.Header) bool { return h.MatchFields(&a.Header) }) ||
+		slices.ContainsFunc(r.names, func(name string) bool { _, there := a.Header.Lookup(name); return there })
 }
 
 // grpcStatus are the conditions that name a status of gRPC, in an answer of headers
 // alone.
 var grpcStatus = map[string]string{"cancelled": "1", "deadline-exceeded": "4", "resource-exhausted": "8", "internal": "13", "unavailable": "14"}
 
-// Connect tells whether a failure to connect is tried again.
-func (r *Retry) Connect() bool { return r.connect || r.anyServer || r.gateway || r.reset }
+// Connect tells whether a failure to connect is tried again. Sent: an earlier try has
+// got a connection.
+func (r *Retry) Connect(sent bool) bool { return r.connect || r.Reset() || r.unsent && !sent }
 
-// Reset tells whether a connection that broke before the answer is.
+// Reset tells whether a connection that broke before the answer, or a try that took too
+// long, is.
 func (r *Retry) Reset() bool { return r.reset || r.anyServer || r.gateway }
 
 // Refused tells whether a stream that the server has refused is.
@@ -76,23 +89,63 @@ func (r *Retry) Status(s int) bool {
 	return r.onStatusCodes && slices.Contains(r.statusCodes, uint32(s))
 }
 
+// on sets a condition by its name; false: there is none of the name.
+func (c *retryOn) on(name string) bool {
+	switch name {
+	case "http3-post-connect-failure": // there is no HTTP/3
+	case "envoy-ratelimited":
+		c.rateLimited = true
+	case "retriable-headers":
+		c.onHeaders = true
+	case "reset-before-request":
+		c.unsent = true
+	case "connect-failure":
+		c.connect = true
+	case "refused-stream":
+		c.refused = true
+	case "reset":
+		c.reset = true
+	case "5xx":
+		c.anyServer = true
+	case "gateway-error":
+		c.gateway = true
+	case "retriable-4xx":
+		c.retriable4xx = true
+	case "retriable-status-codes":
+		c.onStatusCodes = true
+	default:
+		return false
+	}
+	c.any = true
+	return true
+}
+
+// onGRPC is on for those that name a status of gRPC.
+func (c *retryOn) onGRPC(name string) bool {
+	status, ok := grpcStatus[name]
+	if ok {
+		c.grpc, c.any = append(slices.Clip(c.grpc), status), true
+	}
+	return ok
+}
+
 func compileRetry(p *routev3.RetryPolicy) (*Retry, error) {
 	if p == nil {
 		return nil, nil
 	}
-	if err := strict.Only(p, "retry_on", "num_retries", "per_try_timeout", "retriable_status_codes", "retry_back_off",
-		"retriable_headers", "retriable_request_headers", "retry_host_predicate", "host_selection_retry_max_attempts"); err != nil {
+	if err := strict.Only(p, "retry_on", "num_retries", "per_try_timeout", "per_try_idle_timeout", "retriable_status_codes", "retry_back_off",
+		"rate_limited_retry_back_off", "retriable_headers", "retriable_request_headers", "retry_host_predicate", "host_selection_retry_max_attempts"); err != nil {
 		return nil, err
 	}
-	r := &Retry{Times: 1, PerTry: p.GetPerTryTimeout().AsDuration(), Base: 25 * time.Millisecond, statusCodes: p.GetRetriableStatusCodes()}
+	r := defaultRetry()
+	r.statusCodes = p.GetRetriableStatusCodes()
 	if n := p.GetNumRetries(); n != nil {
-		r.Times = int(min(n.GetValue(), 100))
+		r.Times = int(min(n.GetValue(), maxRetries))
 	}
-	if b := p.GetRetryBackOff(); b != nil {
-		r.Base, r.Max = b.GetBaseInterval().AsDuration(), b.GetMaxInterval().AsDuration()
-	}
-	if r.Max == 0 {
-		r.Max = 10 * r.Base
+	for _, step := range []func(*routev3.RetryPolicy) error{r.times, r.backOff, r.rateLimitedBackOff} {
+		if err := step(p); err != nil {
+			return nil, err
+		}
 	}
 	var err error
 	if r.Choices, err = compileHostPredicates(p); err != nil {
@@ -105,39 +158,20 @@ func compileRetry(p *routev3.RetryPolicy) (*Retry, error) {
 		}
 		r.request = append(r.request, h)
 	}
-	for _, on := range strings.Split(p.GetRetryOn(), ",") {
-		switch on = strings.TrimSpace(on); on {
-		case "", "http3-post-connect-failure":
-		case "cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable":
-			r.grpc = append(r.grpc, grpcStatus[on])
-		case "envoy-ratelimited":
-			r.rateLimited = true
-		case "retriable-headers":
-			if r.headers, err = compileRetriable(p.GetRetriableHeaders()); err != nil {
-				return nil, err
-			}
-		case "reset-before-request":
-			// A pooled connection that turns out to be dead is replaced anyway; of a
-			// request that was written nobody knows that it was not processed.
-		case "connect-failure":
-			r.connect = true
-		case "refused-stream":
-			r.refused = true
-		case "reset":
-			r.reset = true
-		case "5xx":
-			r.anyServer = true
-		case "gateway-error":
-			r.gateway = true
-		case "retriable-4xx":
-			r.retriable4xx = true
-		case "retriable-status-codes":
-			r.onStatusCodes = true
-		default:
+	if r.headers, err = compileRetriable(p.GetRetriableHeaders()); err != nil {
+		return nil, err
+	}
+	for on := range strings.SplitSeq(p.GetRetryOn(), ",") {
+		if on = strings.TrimSpace(on); on != "" && !r.on(on) && !r.onGRPC(on) {
 			return nil, strict.Errorf("retry_on", "%q: %w", on, strict.ErrUnsupported)
 		}
 	}
 	return r, nil
+}
+
+// defaultRetry is a policy that says nothing.
+func defaultRetry() *Retry {
+	return &Retry{Times: 1, Base: 25 * time.Millisecond, Max: 250 * time.Millisecond}
 }
 
 const previousHosts = "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"

@@ -156,7 +156,8 @@ type Forward struct {
 	hash          []hashPolicy
 	criteria      *subset.Criteria // of metadata_match
 	Upgrades      map[string]bool  // kind -> enabled; overrides the connection manager's
-	Attempts      bool             // x-envoy-attempt-count is sent
+	// x-envoy-attempt-count is sent to the upstream, and to the client.
+	Attempts, AttemptsAnswer bool
 }
 
 type weighted struct {

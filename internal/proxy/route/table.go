@@ -28,8 +28,10 @@ type VirtualHost struct {
 	routes   []*Route
 	index    index
 	attempts bool // include_request_attempt_count
-	retry    *Retry
-	mirrors  []Mirror
+	// include_attempt_count_in_response
+	attemptsAnswer bool
+	retry          *Retry
+	mirrors        []Mirror
 }
 
 // Lookup selects the route of a request, nil if there is none. Besides the

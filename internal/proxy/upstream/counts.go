@@ -33,12 +33,15 @@ type Counts struct {
 	RqEjected      counters.Counter   `stat:"upstream_rq_pending_failure_eject"`
 	RqTimeout      counters.Counter   `stat:"upstream_rq_timeout"`
 	RqPerTry       counters.Counter   `stat:"upstream_rq_per_try_timeout"`
+	RqPerTryIdle   counters.Counter   `stat:"upstream_rq_per_try_idle_timeout"`
 	RqMax          counters.Counter   `stat:"upstream_rq_max_duration_reached"`
 	RqRxReset      counters.Counter   `stat:"upstream_rq_rx_reset"`
 	RqRetry        counters.Counter   `stat:"upstream_rq_retry"`
 	RqRetrySuccess counters.Counter   `stat:"upstream_rq_retry_success"`
 	RqRetryOver    counters.Counter   `stat:"upstream_rq_retry_overflow"`
+	RqRetryLimit   counters.Counter   `stat:"upstream_rq_retry_limit_exceeded"`
 	RqBackoff      counters.Counter   `stat:"upstream_rq_retry_backoff_exponential"`
+	RqBackoffAsked counters.Counter   `stat:"upstream_rq_retry_backoff_ratelimited"`
 	Rq             counters.Codes     `stat:"upstream_rq_"`
 	Retried        counters.Codes     `stat:"retry.upstream_rq_"`
 	RqTime         counters.Histogram `stat:"upstream_rq_time"`
