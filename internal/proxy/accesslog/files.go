@@ -1,9 +1,12 @@
 package accesslog
 
 import (
+	"context"
 	"errors"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,12 +20,47 @@ const (
 )
 
 // Files are the log files of a process: each is opened once, however many
-// configurations name it, and stays open over changes of configuration.
+// configurations name it, and stays open over changes of configuration. They know, too,
+// what has not been sent to collectors yet.
 type Files struct {
 	Stdout, Stderr io.Writer // nil: the process's own
 
-	mu    sync.Mutex
-	sinks map[string]*sink
+	mu     sync.Mutex
+	sinks  map[string]*sink
+	queues map[flusher]bool // of loggers that send their entries to others
+}
+
+// flusher is a queue.
+type flusher interface{ flush(context.Context) }
+
+// hold has Close wait for a queue; letGo ends that.
+func (f *Files) hold(q flusher) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.queues == nil {
+		f.queues = map[flusher]bool{}
+	}
+	f.queues[q] = true
+}
+
+func (f *Files) letGo(q flusher) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.queues, q)
+}
+
+// send sends what waits in queues, within a second.
+func (f *Files) send() {
+	f.mu.Lock()
+	queues := slices.Collect(maps.Keys(f.queues))
+	f.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), lastSend)
+	defer cancel()
+	var all sync.WaitGroup
+	for _, q := range queues {
+		all.Go(func() { q.flush(ctx) })
+	}
+	all.Wait()
 }
 
 // open gives the sink of a path, appending to the file, which is made 0600.
@@ -98,8 +136,10 @@ func (f *Files) Flush() {
 	}
 }
 
-// Close flushes and closes all files but the process's own streams.
+// Close flushes and closes all files but the process's own streams. Collectors are told
+// what waits for them.
 func (f *Files) Close() error {
+	f.send()
 	f.Flush()
 	f.mu.Lock()
 	defer f.mu.Unlock()

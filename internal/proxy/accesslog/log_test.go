@@ -32,7 +32,7 @@ func TestFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	files := new(Files)
-	l, err := Compile(m, files)
+	l, err := Compile(m, Options{Files: files})
 	if err != nil {
 		t.Fatal(err)
 	}

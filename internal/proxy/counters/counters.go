@@ -12,7 +12,8 @@ import (
 )
 
 // Scope is what a name begins with: in Envoy's text it is <Prefix><Of>.<Name>, in
-// Prometheus' envoy_<Prefix>_<Name>, with Of as the value of Label.
+// Prometheus' envoy_<Prefix>_<Name>, with Of as the value of Label. Without Label it is
+// envoy_<Prefix>_<Of>_<Name>.
 type Scope struct{ Prefix, Label string }
 
 // The scopes.
@@ -24,6 +25,7 @@ var (
 	Cluster         = Scope{"cluster.", "envoy_cluster_name"}
 	LocalRateLimit  = Scope{"", "envoy_local_http_ratelimit_prefix"}
 	ConnectionLimit = Scope{"connection_limit.", "envoy_connection_limit_prefix"}
+	AccessLog       = Scope{"access_logs.", ""}
 )
 
 // ListenerHTTP is the scope of connection managers within a listener's.

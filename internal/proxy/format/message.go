@@ -16,10 +16,8 @@ func Compile(m *corev3.SubstitutionFormatString) (*Format, error) {
 	if err := strict.Only(m, "text_format", "text_format_source", "json_format", "omit_empty_values", "content_type", "formatters", "json_format_options"); err != nil {
 		return nil, err
 	}
-	for i, f := range m.GetFormatters() { // REQ_WITHOUT_QUERY is there without
-		if err := strict.Unpack(f.GetTypedConfig(), new(withoutv3.ReqWithoutQuery)); err != nil {
-			return nil, strict.AtIndex("formatters", i, strict.At("typed_config", err))
-		}
+	if err := Formatters(m.GetFormatters()); err != nil {
+		return nil, err
 	}
 	// Members are sorted always, so that sort_properties changes nothing.
 	if err := strict.Only(m.GetJsonFormatOptions(), "sort_properties"); err != nil {
@@ -42,4 +40,14 @@ func Compile(m *corev3.SubstitutionFormatString) (*Format, error) {
 		return c, strict.At("text_format", err)
 	}
 	return nil, strict.Errorf("format", "missing")
+}
+
+// Formatters refuses such as bring commands that are not known.
+func Formatters(list []*corev3.TypedExtensionConfig) error {
+	for i, f := range list { // REQ_WITHOUT_QUERY is there without
+		if err := strict.Unpack(f.GetTypedConfig(), new(withoutv3.ReqWithoutQuery)); err != nil {
+			return strict.AtIndex("formatters", i, strict.At("typed_config", err))
+		}
+	}
+	return nil
 }

@@ -233,6 +233,6 @@ func (m *Manager) httpFilter(f *hcmv3.HttpFilter) error {
 
 func (m *Manager) accessLogs(c *hcmv3.HttpConnectionManager) error {
 	var err error
-	m.logs, err = accesslog.CompileAll(c.GetAccessLog(), m.o.AccessLogs)
+	m.logs, err = accesslog.CompileAll(c.GetAccessLog(), accesslog.Options{Files: m.o.AccessLogs, Clusters: m.o.Clusters, Node: m.o.Node, Counters: m.o.Counters, Log: m.o.Log})
 	return err
 }

@@ -51,7 +51,7 @@ type Options struct {
 	// Overload says what is to be refused; nil: nothing.
 	Overload *overload.State
 	// Outbound: requests leave the workload here. Clusters gives those that the manager
-	// itself asks, such as a collector of spans; nil: tracing is refused.
+	// itself asks, such as a collector of spans or of entries of logs; nil: these are refused.
 	Outbound bool
 	Clusters func(name string) *upstream.Cluster
 	Node     *corev3.Node // this proxy
@@ -136,6 +136,7 @@ func (m *Manager) routes(s *snapshot.Snapshot) *route.Table {
 // Close releases what the manager and its filters hold.
 func (m *Manager) Close() {
 	m.release()
+	accesslog.Close(m.logs)
 	if m.tracing != nil {
 		m.tracing.Close()
 	}

@@ -61,6 +61,10 @@ func (o *Options) cluster(name string) *upstream.Cluster {
 	return nil
 }
 
+func (o *Options) logs() accesslog.Options {
+	return accesslog.Options{Files: o.AccessLogs, Clusters: o.cluster, Node: o.Node, Counters: o.Counters, Log: o.Log}
+}
+
 // Spec is a compiled listener. It is immutable.
 type Spec struct {
 	Name    string
@@ -122,8 +126,14 @@ func (s *Spec) close() {
 		s.counters.Release(h.scope, h.of)
 	}
 	for _, c := range append(s.chains, s.fallback) {
-		if c != nil && c.http != nil {
+		if c == nil {
+			continue
+		}
+		if c.http != nil {
 			c.http.Close()
+		}
+		if c.tcp != nil {
+			accesslog.Close(c.tcp.logs)
 		}
 	}
 }

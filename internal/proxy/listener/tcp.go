@@ -48,10 +48,6 @@ func compileTCP(m *tcpv3.TcpProxy, listener string, o Options) (*tcpProxy, error
 	if t.now == nil {
 		t.now = time.Now
 	}
-	var err error
-	if t.logs, err = accesslog.CompileAll(m.GetAccessLog(), o.AccessLogs); err != nil {
-		return nil, err
-	}
 	if d := m.GetIdleTimeout(); d != nil {
 		t.idle = d.AsDuration()
 	}
@@ -77,6 +73,10 @@ func compileTCP(m *tcpv3.TcpProxy, listener string, o Options) (*tcpProxy, error
 	}
 	if t.total == 0 {
 		return nil, strict.Errorf("cluster_specifier", "missing")
+	}
+	var err error
+	if t.logs, err = accesslog.CompileAll(m.GetAccessLog(), o.logs()); err != nil { // the last, since logs must be closed
+		return nil, err
 	}
 	return t, nil
 }

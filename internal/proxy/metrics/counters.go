@@ -16,12 +16,13 @@ func (r *Registry) AddCounters(list func() []counters.Value) {
 func collectCounters(all []stat, lists []func() []counters.Value) []stat {
 	for _, l := range lists {
 		for _, c := range l() {
-			name, labels := untag(c.Scope.Prefix + c.Name.Name)
-			s := stat{
-				text:   colon.Replace(c.Scope.Prefix + c.Of + "." + c.Name.Name),
-				name:   "envoy_" + metricName(name),
-				labels: append(labels, label{c.Scope.Label, c.Of}), kind: Counter, value: float64(c.Value),
+			text := c.Scope.Prefix + c.Of + "." + c.Name.Name
+			name, labels := untag(text)
+			if c.Scope.Label != "" {
+				name, labels = untag(c.Scope.Prefix + c.Name.Name)
+				labels = append(labels, label{c.Scope.Label, c.Of})
 			}
+			s := stat{text: colon.Replace(text), name: "envoy_" + metricName(name), labels: labels, kind: Counter, value: float64(c.Value)}
 			switch {
 			case c.Histogram != nil:
 				s.kind, s.buckets = Histogram, &buckets{bounds: counters.Bounds}
