@@ -26,6 +26,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/filter"
 	"github.com/usher-mesh/usher/internal/proxy/filter/compressor"
 	"github.com/usher-mesh/usher/internal/proxy/filter/cors"
+	"github.com/usher-mesh/usher/internal/proxy/filter/csrf"
 	"github.com/usher-mesh/usher/internal/proxy/filter/extauthz"
 	"github.com/usher-mesh/usher/internal/proxy/filter/fault"
 	"github.com/usher-mesh/usher/internal/proxy/filter/filterstate"
@@ -248,6 +249,7 @@ func build(o Options) (*proxy, error) {
 	filters := []filter.Factory{
 		compressor.Factory(counts),
 		cors.Factory(),
+		csrf.Factory(counts),
 		extauthz.Factory(extauthz.Options{Clusters: current, Counters: counts, Node: o.Bootstrap.GetNode().GetMetadata(), Log: p.loggers.of(logExtAuthz)}),
 		fault.Factory(counts),
 		filterstate.Factory(),
