@@ -99,7 +99,8 @@ type Destination struct {
 type Retries struct {
 	Attempts      uint32
 	PerTryTimeout time.Duration
-	On            string
+	On            string   // Envoy's conditions, comma between; "": the default
+	Statuses      []uint32 // which retriable-status-codes means
 }
 
 // Redirect answers with another place.

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/code"
 	networkingapi "istio.io/api/networking/v1alpha3"
 
+	"github.com/usher-mesh/usher/internal/control/api/admission"
 	"github.com/usher-mesh/usher/internal/mesh"
 )
 
@@ -29,8 +30,12 @@ func (v *virtualService) route(in *networkingapi.HTTPRoute, n *names, path strin
 		r.Destinations[0].Weight = 1
 	}
 	if in.Retries != nil {
+		on, statuses, unknown := admission.RetryOn(in.Retries.RetryOn)
+		for _, u := range unknown { // of an object that was stored before they were refused
+			v.verdict.warn("%s.retries.retryOn: %q is no condition, and is left out", path, u)
+		}
 		r.Retries = &mesh.Retries{
-			Attempts: uint32(max(in.Retries.Attempts, 0)), On: in.Retries.RetryOn,
+			Attempts: uint32(max(in.Retries.Attempts, 0)), On: strings.Join(on, ","), Statuses: statuses,
 			PerTryTimeout: in.Retries.GetPerTryTimeout().AsDuration(),
 		}
 	}

@@ -219,7 +219,7 @@ func retryPolicy(r *mesh.Retries) *routev3.RetryPolicy {
 	if r.Attempts == 0 {
 		return nil
 	}
-	out := &routev3.RetryPolicy{RetryOn: r.On, NumRetries: wrapperspb.UInt32(r.Attempts)}
+	out := &routev3.RetryPolicy{RetryOn: r.On, RetriableStatusCodes: r.Statuses, NumRetries: wrapperspb.UInt32(r.Attempts)}
 	if out.RetryOn == "" {
 		out.RetryOn = on
 	}

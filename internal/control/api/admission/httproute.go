@@ -38,6 +38,9 @@ func httpRoute(at *field.Path, r *networking.HTTPRoute) field.ErrorList {
 	if n := r.GetRetries().GetAttempts(); n < 0 {
 		errs = append(errs, field.Invalid(at.Child("retries", "attempts"), n, "must not be negative"))
 	}
+	if _, _, unknown := RetryOn(r.GetRetries().GetRetryOn()); len(unknown) > 0 {
+		errs = append(errs, field.NotSupported(at.Child("retries", "retryOn"), unknown[0], retryConditions))
+	}
 	errs = append(errs, fault(at.Child("fault"), r.GetFault())...)
 	errs = append(errs, mirrors(at, r)...)
 	return append(errs, cors(at.Child("corsPolicy"), r.GetCorsPolicy())...)
