@@ -70,6 +70,9 @@ func (c *comparison) runPaced(ctx context.Context, picked []work, bin string) (e
 				if err != nil {
 					return fmt.Errorf("%s, work %s: %w", p.name, w.name, err)
 				}
+				if r.Failed > 0 { // times of what failed say nothing of the proxy
+					return fmt.Errorf("%s, work %s: %d requests failed at %.0f/s: the load or the upstream does not keep up", p.name, w.name, r.Failed, most.Rate/2)
+				}
 				rounds[i] = append(rounds[i], r)
 			}
 		}

@@ -90,6 +90,28 @@ func TestQueueDead(t *testing.T) {
 	}
 }
 
+// TestQueueAnew holds that what was sent leaves its room to what comes after it.
+func TestQueueAnew(t *testing.T) {
+	files := new(Files)
+	q, begun, answer := queued(t, `{buffer_size_bytes: 0}`, files)
+	const size = maxQueued / 3
+	for i := range 5 {
+		q.add(entry(size))
+		if n := next(t, begun); n != 1 {
+			t.Fatalf("%d are sent, not 1", n)
+		}
+		if n := q.stats.Dropped.Load(); n > 0 {
+			t.Fatalf("%d are dropped after %d", n, i)
+		}
+		answer <- nil
+	}
+	q.end()
+	files.send()
+	if n := q.stats.Written.Load(); n != 5 {
+		t.Errorf("%d written", n)
+	}
+}
+
 // TestQueueEnds holds that entries which wait are sent at the end of a configuration and
 // of the process, and ones that come after it, too.
 func TestQueueEnds(t *testing.T) {
