@@ -197,7 +197,7 @@ func (r *Reader) tooLarge() error {
 // way would wake an idle one for nothing.
 func (r *Reader) Fill() error {
 	if r.alone && r.start == r.end {
-		runtime.Gosched()
+		turn().give()
 	}
 	if r.buf == nil {
 		if r.late != nil {
