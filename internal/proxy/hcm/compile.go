@@ -29,9 +29,6 @@ func Compile(c *hcmv3.HttpConnectionManager, o Options) (*Manager, error) {
 	if o.Overload == nil {
 		o.Overload = new(overload.State)
 	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
 	if err := strict.Only(c, "codec_type", "stat_prefix", "rds", "route_config", "http_filters", "common_http_protocol_options",
 		"http_protocol_options", "http2_protocol_options", "server_name", "server_header_transformation", "max_request_headers_kb",
 		"stream_idle_timeout", "request_timeout", "request_headers_timeout", "drain_timeout", "delayed_close_timeout", "access_log",

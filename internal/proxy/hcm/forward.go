@@ -129,12 +129,13 @@ func (s *session) once(host *upstream.Host, fresh bool) (*upstream.Conn, error) 
 		x.UpstreamMajor = 2
 	}
 	x.UpstreamLocal = exchange.AddrPort(conn.LocalAddr())
-	err := s.send(conn, l)
+	began := time.Now()
+	err := s.send(conn, l, began)
 	if s.pump == nil { // else it tells
 		x.RequestEnd, x.Sent = x.Start, s.stamp()
 	}
 	if err == nil {
-		err = s.head(conn, l)
+		err = s.head(conn, l, began)
 	}
 	if err == nil {
 		s.reportAnswer(host)
@@ -162,10 +163,10 @@ func (s *session) once(host *upstream.Host, fresh bool) (*upstream.Conn, error) 
 
 // send writes the request's head and what is at hand of its content, and starts
 // the pump for the rest.
-func (s *session) send(conn *upstream.Conn, l *limits) error {
+func (s *session) send(conn *upstream.Conn, l *limits, now time.Time) error {
 	x := &s.x
 	if l.idle > 0 {
-		conn.SetWriteDeadline(time.Now().Add(l.idle))
+		conn.SetWriteDeadline(now.Add(l.idle))
 	}
 	if s.lost.Load() {
 		return errClient
@@ -220,12 +221,12 @@ func sent(err error) error {
 const maxInterim = 16
 
 // head reads the answer's head, past interim ones.
-func (s *session) head(conn *upstream.Conn, l *limits) error {
+func (s *session) head(conn *upstream.Conn, l *limits, began time.Time) error {
 	var try time.Time
 	if l.try > 0 {
-		try = time.Now().Add(l.try)
+		try = began.Add(l.try)
 	}
-	deadline, what := l.next(try)
+	deadline, what := l.next(began, try)
 	s.readUntil(conn, deadline)
 	x := &s.x
 	for range maxInterim {
@@ -236,7 +237,7 @@ func (s *session) head(conn *upstream.Conn, l *limits) error {
 			}
 			if s.pump != nil && errors.Is(err, os.ErrDeadlineExceeded) {
 				if s.early(what, &try) {
-					deadline, what = l.next(try)
+					deadline, what = l.next(time.Now(), try)
 					s.readUntil(conn, deadline)
 					continue
 				}
@@ -248,7 +249,7 @@ func (s *session) head(conn *upstream.Conn, l *limits) error {
 			return unanswered(err, what)
 		}
 		if x.Response.Status >= 200 {
-			x.Answered = s.m.o.Now()
+			x.Answered = time.Now()
 			return nil
 		}
 		if x.Response.Status == 101 {
@@ -274,7 +275,7 @@ func (s *session) interim(l *limits) error {
 	if s.x.Response.Status == http.StatusContinue || s.framing().HTTP10 {
 		return nil
 	}
-	s.deadline(l.idle)
+	s.deadline(time.Now(), l.idle)
 	return s.w.Interim(&s.x.Response)
 }
 

@@ -3,6 +3,7 @@ package hcm
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
@@ -199,7 +200,7 @@ func (s *session) respondLocal(r *route.Route) {
 		s.keep = false
 		return
 	}
-	s.deadline(s.m.streamIdle)
+	s.deadline(time.Now(), s.m.streamIdle)
 	if s.w.Flush() != nil {
 		s.keep = false
 	}

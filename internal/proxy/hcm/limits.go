@@ -76,16 +76,12 @@ func (s *session) tellLimits(f *route.Forward, elapsed time.Duration) {
 	}
 }
 
-// next gives the deadline of the next read, and what its passing means.
-func (l *limits) next(try time.Time) (time.Time, *broken) {
+// next gives the deadline of a read that begins now, and what its passing means.
+func (l *limits) next(now, try time.Time) (time.Time, *broken) {
 	d, what := l.total, l.timeout
 	if !try.IsZero() && (d.IsZero() || try.Before(d)) {
 		d, what = try, errPerTry
 	}
-	if l.idle <= 0 && l.tryIdle <= 0 {
-		return d, what
-	}
-	now := time.Now()
 	if l.tryIdle > 0 {
 		if i := now.Add(l.tryIdle); d.IsZero() || i.Before(d) {
 			d, what = i, errPerTryIdle

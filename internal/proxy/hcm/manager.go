@@ -56,7 +56,6 @@ type Options struct {
 	Clusters func(name string) *upstream.Cluster
 	Node     *corev3.Node // this proxy
 	Log      *slog.Logger
-	Now      func() time.Time
 }
 
 // namedFilter is a filter at its place in the order.

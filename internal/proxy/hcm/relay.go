@@ -86,7 +86,7 @@ func (s *session) write(r *route.Route, conn *upstream.Conn) error {
 		s.w.Discard()
 		return err
 	}
-	s.deadline(s.idle(r.Forward))
+	s.deadline(x.Answered, s.idle(r.Forward))
 	if src == nil {
 		return s.w.Flush()
 	}
@@ -123,9 +123,9 @@ func (t *streamBody) Read(b []byte) (int, error) {
 	if now := time.Now(); now.Sub(t.at) > t.step {
 		t.at = now
 		var d time.Time
-		d, t.late = t.s.limits.next(time.Time{})
+		d, t.late = t.s.limits.next(now, time.Time{})
 		t.s.readUntil(t.conn, d)
-		t.s.deadline(t.s.limits.idle)
+		t.s.deadline(now, t.s.limits.idle)
 	}
 	return t.body.Read(b)
 }

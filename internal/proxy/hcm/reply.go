@@ -80,9 +80,9 @@ func grpcEscape(s string) string {
 	return b.String()
 }
 
-// deadline bounds how long a client may read nothing; 0: no bound.
-func (s *session) deadline(idle time.Duration) {
+// deadline bounds how long from now on a client may read nothing; 0: no bound.
+func (s *session) deadline(now time.Time, idle time.Duration) {
 	if idle > 0 {
-		s.nc.SetWriteDeadline(time.Now().Add(idle))
+		s.nc.SetWriteDeadline(now.Add(idle))
 	}
 }

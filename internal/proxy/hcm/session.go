@@ -192,7 +192,10 @@ func (s *session) arm(m *Manager) *Manager {
 	if !w.deadline.IsZero() && (w.begun || s.r.Buffered() == 0) {
 		return m
 	}
-	now := time.Now()
+	now := s.x.Ended // right before
+	if now.IsZero() || !w.deadline.IsZero() {
+		now = time.Now()
+	}
 	if w.deadline.IsZero() {
 		w.since = now
 	}
@@ -314,7 +317,7 @@ func (s *session) refuse(err error) {
 func (s *session) start() {
 	s.x.Reset()
 	s.x.Listener = s.m.o.Listener
-	s.x.Start = s.m.o.Now()
+	s.x.Start = time.Now()
 	s.snap = s.m.o.Snapshot()
 	s.table = s.m.routes(s.snap)
 	s.pump, s.truncated, s.taken, s.asked, s.websocketKey = nil, false, false, nil, ""
@@ -386,6 +389,7 @@ func (s *session) finish() {
 	if !s.taken && s.keep && !s.consumed() {
 		s.keep = false
 	}
+	s.x.Ended = time.Now()
 	s.countEnded()
 	if s.span != nil {
 		s.endTrace()
@@ -393,7 +397,6 @@ func (s *session) finish() {
 	if len(s.m.logs) == 0 && s.m.o.Observe == nil {
 		return
 	}
-	s.x.Ended = s.m.o.Now()
 	s.x.LogType = "DownstreamEnd"
 	if s.x.BytesSent == 0 {
 		s.x.BytesSent = s.w.Content()
@@ -411,7 +414,7 @@ func (s *session) stamp() time.Time {
 	if len(s.m.logs) == 0 {
 		return time.Time{}
 	}
-	return s.m.o.Now()
+	return time.Now()
 }
 
 // consumed tells whether the request's body was read to its end, or can be.

@@ -92,8 +92,8 @@ func (s *session) countEnded() {
 	t.RqActive.Add(-1)
 	t.Rq.Inc(x.Response.Status)
 	s.m.ofListener.Rq.Inc(x.Response.Status)
-	now := s.m.o.Now()
-	t.RqTime.Observe(float64(now.Sub(x.Start).Milliseconds()))
+	took := float64(x.Ended.Sub(x.Start).Milliseconds())
+	t.RqTime.Observe(took)
 	switch x.Details {
 	case "request_overall_timeout":
 		t.RqTimeout.Inc()
@@ -118,7 +118,7 @@ func (s *session) countEnded() {
 		t.RqReset.Inc()
 	}
 	if s.to != nil && x.Details == "via_upstream" {
-		s.to.Counts.RqTime.Observe(float64(now.Sub(x.Start).Milliseconds()))
+		s.to.Counts.RqTime.Observe(took)
 	}
 }
 

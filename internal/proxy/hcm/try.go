@@ -57,7 +57,7 @@ func (s *session) try(r *route.Route, choice route.Choice, cluster *upstream.Clu
 			}
 			cluster.Counts.Retried.Inc(x.Response.Status)
 			try.EndTry(x, true, tracing.Reset{})
-			wait := retry.After(&x.Response.Header, s.m.o.Now())
+			wait := retry.After(&x.Response.Header, time.Now())
 			s.put(conn, false)
 			s.forget()
 			avoid(&ask, retry, host)
@@ -152,7 +152,7 @@ func (s *session) pause(cluster *upstream.Cluster, p *route.Retry, asked time.Du
 		waits = &cluster.Counts.RqBackoff
 		d = rand.N(min(p.Base<<min(s.x.Attempts, 10), p.Max))
 	}
-	end, what := s.limits.next(time.Time{})
+	end, what := s.limits.next(time.Now(), time.Time{})
 	late := !end.IsZero() && time.Now().Add(d).After(end)
 	if late {
 		d = time.Until(end)

@@ -231,7 +231,7 @@ func (s *Spec) compileFilter(c *chain, f *listenerv3.Filter, o Options, usher *s
 		ho := hcm.Options{Filters: o.Filters, Snapshot: o.Snapshot, Listener: s.Name, Usher: usher,
 			HTTPProxy: usher.GetFields()["http_proxy"].GetBoolValue(), ProxyCredential: o.ProxyCredential,
 			AccessLogs: o.AccessLogs, Observe: o.Observe, Counters: o.Counters, StatAddress: s.statName, HTTP2: o.HTTP2, Overload: o.Overload,
-			Outbound: s.outbound, Clusters: o.cluster, Node: o.Node, Log: o.Log, Now: o.Now}
+			Outbound: s.outbound, Clusters: o.cluster, Node: o.Node, Log: o.Log}
 		if c.tls != nil {
 			ho.LocalURI = c.tls.LocalURI
 		}
