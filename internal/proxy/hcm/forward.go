@@ -129,7 +129,7 @@ func (s *session) once(host *upstream.Host, fresh bool) (*upstream.Conn, error) 
 		x.UpstreamMajor = 2
 	}
 	x.UpstreamLocal = exchange.AddrPort(conn.LocalAddr())
-	began := time.Now()
+	began := s.clock()
 	err := s.send(conn, l, began)
 	if s.pump == nil { // else it tells
 		x.RequestEnd, x.Sent = x.Start, s.stamp()
@@ -249,7 +249,7 @@ func (s *session) head(conn *upstream.Conn, l *limits, began time.Time) error {
 			return unanswered(err, what)
 		}
 		if x.Response.Status >= 200 {
-			x.Answered = time.Now()
+			x.Answered = s.clock()
 			return nil
 		}
 		if x.Response.Status == 101 {

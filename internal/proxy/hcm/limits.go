@@ -29,7 +29,7 @@ func (s *session) idle(f *route.Forward) time.Duration {
 // limit sets the limits of the request, and tells the upstream of them.
 func (s *session) limit(f *route.Forward) {
 	l := limits{timeout: errTimeout, idle: s.idle(f)}
-	now := time.Now()
+	now := s.clock()
 	answer, stream := s.timeouts(f)
 	if f.Retry != nil {
 		l.try, l.tryIdle = f.Retry.PerTry, f.Retry.TryIdle
