@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -74,6 +75,24 @@ func TestPaced(t *testing.T) {
 		if err != nil || got.requests != 50 || got.failed != failed || got.p50 <= 0 || got.p99 < got.p50 {
 			t.Errorf("token %q: %+v, %v", token, got, err)
 		}
+	}
+}
+
+// An answer that is late counts for the requests that it delays: of 20 in a second, a
+// stop of 600 ms is seen by more than half.
+func TestPacedOmitsNothing(t *testing.T) {
+	stop := sync.OnceFunc(func() { <-time.After(600 * time.Millisecond) })
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { stop() }))
+	defer server.Close()
+	var in, out bytes.Buffer
+	if err := json.NewEncoder(&in).Encode(order{URL: server.URL, Rate: 20, Seconds: 1, Conns: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := pace(t.Context(), &in, &out); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := parsePaced(out.Bytes()); err != nil || got.p50 < 50e6 {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 
