@@ -7,6 +7,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
+	ppv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/proxy_protocol/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 
@@ -97,6 +98,9 @@ func (r refs) secret(s *tlsv3.SdsSecretConfig) {
 
 func commonTLS(a *anypb.Any) []*tlsv3.CommonTlsContext {
 	var out []*tlsv3.CommonTlsContext
+	if p := new(ppv3.ProxyProtocolUpstreamTransport); a.MessageIs(p) && a.UnmarshalTo(p) == nil {
+		a = p.GetTransportSocket().GetTypedConfig()
+	}
 	d, u := new(tlsv3.DownstreamTlsContext), new(tlsv3.UpstreamTlsContext)
 	switch {
 	case a == nil:

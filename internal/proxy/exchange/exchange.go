@@ -81,8 +81,18 @@ type Conn struct {
 	// identity in the mesh, and PeerURI is "".
 	Foreign bool
 
+	// TLVs are what the PROXY protocol tells besides, as far as it may be passed on; nil: it
+	// was not spoken.
+	TLVs []TLV
+
 	mu  sync.Mutex
 	own map[any]any
+}
+
+// TLV is a typed value of the PROXY protocol's second version.
+type TLV struct {
+	Type  byte
+	Value string // bytes, at most 64 KiB
 }
 
 // Own gives what somebody keeps for the connection, which is made once. It goes with the

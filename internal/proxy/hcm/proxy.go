@@ -143,7 +143,7 @@ func (s *session) carry(r *route.Route, answered bool) {
 	}
 	if err == nil {
 		x.UpstreamHost = host.Text
-		nc, dialErr := host.Connect(s.ctx)
+		nc, dialErr := host.Connect(s.ctx, x.Conn)
 		if err = dialErr; err == nil {
 			if !answered && !s.established() {
 				nc.Close()

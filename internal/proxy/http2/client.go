@@ -55,6 +55,13 @@ func (c *Conn) Reserved() int {
 	return c.reserved
 }
 
+// Active counts the streams that are in use.
+func (c *Conn) Active() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.active
+}
+
 // Release ends the use of a stream of Open; if it has not ended both ways it is reset.
 func (st *Stream) Release() {
 	c := st.c

@@ -128,13 +128,14 @@ func (c *conn) requests(nc net.Conn, first []byte, info *exchange.Conn) *hcm.Con
 func (c *conn) open(s *Spec) (nc net.Conn, first []byte, info *exchange.Conn) {
 	c.facts.local, c.facts.remote = addrPort(c.raw.LocalAddr()), addrPort(c.raw.RemoteAddr())
 	c.facts.direct = c.facts.remote
+	var tlvs []exchange.TLV
 	if s.told != nil {
 		t, err := s.told.read(c.raw, s.timeout)
 		if err != nil {
 			s.log.Debug("no PROXY protocol", "listener", s.Name, "peer", c.facts.direct, "error", err)
 			return nil, nil, nil
 		}
-		if first = t.first; t.remote.IsValid() {
+		if first, tlvs = t.first, t.tlvs; t.remote.IsValid() {
 			c.facts.remote, c.facts.local = t.remote, t.local
 		}
 	}
@@ -162,7 +163,7 @@ func (c *conn) open(s *Spec) (nc net.Conn, first []byte, info *exchange.Conn) {
 		}
 		c.entered = append(c.entered, limit)
 	}
-	info = &exchange.Conn{ID: connections.Add(1), Remote: c.facts.remote, Direct: c.facts.direct, Local: c.facts.local, Original: c.facts.local, SNI: c.facts.sni}
+	info = &exchange.Conn{ID: connections.Add(1), Remote: c.facts.remote, Direct: c.facts.direct, Local: c.facts.local, Original: c.facts.local, SNI: c.facts.sni, TLVs: tlvs}
 	nc = c.raw
 	if c.chain.tls != nil {
 		t, err := c.handshake(first, info)

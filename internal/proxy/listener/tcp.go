@@ -26,6 +26,7 @@ type tcpProxy struct {
 	idle     time.Duration
 	attempts int
 	guards   []*rbac.Network // in front, in order
+	tlvs     addedTLVs
 	logs     []*accesslog.Logger
 	listener string // its name
 	snapshot func() *snapshot.Snapshot
@@ -41,7 +42,7 @@ type tcpCluster struct {
 
 func compileTCP(m *tcpv3.TcpProxy, listener string, o Options) (*tcpProxy, error) {
 	if err := strict.Only(m, "stat_prefix", "cluster", "weighted_clusters", "idle_timeout", "max_connect_attempts",
-		"access_log"); err != nil {
+		"access_log", "proxy_protocol_tlvs", "proxy_protocol_tlv_merge_policy"); err != nil {
 		return nil, err
 	}
 	t := &tcpProxy{idle: time.Hour, attempts: 1, snapshot: o.Snapshot, listener: listener, now: o.Now, told: o.ObserveTCP, log: o.Log}
@@ -75,6 +76,9 @@ func compileTCP(m *tcpv3.TcpProxy, listener string, o Options) (*tcpProxy, error
 		return nil, strict.Errorf("cluster_specifier", "missing")
 	}
 	var err error
+	if t.tlvs, err = compileTLVs(m); err != nil {
+		return nil, err
+	}
 	if t.logs, err = accesslog.CompileAll(m.GetAccessLog(), o.logs()); err != nil { // the last, since logs must be closed
 		return nil, err
 	}
@@ -85,6 +89,7 @@ func compileTCP(m *tcpv3.TcpProxy, listener string, o Options) (*tcpProxy, error
 // in force let it, and logs it when it has ended.
 func (t *tcpProxy) serve(of *conn, c net.Conn, prefix []byte, info *exchange.Conn) {
 	ctx := of.l.ctx
+	info.TLVs = t.tlvs.merge(info.TLVs)
 	x := &exchange.Exchange{Conn: info, Listener: t.listener, Start: t.now()}
 	defer func() {
 		x.Ended = t.now()
@@ -156,7 +161,7 @@ func (t *tcpProxy) dial(ctx context.Context, x *exchange.Exchange) net.Conn {
 			x.Flags = "UH"
 			return nil
 		}
-		up, err := h.Connect(ctx)
+		up, err := h.Connect(ctx, x.Conn)
 		if err == upstream.ErrOverflow { // no attempt, and none follows
 			x.Flags = "UO"
 			return nil

@@ -19,15 +19,15 @@ func TestMaxConnections(t *testing.T) {
 		open func(h *Host) (end func(), err error)
 	}{
 		"a connection of its own": {"", func(h *Host) (func(), error) {
-			nc, err := h.Connect(t.Context())
+			nc, err := h.Connect(t.Context(), nil)
 			return func() { nc.Close(); nc.Close() }, err
 		}},
 		"HTTP/1.1": {"", func(h *Host) (func(), error) {
-			c, err := h.Get(t.Context(), time.Time{}, true, 1)
+			c, err := h.Get(t.Context(), time.Time{}, true, 1, nil)
 			return func() { c.Put(false) }, err
 		}},
 		"HTTP/2": {over2, func(h *Host) (func(), error) {
-			c, err := h.share(t.Context())
+			c, err := h.share(t.Context(), &h.pool)
 			if err == nil { // as Get does, for Put
 				h.active.Add(1)
 				h.cluster.active.Add(1)

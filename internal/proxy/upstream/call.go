@@ -137,7 +137,7 @@ func (h *Host) call(ctx context.Context, rq *exchange.Request, body []byte, read
 func (h *Host) take(ctx context.Context, fresh bool, major int) (*Conn, error) {
 	for {
 		deadline, _ := ctx.Deadline()
-		conn, err := h.Get(ctx, deadline, fresh, major)
+		conn, err := h.Get(ctx, deadline, fresh, major, nil)
 		if err != nil || !conn.Reused || conn.Alive() {
 			return conn, err
 		}

@@ -76,6 +76,7 @@ type Cluster struct {
 	speaks         protocol
 	http2          http2.Options
 	socket         *tls.Upstream
+	proxied        *proxied // nil: connections do not tell for whom they are
 	matches        []socketMatch
 	bind           netip.Addr
 	outlier        *detector   // nil: outliers are not looked for

@@ -116,7 +116,7 @@ func TestEndpointChange(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn, err := h.Get(context.Background(), time.Time{}, fresh, 1)
+		conn, err := h.Get(context.Background(), time.Time{}, fresh, 1, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -141,7 +141,7 @@ func TestEndpointChange(t *testing.T) {
 	if closed(first) {
 		t.Error("the connection to an endpoint that stays is closed")
 	}
-	inUse := first.host.takeIdle()
+	inUse := first.host.takeIdle(&first.host.pool)
 	c.active.Add(1)
 	first.host.active.Add(1)
 	set(t, c, b)

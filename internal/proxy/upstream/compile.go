@@ -17,7 +17,6 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/counters"
 	"github.com/usher-mesh/usher/internal/proxy/origin"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
-	"github.com/usher-mesh/usher/internal/proxy/tls"
 )
 
 const (
@@ -83,18 +82,18 @@ func (c *Cluster) compile(m *clusterv3.Cluster) error {
 }
 
 func (c *Cluster) sockets(m *clusterv3.Cluster) (err error) {
-	if c.socket, err = tls.CompileUpstream(m.GetTransportSocket(), c.opts.Secrets); err != nil {
+	if c.socket, c.proxied, err = c.compileSocket(m.GetTransportSocket()); err != nil {
 		return strict.At("transport_socket", err)
 	}
 	for i, s := range m.GetTransportSocketMatches() {
 		if err := strict.Only(s, "name", "match", "transport_socket"); err != nil {
 			return strict.AtIndex("transport_socket_matches", i, err)
 		}
-		u, err := tls.CompileUpstream(s.GetTransportSocket(), c.opts.Secrets)
+		u, p, err := c.compileSocket(s.GetTransportSocket())
 		if err != nil {
 			return strict.AtIndex("transport_socket_matches", i, strict.At("transport_socket", err))
 		}
-		c.matches = append(c.matches, socketMatch{fields: s.GetMatch().GetFields(), socket: u})
+		c.matches = append(c.matches, socketMatch{fields: s.GetMatch().GetFields(), socket: u, proxied: p})
 	}
 	return nil
 }

@@ -34,6 +34,7 @@ type Conn struct {
 	w          *http1.Writer
 	stream     *http2.Stream // or
 	host       *Host
+	pool       *pool // of HTTP/1.1
 	generation uint64
 	requests   int64
 	idleSince  time.Time
@@ -43,10 +44,10 @@ type Conn struct {
 	peek       func(fd uintptr) bool
 }
 
-func newConn(h *Host, nc net.Conn, generation uint64) *Conn {
+func newConn(h *Host, p *pool, nc net.Conn, generation uint64) *Conn {
 	h.cluster.Counts.CxHTTP1.Inc()
 	w := http1.NewWriter(nc)
-	c := &Conn{Conn: nc, r: http1.NewReader(nc, nil), w: w, W: w, host: h, generation: generation, until: h.until(nc)}
+	c := &Conn{Conn: nc, r: http1.NewReader(nc, nil), w: w, W: w, host: h, pool: p, generation: generation, until: h.until(nc)}
 	c.r.Limits.Trailers = h.cluster.trailers
 	under := nc
 	for {
@@ -145,21 +146,22 @@ func (c *Conn) Put(reuse bool) {
 		c.close()
 		return
 	}
-	h.mu.Lock()
-	if h.draining || len(h.idle) >= maxIdle {
-		h.mu.Unlock()
+	p := c.pool
+	p.mu.Lock()
+	if p.draining || len(p.idle) >= p.room() {
+		p.mu.Unlock()
 		c.close()
 		return
 	}
-	h.idle = append(h.idle, c)
-	if len(h.idle) == 1 {
-		if h.sweep == nil {
-			h.sweep = time.AfterFunc(sweepEvery, h.sweepIdle)
+	p.idle = append(p.idle, c)
+	if len(p.idle) == 1 {
+		if p.sweep == nil {
+			p.sweep = time.AfterFunc(sweepEvery, func() { h.sweepIdle(p) })
 		} else {
-			h.sweep.Reset(sweepEvery)
+			p.sweep.Reset(sweepEvery)
 		}
 	}
-	h.mu.Unlock()
+	p.mu.Unlock()
 }
 
 const (
@@ -217,24 +219,24 @@ func (c *Conn) peekByte(fd uintptr) bool {
 
 // sweepIdle closes idle connections that the host closed or that were idle for
 // too long.
-func (h *Host) sweepIdle() {
+func (h *Host) sweepIdle(p *pool) {
 	now := h.cluster.opts.Now()
 	var dead []*Conn
-	h.mu.Lock()
-	kept := h.idle[:0]
-	for _, c := range h.idle {
+	p.mu.Lock()
+	kept := p.idle[:0]
+	for _, c := range p.idle {
 		if c.expired(now) || now.Sub(c.idleSince) > h.cluster.idleTimeout || !c.Alive() {
 			dead = append(dead, c)
 		} else {
 			kept = append(kept, c)
 		}
 	}
-	clear(h.idle[len(kept):])
-	h.idle = kept
+	clear(p.idle[len(kept):])
+	p.idle = kept
 	if len(kept) > 0 {
-		h.sweep.Reset(sweepEvery)
+		p.sweep.Reset(sweepEvery)
 	}
-	h.mu.Unlock()
+	p.mu.Unlock()
 	for _, c := range dead {
 		c.close()
 	}

@@ -104,14 +104,16 @@ func (h *Host) unconnected(timeout bool) {
 type counted struct {
 	*net.TCPConn // with all its methods: who carries bytes looks for them
 	host         *Host
+	pool         *pool         // that holds it
 	in           *atomic.Int64 // see dial
 	since        time.Time
 	once         sync.Once
 }
 
-func (h *Host) counted(nc *net.TCPConn, in *atomic.Int64) net.Conn {
+func (h *Host) counted(nc *net.TCPConn, p *pool, in *atomic.Int64) net.Conn {
 	h.Counts.CxActive.Add(1)
-	return &counted{TCPConn: nc, host: h, in: in, since: time.Now()}
+	p.keep()
+	return &counted{TCPConn: nc, host: h, pool: p, in: in, since: time.Now()}
 }
 
 // Close implements net.Conn.
@@ -121,6 +123,7 @@ func (c *counted) Close() error {
 		if c.in != nil {
 			c.in.Add(-1)
 		}
+		c.pool.letGo()
 		of := c.host.cluster.Counts
 		of.CxDestroy.Inc()
 		of.CxLength.Observe(float64(time.Since(c.since).Milliseconds()))

@@ -16,8 +16,9 @@ import (
 
 // socketMatch selects the transport socket of endpoints by their metadata.
 type socketMatch struct {
-	fields map[string]*structpb.Value // all must be equal; none matches all
-	socket *tls.Upstream
+	fields  map[string]*structpb.Value // all must be equal; none matches all
+	socket  *tls.Upstream
+	proxied *proxied
 }
 
 const socketMetadata = "envoy.transport_socket_match"
@@ -215,6 +216,10 @@ func (c *Cluster) endpoint(a *assignment, l *endpointv3.LocalityLbEndpoints, e *
 		hashKey:  e.GetMetadata().GetFilterMetadata()["envoy.lb"].GetFields()["hash_key"].GetStringValue(),
 		locality: locality{place(l.GetLocality()), l.GetLoadBalancingWeight().GetValue()},
 	}
+	var err error
+	if out.key.tlvs, err = hostTLVs(e.GetMetadata()); err != nil {
+		return err
+	}
 	switch ip, err := netip.ParseAddr(s.GetAddress()); {
 	case err == nil:
 		out.key.addr = netip.AddrPortFrom(ip, out.port)
@@ -228,7 +233,6 @@ func (c *Cluster) endpoint(a *assignment, l *endpointv3.LocalityLbEndpoints, e *
 	}
 	if t := c.subsetting; t != nil {
 		md := e.GetMetadata().GetFilterMetadata()[subset.Metadata]
-		var err error
 		if out.subsets, err = t.keys(md); err != nil {
 			return err
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -14,6 +13,7 @@ import (
 	ctls "crypto/tls"
 
 	"github.com/usher-mesh/usher/internal/proxy/deadline"
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/tls"
 )
 
@@ -44,21 +44,17 @@ type Host struct {
 	session *session // nil: it is not checked
 	gone    bool     // the cluster has it no more; guarded by the cluster's lock
 
-	mu       sync.Mutex
-	idle     []*Conn // the one used last stands last
-	multi    []*shared
-	dialing  *dialing // of a shared connection; nil: none is under way
-	single   bool     // the host chose HTTP/1.1 by ALPN: connections are not shared
-	draining bool
-	sweep    *time.Timer
-	used     time.Time // of a dynamic cluster's host
+	pool    pool
+	clients *clients  // nil: connections do not tell for whom they are
+	used    time.Time // of a dynamic cluster's host
 }
 
 // hostKey tells whether an endpoint of a new assignment is the same as before.
 type hostKey struct {
 	addr   netip.AddrPort
 	name   string
-	socket int // index of the transport socket match, -1 for the default
+	socket int    // index of the transport socket match, -1 for the default
+	tlvs   string // that its metadata adds to the PROXY protocol, encoded
 	// health_check_config
 	check     netip.AddrPort // where active health checks go, if elsewhere
 	checkName string         // what they name the host
@@ -70,9 +66,14 @@ func (h *Host) TLS() bool { return h.socket != nil }
 
 // Get gives a connection to the host for one request: an idle one unless fresh
 // is asked for, else a new one, made before the deadline (zero: none). Major is the
-// version of HTTP that the client speaks.
-func (h *Host) Get(ctx context.Context, deadline time.Time, fresh bool, major int) (*Conn, error) {
+// version of HTTP that the client speaks; a nil client is the proxy itself.
+func (h *Host) Get(ctx context.Context, deadline time.Time, fresh bool, major int, client *exchange.Conn) (*Conn, error) {
 	c := h.cluster
+	p, err := h.hold(client)
+	if err != nil {
+		return nil, err
+	}
+	defer p.letGo()
 	if n := c.active.Add(1); n > c.maxRequests {
 		c.active.Add(-1)
 		c.Counts.RqOverflow.Inc()
@@ -80,12 +81,12 @@ func (h *Host) Get(ctx context.Context, deadline time.Time, fresh bool, major in
 	}
 	h.active.Add(1)
 	if c.speaks == byALPN && !fresh {
-		if conn := h.takeIdle(); conn != nil {
+		if conn := h.takeIdle(p); conn != nil {
 			return conn, nil
 		}
 	}
 	if c.speaks.shares(major) {
-		conn, err := h.openStream(ctx, deadline)
+		conn, err := h.openStream(ctx, p, deadline)
 		if err != nil {
 			h.active.Add(-1)
 			c.active.Add(-1)
@@ -93,7 +94,7 @@ func (h *Host) Get(ctx context.Context, deadline time.Time, fresh bool, major in
 		return conn, err
 	}
 	if !fresh {
-		if conn := h.takeIdle(); conn != nil {
+		if conn := h.takeIdle(p); conn != nil {
 			return conn, nil
 		}
 	}
@@ -102,10 +103,10 @@ func (h *Host) Get(ctx context.Context, deadline time.Time, fresh bool, major in
 		ctx, cancel = context.WithDeadline(ctx, deadline)
 		defer cancel()
 	}
-	err := h.beginPending()
+	err = h.beginPending()
 	var conn *Conn
 	if err == nil {
-		conn, err = h.connect(ctx)
+		conn, err = h.connect(ctx, p)
 		h.endPending()
 		if err != nil && err != ErrOverflow {
 			c.Counts.RqEjected.Inc()
@@ -119,19 +120,19 @@ func (h *Host) Get(ctx context.Context, deadline time.Time, fresh bool, major in
 	return conn, nil
 }
 
-func (h *Host) takeIdle() *Conn {
+func (h *Host) takeIdle(p *pool) *Conn {
 	generation := h.cluster.recycle.Load()
 	for {
-		h.mu.Lock()
-		n := len(h.idle)
+		p.mu.Lock()
+		n := len(p.idle)
 		if n == 0 {
-			h.mu.Unlock()
+			p.mu.Unlock()
 			return nil
 		}
-		conn := h.idle[n-1]
-		h.idle[n-1] = nil
-		h.idle = h.idle[:n-1]
-		h.mu.Unlock()
+		conn := p.idle[n-1]
+		p.idle[n-1] = nil
+		p.idle = p.idle[:n-1]
+		p.mu.Unlock()
 		if conn.generation == generation && (h.cluster.maxAge == 0 || !conn.expired(h.cluster.opts.Now())) {
 			conn.Reused = true
 			return conn
@@ -140,13 +141,13 @@ func (h *Host) takeIdle() *Conn {
 	}
 }
 
-func (h *Host) connect(ctx context.Context) (*Conn, error) {
+func (h *Host) connect(ctx context.Context, p *pool) (*Conn, error) {
 	generation := h.cluster.recycle.Load()
-	nc, err := h.dialBounded(ctx, http1ALPN)
+	nc, err := h.dialBounded(ctx, p, http1ALPN)
 	if err != nil {
 		return nil, err
 	}
-	return newConn(h, nc, generation), nil
+	return newConn(h, p, nc, generation), nil
 }
 
 // ConnectError is a connection that could not be made.
@@ -159,17 +160,26 @@ type ConnectError struct {
 func (e *ConnectError) Error() string { return "connect: " + e.Err.Error() }
 func (e *ConnectError) Unwrap() error { return e.Err }
 
-// Dial opens a connection of its own, TLS included, outside the pool and its bounds.
+// Dial opens a connection of the proxy's own, TLS included, outside the pool and its bounds.
 // Errors are *ConnectError.
-func (h *Host) Dial(ctx context.Context) (net.Conn, error) { return h.dial(ctx, nil, http1ALPN) }
+func (h *Host) Dial(ctx context.Context) (net.Conn, error) {
+	return h.dial(ctx, &h.pool, nil, http1ALPN)
+}
 
 // DialHTTP2 is Dial for HTTP/2.
-func (h *Host) DialHTTP2(ctx context.Context) (net.Conn, error) { return h.dial(ctx, nil, "h2") }
+func (h *Host) DialHTTP2(ctx context.Context) (net.Conn, error) {
+	return h.dial(ctx, &h.pool, nil, http2ALPN)
+}
 
-// Connect is Dial within max_connections (ErrOverflow), whose end outlier detection hears:
-// nothing follows that would tell more.
-func (h *Host) Connect(ctx context.Context) (net.Conn, error) {
-	nc, err := h.dialBounded(ctx, http1ALPN)
+// Connect opens a connection for a client, nil for the proxy itself, within max_connections
+// (ErrOverflow), whose end outlier detection hears: nothing follows that would tell more.
+func (h *Host) Connect(ctx context.Context, client *exchange.Conn) (net.Conn, error) {
+	p, err := h.hold(client)
+	if err != nil {
+		return nil, err
+	}
+	defer p.letGo()
+	nc, err := h.dialBounded(ctx, p, http1ALPN)
 	var c *ConnectError
 	switch {
 	case err == ErrOverflow:
@@ -185,19 +195,21 @@ func (h *Host) Connect(ctx context.Context) (net.Conn, error) {
 }
 
 // dialBounded is dial within max_connections: the connection counts until it is closed.
-func (h *Host) dialBounded(ctx context.Context, protocols ...string) (net.Conn, error) {
+func (h *Host) dialBounded(ctx context.Context, p *pool, protocols ...string) (net.Conn, error) {
 	c := h.cluster
-	if n := c.conns.Add(1); n > c.maxConns {
+	for gave := false; c.conns.Add(1) > c.maxConns; gave = true {
 		c.conns.Add(-1)
-		c.Counts.CxOverflow.Inc()
-		return nil, ErrOverflow
+		if gave || h.clients == nil || !h.clients.giveWay() {
+			c.Counts.CxOverflow.Inc()
+			return nil, ErrOverflow
+		}
 	}
-	return h.dial(ctx, &c.conns, protocols...)
+	return h.dial(ctx, p, &c.conns, protocols...)
 }
 
-// dial opens a connection. What it was counted in before it goes down when there is none, or
-// when it is closed; nil: nothing.
-func (h *Host) dial(ctx context.Context, in *atomic.Int64, protocols ...string) (net.Conn, error) {
+// dial opens a connection for a pool. What it was counted in before it goes down when there is
+// none, or when it is closed; nil: nothing.
+func (h *Host) dial(ctx context.Context, p *pool, in *atomic.Int64, protocols ...string) (net.Conn, error) {
 	c := h.cluster
 	ctx, cancel := context.WithTimeout(ctx, c.connectTimeout)
 	defer cancel()
@@ -211,6 +223,9 @@ func (h *Host) dial(ctx context.Context, in *atomic.Int64, protocols ...string) 
 		protocols = c.alpn
 	}
 	raw, err := h.dialRaw(ctx)
+	if err == nil && h.clients != nil {
+		err = h.clients.tell(ctx, raw, p)
+	}
 	if err != nil {
 		if in != nil {
 			in.Add(-1)
@@ -218,7 +233,7 @@ func (h *Host) dial(ctx context.Context, in *atomic.Int64, protocols ...string) 
 		h.unconnected(errors.Is(err, context.DeadlineExceeded) || isTimeout(err))
 		return nil, &ConnectError{Timeout: errors.Is(err, context.DeadlineExceeded) || isTimeout(err), Err: err}
 	}
-	nc := net.Conn(deadline.New(h.counted(raw, in)))
+	nc := net.Conn(deadline.New(h.counted(raw, p, in)))
 	if h.socket == nil {
 		c.Counts.CxConnect.Observe(float64(c.opts.Now().Sub(began).Milliseconds()))
 		return nc, nil
@@ -285,24 +300,17 @@ func Refused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
 // drain closes idle connections now, and others once their request is done.
 func (h *Host) drain() {
-	h.mu.Lock()
-	h.draining = true
-	h.mu.Unlock()
-	h.closeIdle()
+	h.pool.drain()
+	if h.clients != nil {
+		h.clients.drain()
+	}
 }
 
 func (h *Host) closeIdle() {
-	h.mu.Lock()
-	idle, multi := h.idle, h.multi
-	h.idle, h.multi = nil, nil
-	if h.sweep != nil {
-		h.sweep.Stop()
-	}
-	h.mu.Unlock()
-	for _, c := range idle {
-		c.close()
-	}
-	for _, s := range multi {
-		s.c.Shutdown()
+	h.pool.closeIdle()
+	if h.clients != nil {
+		for _, p := range h.clients.all() {
+			p.closeIdle()
+		}
 	}
 }

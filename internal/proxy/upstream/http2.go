@@ -44,6 +44,7 @@ func (c *Cluster) http2Options(m *corev3.Http2ProtocolOptions) (err error) {
 // shared is a connection of HTTP/2 with many requests at a time.
 type shared struct {
 	c          *http2.Conn
+	nc         net.Conn // below it
 	generation uint64
 	until      time.Time // the last time to begin a request; zero: none
 }
@@ -62,42 +63,42 @@ type dialing struct {
 
 // openStream gives a stream of a connection that has one free; if none has, of one
 // that is made before the deadline.
-func (h *Host) openStream(ctx context.Context, deadline time.Time) (*Conn, error) {
+func (h *Host) openStream(ctx context.Context, p *pool, deadline time.Time) (*Conn, error) {
 	if !deadline.IsZero() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline)
 		defer cancel()
 	}
 	for waits := false; ; {
-		h.mu.Lock()
-		if conn := h.takeStream(); conn != nil {
-			h.mu.Unlock()
+		p.mu.Lock()
+		if conn := h.takeStream(p); conn != nil {
+			p.mu.Unlock()
 			return conn, nil
 		}
 		if !waits {
 			if err := h.beginPending(); err != nil {
-				h.mu.Unlock()
+				p.mu.Unlock()
 				return nil, err
 			}
 			waits = true
 			defer h.endPending()
 		}
-		if h.single {
-			h.mu.Unlock()
-			return h.share(ctx)
+		if p.single {
+			p.mu.Unlock()
+			return h.share(ctx, p)
 		}
-		d := h.dialing
+		d := p.dialing
 		mine := d == nil
 		if mine {
 			d = &dialing{done: make(chan struct{})}
-			h.dialing = d
+			p.dialing = d
 		}
-		h.mu.Unlock()
+		p.mu.Unlock()
 		if mine {
-			conn, err := h.share(ctx)
-			h.mu.Lock()
-			h.dialing = nil
-			h.mu.Unlock()
+			conn, err := h.share(ctx, p)
+			p.mu.Lock()
+			p.dialing = nil
+			p.mu.Unlock()
 			if ctx.Err() == nil {
 				d.err = err
 			}
@@ -117,9 +118,9 @@ func (h *Host) openStream(ctx context.Context, deadline time.Time) (*Conn, error
 
 // takeStream reserves a stream of a connection, nil if none is free. Connections that
 // take none any more are left to end. The lock is held.
-func (h *Host) takeStream() *Conn {
-	for i := 0; i < len(h.multi); {
-		s := h.multi[i]
+func (h *Host) takeStream(p *pool) *Conn {
+	for i := 0; i < len(p.multi); {
+		s := p.multi[i]
 		if !s.stale(h) {
 			st, err := s.c.Open()
 			if err == nil {
@@ -137,7 +138,7 @@ func (h *Host) takeStream() *Conn {
 		} else {
 			s.c.Shutdown()
 		}
-		h.multi = slices.Delete(h.multi, i, i+1)
+		p.multi = slices.Delete(p.multi, i, i+1)
 	}
 	return nil
 }
@@ -154,32 +155,32 @@ func (c *Conn) release() {
 
 // share makes another connection and gives its first stream, or the connection
 // itself, if the host chooses HTTP/1.1.
-func (h *Host) share(ctx context.Context) (conn *Conn, err error) {
+func (h *Host) share(ctx context.Context, p *pool) (conn *Conn, err error) {
 	c := h.cluster
 	var nc net.Conn
 	generation := c.recycle.Load()
 	if c.speaks == byALPN {
-		nc, err = h.dialBounded(ctx, http2ALPN, http1ALPN)
+		nc, err = h.dialBounded(ctx, p, http2ALPN, http1ALPN)
 	} else {
-		nc, err = h.dialBounded(ctx, http2ALPN)
+		nc, err = h.dialBounded(ctx, p, http2ALPN)
 	}
 	if err != nil {
 		return nil, err
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.single = c.speaks == byALPN && negotiated(nc) != http2ALPN; h.single {
-		return newConn(h, nc, generation), nil
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.single = c.speaks == byALPN && negotiated(nc) != http2ALPN; p.single {
+		return newConn(h, p, nc, generation), nil
 	}
 	c.Counts.CxHTTP2.Inc()
 	o := c.http2
 	o.Idle = c.idleTimeout
-	s := &shared{generation: generation, until: h.until(nc)}
+	s := &shared{nc: nc, generation: generation, until: h.until(nc)}
 	var old *time.Timer // ends a connection that nobody asks for again
 	if c.maxAge > 0 {
 		old = time.AfterFunc(c.maxAge, func() {
-			h.mu.Lock()
-			defer h.mu.Unlock()
+			p.mu.Lock()
+			defer p.mu.Unlock()
 			s.c.Shutdown()
 		})
 	}
@@ -188,9 +189,9 @@ func (h *Host) share(ctx context.Context) (conn *Conn, err error) {
 			old.Stop()
 		}
 	})
-	h.multi = append(h.multi, s)
-	conn = h.takeStream()
-	if h.draining {
+	p.multi = append(p.multi, s)
+	conn = h.takeStream(p)
+	if p.draining {
 		s.c.Shutdown()
 	}
 	if conn == nil {

@@ -87,7 +87,7 @@ func (c *Cluster) pickNamed(authority string, port uint16) (*Host, error) {
 		if len(c.named) >= c.maxNamed {
 			c.evict()
 		}
-		h = &Host{cluster: c, Text: strings.Clone(text), Name: strings.Clone(name), name: strings.Clone(name), port: port, socket: c.socket}
+		h = &Host{cluster: c, Text: strings.Clone(text), Name: strings.Clone(name), name: strings.Clone(name), port: port, socket: c.socket, clients: clientsOf(c.proxied, "")}
 		c.named[h.Text] = h
 	}
 	h.used = now
@@ -220,9 +220,11 @@ func (c *Cluster) family(addrs []netip.Addr) []netip.Addr {
 // host makes the host of a key.
 func (c *Cluster) host(k hostKey) *Host {
 	h := &Host{cluster: c, Addr: k.addr, Text: k.addr.String(), Name: k.name, key: k, socket: c.socket}
+	tells := c.proxied
 	if k.socket >= 0 {
-		h.socket = c.matches[k.socket].socket
+		h.socket, tells = c.matches[k.socket].socket, c.matches[k.socket].proxied
 	}
+	h.clients = clientsOf(tells, k.tlvs)
 	if c.checker != nil && !k.unchecked {
 		h.flags.set(failedActive)
 		if c.ignoresNew {

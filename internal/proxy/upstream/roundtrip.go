@@ -16,7 +16,7 @@ func (c *Cluster) RoundTripper() http.RoundTripper {
 		if err != nil {
 			return nil, err
 		}
-		return h.Connect(ctx)
+		return h.Connect(ctx, nil)
 	}
 	return &http.Transport{
 		DialContext:            dial,

@@ -1,0 +1,234 @@
+package upstream
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
+)
+
+// pool has connections that are alike, so that any of them serves a request.
+type pool struct {
+	// header is what its connections have begun with; nil: they are for no client.
+	header []byte
+	of     *clients // nil: it lasts as long as the host
+	holds  int      // who asks for a connection, and open connections; guarded by the lock of clients
+
+	mu       sync.Mutex
+	idle     []*Conn // the one used last stands last
+	multi    []*shared
+	dialing  *dialing // of a shared connection; nil: none is under way
+	single   bool     // the host chose HTTP/1.1 by ALPN: connections are not shared
+	draining bool
+	sweep    *time.Timer
+}
+
+// drain closes idle connections now, and others once their request is done.
+func (p *pool) drain() {
+	p.mu.Lock()
+	p.draining = true
+	p.mu.Unlock()
+	p.closeIdle()
+}
+
+func (p *pool) closeIdle() {
+	p.mu.Lock()
+	idle, multi := p.idle, p.multi
+	p.idle, p.multi = nil, nil
+	if p.sweep != nil {
+		p.sweep.Stop()
+	}
+	p.mu.Unlock()
+	for _, c := range idle {
+		c.close()
+	}
+	for _, s := range multi {
+		s.c.Shutdown()
+	}
+}
+
+// giveWay closes connections that nobody uses now, at once. False: there are none.
+func (p *pool) giveWay() bool {
+	p.mu.Lock()
+	idle := p.idle
+	p.idle = nil
+	var unused []*shared
+	p.multi = slices.DeleteFunc(p.multi, func(s *shared) bool {
+		if s.c.Active() > 0 {
+			return false
+		}
+		unused = append(unused, s)
+		return true
+	})
+	p.mu.Unlock()
+	for _, c := range idle {
+		c.close()
+	}
+	for _, s := range unused {
+		s.c.Shutdown()
+		s.nc.Close()
+	}
+	return len(idle)+len(unused) > 0
+}
+
+func (p *pool) keep() {
+	if p.of != nil {
+		p.of.keep(p)
+	}
+}
+
+func (p *pool) letGo() {
+	if p.of != nil {
+		p.of.letGo(p)
+	}
+}
+
+// room is how many idle connections it keeps.
+func (p *pool) room() int {
+	if p.of != nil {
+		return maxIdleOfClient
+	}
+	return maxIdle
+}
+
+const (
+	// maxClients bounds the clients that a host has a pool for. The pool used longest ago
+	// goes: its connections carry no further request.
+	maxClients      = 1024
+	maxIdleOfClient = 8
+)
+
+// clients are a host's pools where connections tell for whom they are. The header is the
+// whole key: whoever a connection was made for, it is used only for requests of which it
+// would have told the same.
+type clients struct {
+	*proxied
+	tlvs string // of the host, encoded
+
+	mu       sync.Mutex
+	pools    map[string]*list.Element // by header
+	recent   list.List                // of *pool; the one used last stands first
+	draining bool
+}
+
+// clientsOf is nil without the PROXY protocol.
+func clientsOf(p *proxied, tlvs string) *clients {
+	if p == nil {
+		return nil
+	}
+	return &clients{proxied: p, tlvs: tlvs, pools: map[string]*list.Element{}}
+}
+
+// hold gives the pool for a client, nil for the proxy itself, until it is let go.
+func (h *Host) hold(client *exchange.Conn) (*pool, error) {
+	if h.clients == nil || client == nil {
+		return &h.pool, nil
+	}
+	p, err := h.clients.hold(client)
+	if errors.Is(err, errLongHeader) {
+		h.clients.long.Add(1)
+	}
+	return p, err
+}
+
+// tell begins a connection with its header.
+func (c *clients) tell(ctx context.Context, nc *net.TCPConn, p *pool) error {
+	header := p.header
+	if header == nil {
+		header = c.own(nc)
+	}
+	end, _ := ctx.Deadline()
+	nc.SetWriteDeadline(end)
+	if _, err := nc.Write(header); err != nil {
+		nc.Close()
+		return err
+	}
+	nc.SetWriteDeadline(time.Time{})
+	return nil
+}
+
+// hold gives the pool for a client, which is there until it is let go.
+func (c *clients) hold(client *exchange.Conn) (*pool, error) {
+	var space [256]byte
+	header, err := c.append(space[:0], client, c.tlvs)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.pools[string(header)]; e != nil {
+		c.recent.MoveToFront(e)
+		p := e.Value.(*pool)
+		p.holds++
+		return p, nil
+	}
+	if len(c.pools) >= maxClients {
+		oldest := c.recent.Back()
+		c.forget(oldest)
+		defer oldest.Value.(*pool).drain() // without the lock, which connections take that are closed
+	}
+	p := &pool{header: append([]byte(nil), header...), of: c, holds: 1, draining: c.draining}
+	c.pools[string(header)] = c.recent.PushFront(p)
+	return p, nil
+}
+
+// keep holds a pool for a connection.
+func (c *clients) keep(p *pool) {
+	c.mu.Lock()
+	p.holds++
+	c.mu.Unlock()
+}
+
+// letGo ends a pool that nobody holds any more.
+func (c *clients) letGo(p *pool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p.holds--; p.holds > 0 {
+		return
+	}
+	if e := c.pools[string(p.header)]; e != nil && e.Value == p {
+		c.forget(e)
+	}
+}
+
+// forget takes a pool out. The lock is held.
+func (c *clients) forget(e *list.Element) {
+	delete(c.pools, string(e.Value.(*pool).header))
+	c.recent.Remove(e)
+}
+
+// all gives the pools, the one used longest ago first.
+func (c *clients) all() (out []*pool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for e := c.recent.Back(); e != nil; e = e.Prev() {
+		out = append(out, e.Value.(*pool))
+	}
+	return out
+}
+
+// giveWay closes idle connections of the client that was served longest ago, for another
+// one's: theirs are of no use to it, and would stand in its way until they end. False: there
+// are none.
+func (c *clients) giveWay() bool {
+	for _, p := range c.all() {
+		if p.giveWay() {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *clients) drain() {
+	c.mu.Lock()
+	c.draining = true
+	c.mu.Unlock()
+	for _, p := range c.all() {
+		p.drain()
+	}
+}
