@@ -21,6 +21,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/accesslog"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
 	"github.com/usher-mesh/usher/internal/proxy/filter/fault"
+	"github.com/usher-mesh/usher/internal/proxy/filter/grpcstats"
 	"github.com/usher-mesh/usher/internal/proxy/filter/jwtauthn"
 	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
 	"github.com/usher-mesh/usher/internal/proxy/listener"
@@ -36,7 +37,8 @@ func TestUsherProxy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	factories := []filter.Factory{fault.Factory(nil), jwtauthn.Factory(jwtauthn.Options{Fetch: noKeys{}}), rbac.Factory(nil)}
+	factories := []filter.Factory{fault.Factory(nil), jwtauthn.Factory(jwtauthn.Options{Fetch: noKeys{}}), rbac.Factory(nil),
+		grpcstats.Factory(func(string) *upstream.Cluster { return nil })}
 	for _, f := range files {
 		t.Run(filepath.Base(f), func(t *testing.T) {
 			a, err := txtar.ParseFile(f)

@@ -152,6 +152,8 @@ func (l *otlpLog) record(x *exchange.Exchange) {
 		if v, ok := x.FilterState[name]; ok {
 			b, _ := json.Marshal(v) // a text always has one
 			r.Attributes = append(r.Attributes, keyValue(name, string(b)))
+		} else if name == exchange.MessagesState && x.Messages.State() {
+			r.Attributes = append(r.Attributes, keyValue(name, string(x.Messages.AppendJSON(nil))))
 		}
 	}
 	for i := range l.tags {

@@ -30,6 +30,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/filter/extauthz"
 	"github.com/usher-mesh/usher/internal/proxy/filter/fault"
 	"github.com/usher-mesh/usher/internal/proxy/filter/filterstate"
+	"github.com/usher-mesh/usher/internal/proxy/filter/grpcstats"
 	"github.com/usher-mesh/usher/internal/proxy/filter/healthcheck"
 	"github.com/usher-mesh/usher/internal/proxy/filter/jwtauthn"
 	"github.com/usher-mesh/usher/internal/proxy/filter/localratelimit"
@@ -253,6 +254,7 @@ func build(o Options) (*proxy, error) {
 		extauthz.Factory(extauthz.Options{Clusters: current, Counters: counts, Node: o.Bootstrap.GetNode().GetMetadata(), Log: p.loggers.of(logExtAuthz)}),
 		fault.Factory(counts),
 		filterstate.Factory(),
+		grpcstats.Factory(current),
 		healthcheck.Factory(o.Bootstrap.GetNode().GetCluster(), p.unwell.Load),
 		localratelimit.Factory(counts, node),
 		ratelimit.Factory(ratelimit.Options{Clusters: current, Counters: counts, Node: node, Log: p.loggers.of(logRateLimit)}),

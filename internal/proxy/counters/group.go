@@ -129,46 +129,104 @@ func Group[T any](s *Set, scope Scope, of string) *T {
 	return g
 }
 
+// Statuses counts calls by their status of gRPC: names such as 0 and 14, success, failure,
+// total. A status that gRPC does not know is a failure alone.
+type Statuses struct{ n [18]atomic.Uint64 }
+
+// Inc counts a call.
+func (c *Statuses) Inc(status int) {
+	if status < 0 || status >= len(c.n) {
+		status = len(c.n) - 1
+	}
+	c.n[status].Add(1)
+}
+
+// Lister is a field of a group that holds structs which traffic has named: List gives
+// each with what its names begin with, behind the field's own. What is zero there is not told.
+type Lister interface {
+	List(each func(prefix string, in any))
+}
+
 // list gives the values of a group.
 func (g group) list(out []Value, in any) []Value {
-	add := func(name string, v uint64, gauge bool) {
-		out = append(out, Value{Name: Name{Scope: g.scope, Of: g.owner.of, Name: name, Gauge: gauge}, Value: v})
+	l := lister{g.owner, out}
+	l.add("", in, false)
+	return l.out
+}
+
+type lister struct {
+	of  owner
+	out []Value
+}
+
+// add gives the values of a struct.
+func (l *lister) add(prefix string, in any, used bool) {
+	name := func(s string) Name { return Name{Scope: l.of.scope, Of: l.of.of, Name: prefix + s} }
+	add := func(s string, v uint64) {
+		if !used || v > 0 {
+			l.out = append(l.out, Value{Name: name(s), Value: v})
+		}
 	}
 	v := reflect.ValueOf(in).Elem()
 	for i := range v.NumField() {
-		name := v.Type().Field(i).Tag.Get("stat")
+		tag := v.Type().Field(i).Tag.Get("stat")
 		switch f := v.Field(i).Addr().Interface().(type) {
 		case *Counter:
-			add(name, f.Load(), false)
+			add(tag, f.Load())
 		case *Gauge:
-			add(name, uint64(max(0, f.Load())), true)
+			n := name(tag)
+			n.Gauge = true
+			l.out = append(l.out, Value{Name: n, Value: uint64(max(0, f.Load()))})
 		case *Histogram:
-			out = append(out, Value{Name: Name{Scope: g.scope, Of: g.owner.of, Name: name}, Histogram: f})
+			if !used || f.in.Load() != nil {
+				l.out = append(l.out, Value{Name: name(tag), Histogram: f})
+			}
 		case *Classes:
 			all := uint64(0)
 			for i := range f.n {
 				n := f.n[i].Load()
 				all += n
-				add(name+strconv.Itoa(i+1)+"xx", n, false)
+				add(tag+strconv.Itoa(i+1)+"xx", n)
 			}
-			add(name+"completed", all, false)
+			add(tag+"completed", all)
 		case *Codes:
-			all := uint64(0)
-			for i := range f.classes {
-				of := uint64(0)
-				if l := f.classes[i].Load(); l != nil {
-					for j := range l {
-						if n := l[j].Load(); n > 0 {
-							of += n
-							add(name+strconv.Itoa(100*(i+1)+j), n, false)
-						}
-					}
-					add(name+strconv.Itoa(i+1)+"xx", of, false)
-				}
-				all += of
-			}
-			add(name+"completed", all, false)
+			f.list(tag, add)
+		case *Statuses:
+			f.list(tag, add)
+		case Lister:
+			f.List(func(more string, in any) { l.add(prefix+tag+more, in, true) })
 		}
 	}
-	return out
+}
+
+func (c *Codes) list(tag string, add func(string, uint64)) {
+	all := uint64(0)
+	for i := range c.classes {
+		of := uint64(0)
+		if l := c.classes[i].Load(); l != nil {
+			for j := range l {
+				if n := l[j].Load(); n > 0 {
+					of += n
+					add(tag+strconv.Itoa(100*(i+1)+j), n)
+				}
+			}
+			add(tag+strconv.Itoa(i+1)+"xx", of)
+		}
+		all += of
+	}
+	add(tag+"completed", all)
+}
+
+func (c *Statuses) list(tag string, add func(string, uint64)) {
+	ok, all := c.n[0].Load(), uint64(0)
+	for i := range c.n {
+		n := c.n[i].Load()
+		all += n
+		if i < len(c.n)-1 {
+			add(tag+strconv.Itoa(i), n)
+		}
+	}
+	add(tag+"success", ok)
+	add(tag+"failure", all-ok)
+	add(tag+"total", all)
 }

@@ -3,6 +3,7 @@ package exchange
 import (
 	"net"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"github.com/usher-mesh/usher/internal/jsondoc"
@@ -37,6 +38,9 @@ type Facts struct {
 	LogType string
 	// Trace is the request's span; all zeros: it has none.
 	Trace Trace
+	// Messages are what a filter has counted of gRPC's; nil: none counts. They are whole when the
+	// request has ended.
+	Messages *Messages
 	// HealthCheck: a filter took the request for one.
 	HealthCheck bool
 	// Failure is Envoy's transport failure reason; holds no text of a client.
@@ -49,6 +53,33 @@ type Trace struct {
 	Span [8]byte
 	// Forced: somebody of the mesh has asked for the trace (x-envoy-force-trace).
 	Forced bool
+}
+
+// Messages counts the messages of a call of gRPC.
+type Messages struct {
+	Request, Response uint64
+	Shown             bool // they are the filter state MessagesState, once there is one
+}
+
+// MessagesState is Envoy's name of a filter state that is no text.
+const MessagesState = "envoy.filters.http.grpc_stats"
+
+// State tells whether there is the filter state.
+func (m *Messages) State() bool { return m != nil && m.Shown && m.Request+m.Response > 0 }
+
+// AppendJSON appends Envoy's message FilterObject, in the JSON form of protobuf.
+func (m *Messages) AppendJSON(b []byte) []byte {
+	b = append(b, '{')
+	if m.Request > 0 {
+		b = append(strconv.AppendUint(append(b, `"requestMessageCount":"`...), m.Request, 10), '"')
+	}
+	if m.Request > 0 && m.Response > 0 {
+		b = append(b, ',')
+	}
+	if m.Response > 0 {
+		b = append(strconv.AppendUint(append(b, `"responseMessageCount":"`...), m.Response, 10), '"')
+	}
+	return append(b, '}')
 }
 
 // AddrPort gives the address of a TCP connection's end; not valid of another.

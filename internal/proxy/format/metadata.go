@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/usher-mesh/usher/internal/jsondoc"
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
 )
 
 // dynamicMetadata is %DYNAMIC_METADATA(NAMESPACE:KEY:...)%: a string as it is,
@@ -55,6 +56,9 @@ func filterState(arg string) (operator, error) {
 	switch {
 	case name == "", form != "PLAIN" && form != "TYPED" && form != "FIELD", (form == "FIELD") != (len(p) == 3):
 		return nil, errors.New("not NAME:PLAIN, NAME:TYPED or NAME:FIELD:FIELD_NAME")
+	}
+	if name == exchange.MessagesState {
+		return messages(form), nil
 	}
 	return func(b []byte, s *Subject) ([]byte, kind) {
 		v, ok := s.X.FilterState[name]

@@ -10,6 +10,10 @@ import (
 // and the messages' form (gRPC's PROTOCOL-HTTP2.md); with parameters it is none, as
 // in Envoy.
 func GRPC(x *exchange.Exchange) bool {
-	ct := x.Request.Header.Get("content-type")
+	return GRPCType(x.Request.Header.Get("content-type"))
+}
+
+// GRPCType tells whether content of that type is a stream of gRPC's messages.
+func GRPCType(ct string) bool {
 	return strings.HasPrefix(ct, "application/grpc") && (len(ct) == 16 || ct[16] == '+')
 }

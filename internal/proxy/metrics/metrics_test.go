@@ -51,6 +51,7 @@ func TestIstioLabels(t *testing.T) {
 	grpc := entry("inbound_127.0.0.1_80", "inbound|80||", 200, "spiffe://t/ns/b/sa/c")
 	grpc.Request.Header.Add("content-type", "application/grpc")
 	grpc.Response.Trailer.Add("grpc-status", "14")
+	grpc.Messages = &exchange.Messages{Request: 2, Response: 3}
 	r.Requests.Observe(grpc)
 	bad := entry("inbound_127.0.0.1_80", "inbound|80||", 200, "spiffe://t/ns/b/sa/c")
 	bad.Request.Header.Add("content-type", "application/grpc")
@@ -81,7 +82,7 @@ func TestIstioLabels(t *testing.T) {
 			t.Errorf("%s:\n%q\n%q", s.name, got, want)
 		}
 	}
-	for _, n := range strings.Fields("istio_requests_total istio_request_duration_milliseconds istio_request_bytes istio_response_bytes istio_tcp_sent_bytes_total istio_tcp_received_bytes_total istio_tcp_connections_opened_total istio_tcp_connections_closed_total") {
+	for _, n := range strings.Fields("istio_requests_total istio_request_messages_total istio_response_messages_total istio_request_duration_milliseconds istio_request_bytes istio_response_bytes istio_tcp_sent_bytes_total istio_tcp_received_bytes_total istio_tcp_connections_opened_total istio_tcp_connections_closed_total") {
 		if !seen[n] {
 			t.Errorf("no %s", n)
 		}
@@ -97,6 +98,11 @@ func TestIstioLabels(t *testing.T) {
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %s in\n%s", want, b.String())
+		}
+	}
+	for name, want := range map[string]string{"request": "2", "response": "3"} {
+		if !regexp.MustCompile(`istio_` + name + `_messages_total\{[^}]*grpc_response_status="14"\} ` + want + "\n").MatchString(b.String()) {
+			t.Errorf("messages of the %s: want %s", name, want)
 		}
 	}
 	for name, want := range map[string]string{"opened": "2", "closed": "1"} {

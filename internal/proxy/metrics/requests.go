@@ -45,6 +45,9 @@ type series struct {
 	received *histogram
 	sent     *histogram
 
+	// Messages of gRPC, where a filter counts them.
+	requests, responses atomic.Uint64
+
 	// Of connections, which have no histograms.
 	closed, fromClient, toClient atomic.Uint64
 }
@@ -76,6 +79,10 @@ func (r *Requests) Observe(x *exchange.Exchange) {
 	s.duration.observe(float64(x.Ended.Sub(x.Start)) / float64(time.Millisecond))
 	s.received.observe(float64(x.BytesReceived))
 	s.sent.observe(float64(x.BytesSent))
+	if m := x.Messages; m != nil && k.grpc {
+		s.requests.Add(m.Request)
+		s.responses.Add(m.Response)
+	}
 }
 
 // unknownStatus is gRPC's UNKNOWN.
@@ -154,6 +161,10 @@ func (r *Requests) collect(all []stat) []stat {
 			continue
 		}
 		count("istio_requests_total", "Requests.", &s.count)
+		if k.grpc || k.overflow {
+			count("istio_request_messages_total", "Messages of gRPC that clients have sent.", &s.requests)
+			count("istio_response_messages_total", "Messages of gRPC that were sent to clients.", &s.responses)
+		}
 		for _, h := range []struct {
 			name, help string
 			of         *histogram

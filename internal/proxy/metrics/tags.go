@@ -11,6 +11,9 @@ var tags = []struct {
 	{"envoy_response_code_class", regexp.MustCompile(`_rq_(([1-5]))xx$`)},
 	{"envoy_response_code", regexp.MustCompile(`_rq(_([0-9]{3}))$`)},
 	{"envoy_listener_address", regexp.MustCompile(`^listener\.(([_.0-9]+|[_\[\]a-fA-F0-9]+)\.)http\.`)},
+	// A service's name may have dots: Envoy takes what stands before the first for all of it.
+	{"envoy_grpc_bridge_method", regexp.MustCompile(`^cluster\.grpc\.[\w.]+\.((\w+)\.)\w+$`)},
+	{"envoy_grpc_bridge_service", regexp.MustCompile(`^cluster\.grpc\.(([\w.]+)\.)\w+$`)},
 	{"envoy_rbac_http_prefix", regexp.MustCompile(`^http\.rbac\.(([^.]+)\.).`)},
 }
 

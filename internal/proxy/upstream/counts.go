@@ -45,6 +45,7 @@ type Counts struct {
 	Rq             counters.Codes     `stat:"upstream_rq_"`
 	Retried        counters.Codes     `stat:"retry.upstream_rq_"`
 	RqTime         counters.Histogram `stat:"upstream_rq_time"`
+	GRPC           Calls              `stat:"grpc."`
 }
 
 // Answered counts an answer that is passed on, after so many attempts.

@@ -28,6 +28,8 @@ type world struct {
 	host     string // YAML, more of the virtual host
 	asks     []ask
 	counters []string // names in Prometheus' text begin so
+	stats    []string // names in Envoy's text begin so
+	log      string   // more of the lines' format
 }
 
 // ask is a request.
@@ -35,6 +37,7 @@ type ask struct {
 	method, path string // by default GET /
 	header       []string
 	body         string
+	http2        bool
 	differs      string // why usher answers otherwise; "": it must not
 	loose        bool   // the answer depends on when it is asked
 }
@@ -46,7 +49,7 @@ func upstream(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, beside.Told(r, "X-Request-Id"))
 }
 
-const logFormat = "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%|%DYNAMIC_METADATA(m)%\n"
+const logFormat = "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%|%DYNAMIC_METADATA(m)%"
 
 func (w *world) listener(t *testing.T, port int, log string) object {
 	var filters, routes list
@@ -63,13 +66,13 @@ func (w *world) listener(t *testing.T, port int, log string) object {
 		"route_config":        object{"validate_clusters": false, "virtual_hosts": list{host}},
 		"http_filters":        filters,
 		"access_log": list{object{"name": "log", "typed_config": object{"@type": beside.Types + "access_loggers.file.v3.FileAccessLog", "path": log,
-			"log_format": object{"text_format_source": object{"inline_string": logFormat}}}}},
+			"log_format": object{"text_format_source": object{"inline_string": logFormat + w.log + "\n"}}}}},
 	})
 }
 
 // send gives what is answered, less what depends on the time.
 func (a *ask) send(port int) string {
-	rs, b, err := (&beside.Ask{Method: a.method, Path: a.path, Body: a.body, Header: a.header}).Send(port)
+	rs, b, err := (&beside.Ask{Method: a.method, Path: a.path, Body: a.body, Header: a.header, HTTP2: a.http2}).Send(port)
 	if rs == nil {
 		return err.Error()
 	}
@@ -101,6 +104,7 @@ type peer struct {
 	answers  map[string][]string
 	logs     map[string][]string
 	counters string
+	stats    string // Envoy's text
 }
 
 // run starts a program, asks it everything, and ends it.
@@ -124,13 +128,19 @@ func run(t *testing.T, worlds []*world, clusters list, program beside.Program) *
 			harness.Eventually(t, 30*time.Second, w.name+": access log", func() (bool, any) {
 				b, err := os.ReadFile(filepath.Join(dir, w.name+".log"))
 				// Without metadata Envoy writes an empty object; usher escapes quotes.
-				text := strings.ReplaceAll(strings.ReplaceAll(string(b), "|{}\n", "|-\n"), `\"`, `"`)
+				text := strings.ReplaceAll(strings.ReplaceAll(string(b), "|{}", "|-"), `\"`, `"`)
 				p.logs[w.name] = strings.SplitAfter(text, "\n")
 				return len(p.logs[w.name]) == j+2, fmt.Sprintf("%v %s", err, b)
 			})
 		}
 	}
-	rs, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/stats/prometheus", admin))
+	p.counters, p.stats = get(t, admin, "/stats/prometheus"), get(t, admin, "/stats")
+	return p
+}
+
+func get(t *testing.T, admin int, path string) string {
+	t.Helper()
+	rs, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d%s", admin, path))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,15 +149,31 @@ func run(t *testing.T, worlds []*world, clusters list, program beside.Program) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.counters = string(all)
-	return p
+	return string(all)
+}
+
+// told gives the statistics whose names begin so; of histograms, which Envoy tells late,
+// the name alone.
+func (p *peer) told(prefix string) string {
+	var out []string
+	for l := range strings.Lines(p.stats) {
+		if strings.HasPrefix(l, prefix) {
+			name, value, _ := strings.Cut(strings.TrimSpace(l), ": ")
+			if strings.ContainsAny(value, "PN") {
+				value = "a histogram"
+			}
+			out = append(out, name+": "+value+"\n")
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(out, "")
 }
 
 // of gives the counters whose names begin so, in order.
 func (p *peer) of(prefix, world string) string {
 	var out []string
 	for l := range strings.Lines(p.counters) {
-		if strings.HasPrefix(l, prefix) && strings.Contains(l, `"`+world+`"`) && !strings.Contains(l, "total_compressed_bytes") {
+		if strings.HasPrefix(l, prefix) && strings.Contains(l, `"`+world+`"`) && !strings.Contains(l, "total_compressed_bytes") && !strings.Contains(l, "upstream_rq_time") {
 			out = append(out, strings.Replace(l, "{}", "", 1))
 		}
 	}
@@ -176,6 +202,11 @@ func compare(t *testing.T, worlds []*world, more ...any) {
 			ec, uc := e.of(prefix, w.name), u.of(prefix, w.name)
 			if ec == "" || ec != uc {
 				t.Errorf("%s:\nEnvoy:\n%s\nusher:\n%s", w.name, ec, uc)
+			}
+		}
+		for _, prefix := range w.stats {
+			if es, us := e.told(prefix), u.told(prefix); es == "" || es != us {
+				t.Errorf("%s:\nEnvoy:\n%s\nusher:\n%s", w.name, es, us)
 			}
 		}
 	}
