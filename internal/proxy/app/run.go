@@ -23,6 +23,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/config"
 	"github.com/usher-mesh/usher/internal/proxy/counters"
 	"github.com/usher-mesh/usher/internal/proxy/descriptor"
+	"github.com/usher-mesh/usher/internal/proxy/filewatch"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
 	"github.com/usher-mesh/usher/internal/proxy/filter/compressor"
 	"github.com/usher-mesh/usher/internal/proxy/filter/cors"
@@ -60,7 +61,9 @@ type proxy struct {
 	sockets   takeover.Sockets
 	listeners *listeners
 	keys      *keySets
-	client    *xds.Client // nil: nobody configures the proxy
+	client    *xds.Client // nil: there is no ADS
+	feeds     *xds.Feeds
+	files     filewatch.Watcher
 	metrics   *metrics.Registry
 	access    *accesslog.Files
 	overload  *overload.Manager
@@ -141,6 +144,7 @@ func Run(ctx context.Context, o Options) error {
 			p.report("xds", p.client.Run(ctx))
 		})
 	}
+	work.Go(func() { p.report("feeds", p.feeds.Run(ctx)) })
 	work.Go(func() { p.overload.Run(ctx) })
 	work.Go(func() { p.tell(ctx) })
 	work.Go(func() { footprint.TrimWhenIdle(ctx) })
@@ -275,7 +279,7 @@ func build(o Options) (*proxy, error) {
 	so := config.Options{
 		Cluster:   func(m *clusterv3.Cluster) (*upstream.Cluster, error) { return upstream.Compile(m, clusters) },
 		Route:     func(m *routev3.RouteConfiguration) (*route.Table, error) { return route.Compile(m, filters) },
-		Listeners: p.listeners, Source: bootstrap.Source(o.Bootstrap), OnChange: p.changed, Warm: p.keys.warm, Log: p.loggers.of(logConfig),
+		Listeners: p.listeners, Source: bootstrap.Source(o.Bootstrap), OnChange: p.resourcesChanged, Warm: p.keys.warm, Log: p.loggers.of(logConfig),
 	}
 	if p.own != nil {
 		so.Own = p.own
@@ -288,8 +292,17 @@ func build(o Options) (*proxy, error) {
 	if p.client, err = p.controlPlane(); err != nil {
 		return nil, err
 	}
+	p.files.Log = p.loggers.of(logConfig)
+	p.feeds = xds.NewFeeds(xds.FeedsOptions{
+		Hub: p.store, Read: bootstrap.Resources, File: p.files.File, Folder: p.files.Folder, Log: p.loggers.of(logConfig),
+	})
 	p.addMetrics()
 	return p, nil
+}
+
+func (p *proxy) resourcesChanged() {
+	p.changed()
+	p.feeds.Wake()
 }
 
 func (p *proxy) snapshot() *snapshot.Snapshot { return p.store.Snapshot() }
@@ -362,6 +375,9 @@ func (p *proxy) ready() bool {
 func (p *proxy) close() {
 	p.listeners.drain()
 	p.store.Close()
+	if err := p.files.Close(); err != nil {
+		p.log.Warn("watching files", "error", err)
+	}
 	p.keys.close()
 	if err := p.access.Close(); err != nil {
 		p.log.Warn("access log", "error", err)

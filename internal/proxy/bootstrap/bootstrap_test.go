@@ -110,7 +110,9 @@ func TestParse(t *testing.T) {
 		{"admin log", "admin:\n", "admin:\n  access_log_path: /dev/null\n", "admin.access_log_path: not supported"},
 		{"admin paths", "admin:\n", "admin:\n  allow_paths: [{exact: /ready}, {safe_regex: {regex: '['}}]\n", "admin.allow_paths[1]"},
 		{"repeated key", "admin:\n", "admin: {}\nadmin:\n", `mapping key "admin" already defined`},
-		{"dynamic", "admin:", "dynamic_resources: {lds_config: {path: /x}}\nadmin:", "dynamic_resources.ads_config: missing"},
+		{"dynamic", "admin:", "dynamic_resources: {lds_config: {ads: {}}}\nadmin:", "dynamic_resources.ads_config: missing"},
+		{"an older protocol", "admin:", "dynamic_resources: {ads_config: {api_type: GRPC, transport_api_version: V2}}\nadmin:", "dynamic_resources.ads_config.transport_api_version: V2"},
+		{"an older version", "admin:", "dynamic_resources: {cds_config: {path: /x, resource_api_version: V2}}\nadmin:", "dynamic_resources.cds_config.resource_api_version: V2"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			text := strings.Replace(demo, c.old, c.new, 1)

@@ -69,7 +69,7 @@ func (s *Store) secretOf(c *tlsv3.SdsSecretConfig) *tlsv3.Secret {
 	if c != nil && c.GetSdsConfig() == nil {
 		return s.secret(proxytls.StaticSecret(c.GetName()))
 	}
-	return s.secret(c.GetName())
+	return s.secret(key(c.GetSdsConfig(), c.GetName()))
 }
 
 // secret gives what came over SDS by that name, or is the proxy's own; nil if nothing.

@@ -67,13 +67,14 @@ func TestRefusedNamesGo(t *testing.T) {
 // TestStaticStays: what is the bootstrap's is neither replaced nor removed over xDS.
 func TestStaticStays(t *testing.T) {
 	s, ls := store(t, "", time.Hour)
+	ads := &corev3.ConfigSource{ConfigSourceSpecifier: &corev3.ConfigSource_Ads{}}
 	roots := func(name string) *tlsv3.Secret {
 		return &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
 			TrustedCa: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: string(proxytest.NewCA(t).RootPEM())}}}}}
 	}
 	if err := s.Static(&bootstrapv3.Bootstrap{StaticResources: &bootstrapv3.Bootstrap_StaticResources{
 		Clusters: []*clusterv3.Cluster{static("c")}, Listeners: []*listenerv3.Listener{lis(t, "l", "", "p", "")}, Secrets: []*tlsv3.Secret{roots("s")},
-	}}); err != nil {
+	}, DynamicResources: &bootstrapv3.Bootstrap_DynamicResources{CdsConfig: ads, LdsConfig: ads}}); err != nil {
 		t.Fatal(err)
 	}
 	secret := proxytls.StaticSecret("s")
@@ -84,7 +85,13 @@ func TestStaticStays(t *testing.T) {
 	cluster := s.Snapshot().Clusters["c"]
 	other := static("c")
 	other.AltStatName = "other"
-	for _, u := range []xds.Update{update(t, "1", other), update(t, "1", lis(t, "l", "other", "", "")), update(t, "1", roots(secret))} {
+	if r := s.Apply(update(t, "1", roots(secret))); r[secret] == "" {
+		t.Error("a secret is taken under a key")
+	}
+	if r := s.Apply(xds.Update{Type: xds.SecretType, Removed: []string{secret}}); r[secret] == "" {
+		t.Error("a secret is removed by its key")
+	}
+	for _, u := range []xds.Update{update(t, "1", other), update(t, "1", lis(t, "l", "other", "", ""))} {
 		if r := s.Apply(u); len(r) > 0 { // Envoy takes no notice either
 			t.Errorf("%s: refused %v", u.Type, r)
 		}

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/encoding/protodelim"
 
 	"github.com/usher-mesh/usher/internal/atomicfile"
+	"github.com/usher-mesh/usher/internal/proxy/origin"
 	"github.com/usher-mesh/usher/internal/proxy/xds"
 )
 
@@ -34,7 +35,8 @@ func (s *Store) keep(typeURL string) {
 	s.write()
 }
 
-// write replaces the file: one DeltaDiscoveryResponse per type, whose
+// write replaces the file by what came over ADS; what comes from elsewhere is there again
+// after a restart. It is one DeltaDiscoveryResponse per type, whose
 // removed_resources name the resources that must deny after a restart too.
 func (s *Store) write() {
 	if s.o.File == "" {
@@ -45,7 +47,7 @@ func (s *Store) write() {
 	for _, t := range xds.Types() {
 		all := map[string]*discoveryv3.Resource{}
 		r := &discoveryv3.DeltaDiscoveryResponse{TypeUrl: t}
-		s.each(t, func(name string, h held, denied bool) {
+		s.of(origin.ADS, t, func(name string, h held, denied bool) {
 			all[name] = &discoveryv3.Resource{Name: name, Version: h.version, Resource: h.body}
 			if denied {
 				r.RemovedResources = append(r.RemovedResources, name)

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/usher-mesh/usher/internal/proxy/bootstrap/sidecar"
+	"github.com/usher-mesh/usher/internal/proxy/origin"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 	"github.com/usher-mesh/usher/internal/proxy/xds"
 )
@@ -67,18 +68,18 @@ func (s *Store) dumpEndpoints() *adminv3.EndpointsConfigDump {
 		c := s.clusters[n].c
 		switch {
 		case c == nil:
-		case c.EDS == "":
+		case c.EDS.Name == "":
 			d.StaticEndpointConfigs = append(d.StaticEndpointConfigs, &adminv3.EndpointsConfigDump_StaticEndpointConfig{EndpointConfig: toAny(c.Endpoints())})
-		case s.endpoints[c.EDS] != nil:
-			e := s.endpoints[c.EDS]
+		case s.endpoints[c.EDS.Key()] != nil:
+			e := s.endpoints[c.EDS.Key()]
 			d.DynamicEndpointConfigs = append(d.DynamicEndpointConfigs, &adminv3.EndpointsConfigDump_DynamicEndpointConfig{
-				VersionInfo: e.version, EndpointConfig: toAny(c.Endpoints()), LastUpdated: e.time(), ErrorState: s.failure(xds.EndpointType, c.EDS, false)})
+				VersionInfo: e.version, EndpointConfig: toAny(c.Endpoints()), LastUpdated: e.time(), ErrorState: s.failure(xds.EndpointType, c.EDS.Key(), false)})
 		}
 	}
 	for _, n := range keys(s.rejected[xds.EndpointType]) {
 		if s.endpoints[n] == nil {
 			d.DynamicEndpointConfigs = append(d.DynamicEndpointConfigs, &adminv3.EndpointsConfigDump_DynamicEndpointConfig{
-				EndpointConfig: toAny(&endpointv3.ClusterLoadAssignment{ClusterName: n}), ErrorState: s.failure(xds.EndpointType, n, false)})
+				EndpointConfig: toAny(&endpointv3.ClusterLoadAssignment{ClusterName: origin.Parse(n).Name}), ErrorState: s.failure(xds.EndpointType, n, false)})
 		}
 	}
 	return d
@@ -118,7 +119,7 @@ func (s *Store) dumpRoutes() *adminv3.RoutesConfigDump {
 		if e != nil && e.body != nil {
 			c.VersionInfo, c.RouteConfig, c.LastUpdated = e.version, show(e.body), e.time()
 		} else {
-			c.RouteConfig = toAny(&routev3.RouteConfiguration{Name: n})
+			c.RouteConfig = toAny(&routev3.RouteConfiguration{Name: origin.Parse(n).Name})
 		}
 		c.ErrorState = s.failure(xds.RouteType, n, e != nil && e.denied)
 		d.DynamicRouteConfigs = append(d.DynamicRouteConfigs, c)
@@ -143,7 +144,7 @@ func (s *Store) dumpRoutes() *adminv3.RoutesConfigDump {
 func (s *Store) dumpSecrets() *adminv3.SecretsConfigDump {
 	d := &adminv3.SecretsConfigDump{}
 	for _, n := range s.names(xds.SecretType, keys(s.secrets)) {
-		x := &adminv3.SecretsConfigDump_DynamicSecret{Name: n, ErrorState: s.failure(xds.SecretType, n, false)}
+		x := &adminv3.SecretsConfigDump_DynamicSecret{Name: origin.Parse(n).Name, ErrorState: s.failure(xds.SecretType, n, false)}
 		if e := s.secrets[n]; e != nil && e.static {
 			d.StaticSecrets = append(d.StaticSecrets, &adminv3.SecretsConfigDump_StaticSecret{Name: s.secret(n).GetName(), LastUpdated: e.time(), Secret: show(e.body)})
 		} else if e != nil {
@@ -163,8 +164,8 @@ func (s *Store) dumpSecrets() *adminv3.SecretsConfigDump {
 
 // failure tells why the last version of a resource is not in force, nil if it is. What
 // denies says so: that is more than going on with the last good version.
-func (s *Store) failure(typeURL, name string, denied bool) *adminv3.UpdateFailureState {
-	r, ok := s.rejected[typeURL][name]
+func (s *Store) failure(typeURL, key string, denied bool) *adminv3.UpdateFailureState {
+	r, ok := s.rejected[typeURL][key]
 	switch {
 	case denied && !ok: // the version was refused before a restart
 		return &adminv3.UpdateFailureState{Details: deniesAll + "a version that was refused would change who may pass"}
@@ -191,7 +192,7 @@ func (s *Store) version(typeURL string) (version string) {
 	return version
 }
 
-// names gives those held and those refused, in order.
+// names gives the keys of those held and those refused, in order.
 func (s *Store) names(typeURL string, held []string) []string {
 	all := append(held, keys(s.rejected[typeURL])...)
 	slices.Sort(all)
@@ -210,7 +211,7 @@ func toAny(m proto.Message) *anypb.Any {
 	return a
 }
 
-// Digest names the configuration that came over xDS: equal for equal resources of
+// Digest names the configuration that the bootstrap does not hold: equal for equal resources of
 // equal versions.
 func (s *Store) Digest() string {
 	s.mu.Lock()
@@ -249,7 +250,7 @@ func (s *Store) Unready() map[string][]string {
 		var why []string
 		for r := range e.refs.routes {
 			if t := s.routes[r]; t == nil || !t.live {
-				why = append(why, "RdsRouteConfigSubscription "+r)
+				why = append(why, "RdsRouteConfigSubscription "+origin.Parse(r).Name)
 			}
 		}
 		for c := range e.refs.clusters {

@@ -30,7 +30,7 @@ func (s *Store) putCluster(r xds.Resource, static bool) error {
 	if e.c, err = s.o.Cluster(m); err != nil {
 		return err
 	}
-	if e.c.EDS != "" {
+	if e.c.EDS.Name != "" {
 		if err := s.giveEndpoints(e.c); err != nil {
 			s.o.Log.Warn("endpoints refused", "cluster", r.Name, "error", err)
 		}
@@ -74,22 +74,22 @@ func (s *Store) bind(m *clusterv3.Cluster) {
 
 // giveEndpoints sets the endpoints that are held for the cluster, if any.
 func (s *Store) giveEndpoints(c *upstream.Cluster) error {
-	e := s.endpoints[c.EDS]
+	e := s.endpoints[c.EDS.Key()]
 	if e == nil {
 		return nil
 	}
-	m := &endpointv3.ClusterLoadAssignment{ClusterName: c.EDS}
+	m := &endpointv3.ClusterLoadAssignment{ClusterName: c.EDS.Name}
 	if e.body != nil {
 		var err error
-		if m, err = s.decodeEndpoints(xds.Resource{Name: c.EDS, Body: e.body}); err != nil {
+		if m, err = s.decodeEndpoints(xds.Resource{Name: c.EDS.Name, Body: e.body}); err != nil {
 			return err
 		}
 	}
 	return c.SetEndpoints(m)
 }
 
-func (s *Store) putEndpoints(r xds.Resource) error {
-	if old := s.endpoints[r.Name]; old != nil && old.body != nil && same(old.body, r.Body) {
+func (s *Store) putEndpoints(key string, r xds.Resource) error {
+	if old := s.endpoints[key]; old != nil && old.body != nil && same(old.body, r.Body) {
 		old.version = r.Version
 		return nil
 	}
@@ -98,21 +98,21 @@ func (s *Store) putEndpoints(r xds.Resource) error {
 		return err
 	}
 	for _, c := range s.clusters {
-		if c.c != nil && c.c.EDS == r.Name {
+		if c.c != nil && c.c.EDS.Key() == key {
 			if err := c.c.SetEndpoints(m); err != nil {
 				return err
 			}
 		}
 	}
-	s.endpoints[r.Name] = &endpointsEntry{hold(r)}
+	s.endpoints[key] = &endpointsEntry{hold(r)}
 	return nil
 }
 
-// noEndpoints notes that the control plane has no endpoints of that name.
-func (s *Store) noEndpoints(name string) {
-	s.endpoints[name] = &endpointsEntry{}
+// noEndpoints notes that there are no endpoints of that name.
+func (s *Store) noEndpoints(key string) {
+	s.endpoints[key] = &endpointsEntry{}
 	for _, c := range s.clusters {
-		if c.c != nil && c.c.EDS == name {
+		if c.c != nil && c.c.EDS.Key() == key {
 			if err := s.giveEndpoints(c.c); err != nil {
 				s.o.Log.Warn("endpoints refused", "cluster", c.c.Name, "error", err)
 			}
@@ -120,11 +120,11 @@ func (s *Store) noEndpoints(name string) {
 	}
 }
 
-func (s *Store) putRoute(r xds.Resource) error {
-	e := s.routes[r.Name]
+func (s *Store) putRoute(key string, r xds.Resource) error {
+	e := s.routes[key]
 	if e == nil {
 		e = &entry[*route.Table]{}
-		s.routes[r.Name] = e
+		s.routes[key] = e
 	}
 	if e.body != nil && !e.denied && same(e.body, r.Body) {
 		e.version = r.Version

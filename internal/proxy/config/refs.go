@@ -12,9 +12,10 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/usher-mesh/usher/internal/proxy/bootstrap/sidecar"
+	"github.com/usher-mesh/usher/internal/proxy/origin"
 )
 
-// set is a set of names.
+// set is a set of names, or of keys (origin.Name).
 type set map[string]bool
 
 func (s set) add(names ...string) {
@@ -25,7 +26,7 @@ func (s set) add(names ...string) {
 	}
 }
 
-// refs are the resources that another one names.
+// refs are the resources that another one names: clusters, and keys of the others.
 type refs struct{ clusters, routes, secrets set }
 
 func newRefs() refs { return refs{set{}, set{}, set{}} }
@@ -53,7 +54,7 @@ func (r refs) listener(m *listenerv3.Listener) {
 		r.socket(c.GetTransportSocket())
 		for _, f := range c.GetFilters() {
 			if h := manager(f); h != nil {
-				r.routes.add(h.GetRds().GetRouteConfigName())
+				r.routes.add(key(h.GetRds().GetConfigSource(), h.GetRds().GetRouteConfigName()))
 				r.route(h.GetRouteConfig())
 				continue
 			}
@@ -75,7 +76,16 @@ func (r refs) cluster(m *clusterv3.Cluster) {
 	}
 }
 
-// socket collects the secrets that are to be had over ADS: those that do not name
+// key is what a resource is known by that another one names.
+func key(c *corev3.ConfigSource, name string) string {
+	source, err := origin.Of(c)
+	if err != nil || name == "" {
+		return ""
+	}
+	return origin.Name{Source: source, Name: name}.Key()
+}
+
+// socket collects the secrets that are to be had elsewhere: those that do not name
 // the proxy's own identity.
 func (r refs) socket(t *corev3.TransportSocket) {
 	for _, c := range commonTLS(t.GetTypedConfig()) {
@@ -92,7 +102,7 @@ func (r refs) secret(s *tlsv3.SdsSecretConfig) {
 		return // it is the bootstrap's
 	}
 	if n := s.GetName(); n != sidecar.OwnCert && n != sidecar.OwnRoots {
-		r.secrets.add(n)
+		r.secrets.add(key(s.GetSdsConfig(), n))
 	}
 }
 

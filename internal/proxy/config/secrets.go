@@ -10,6 +10,7 @@ import (
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 
 	"github.com/usher-mesh/usher/internal/proxy/bootstrap/sidecar"
+	"github.com/usher-mesh/usher/internal/proxy/origin"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 	proxytls "github.com/usher-mesh/usher/internal/proxy/tls"
 	"github.com/usher-mesh/usher/internal/proxy/xds"
@@ -23,17 +24,21 @@ type secretEntry struct {
 	static bool // of the bootstrap
 }
 
-func (s *Store) putSecret(r xds.Resource) error {
+func (s *Store) putSecret(key string, r xds.Resource) error {
 	m, err := s.decodeSecret(r)
 	if err != nil {
 		return err
 	}
-	e, err := compileSecret(m, inline)
+	read := inline
+	if origin.Parse(key).Source.Path != "" {
+		read = proxytls.Data
+	}
+	e, err := compileSecret(m, read)
 	if err != nil {
 		return err
 	}
 	e.held = hold(r)
-	s.secrets[r.Name] = e
+	s.secrets[key] = e
 	return nil
 }
 

@@ -79,7 +79,7 @@ func (s *Store) warm(names set) bool {
 		if e == nil || e.c == nil {
 			continue
 		}
-		if e.c.EDS != "" && s.endpoints[e.c.EDS] == nil || e.prev == nil && !e.c.Warm() {
+		if e.c.EDS.Name != "" && s.endpoints[e.c.EDS.Key()] == nil && !s.givenUp[xds.EndpointType][e.c.EDS.Key()] || e.prev == nil && !e.c.Warm() {
 			return false
 		}
 	}
@@ -90,7 +90,7 @@ func (s *Store) filtersWarm() bool { return s.o.Warm == nil || s.o.Warm() }
 
 func (s *Store) haveRoutes(names set) bool {
 	for n := range names {
-		if e := s.routes[n]; e == nil || !e.live {
+		if e := s.routes[n]; (e == nil || !e.live) && !s.givenUp[xds.RouteType][n] {
 			return false
 		}
 	}
@@ -174,7 +174,7 @@ func (s *Store) want() {
 	eds, rds, sds := set{}, set{}, set{}
 	for _, e := range s.clusters {
 		if e.c != nil && !e.removed {
-			eds.add(e.c.EDS)
+			eds.add(e.c.EDS.Key())
 		}
 		maps.Copy(sds, e.refs.secrets)
 	}
@@ -188,6 +188,7 @@ func (s *Store) want() {
 	maps.DeleteFunc(s.secrets, func(n string, e *secretEntry) bool { return !e.static && !sds[n] })
 	for t, names := range s.wanted {
 		maps.DeleteFunc(s.rejected[t], func(n string, _ refused) bool { return !names[n] })
+		maps.DeleteFunc(s.givenUp[t], func(n string, _ bool) bool { return !names[n] })
 	}
 }
 

@@ -4,10 +4,12 @@ import (
 	"fmt"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/usher-mesh/usher/internal/proxy/bootstrap/sidecar"
+	"github.com/usher-mesh/usher/internal/proxy/origin"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 	"github.com/usher-mesh/usher/internal/proxy/xds"
 )
@@ -65,8 +67,25 @@ func (s *Store) Static(b *bootstrapv3.Bootstrap) error {
 	for name, why := range s.settle() {
 		return fmt.Errorf("listener %q: %s", name, why)
 	}
-	if b.GetDynamicResources() == nil {
-		s.seen.add(xds.ClusterType, xds.ListenerType) // nobody else will tell
+	return s.dynamic(b.GetDynamicResources())
+}
+
+// dynamic notes where clusters and listeners come from besides. A file must be there.
+func (s *Store) dynamic(d *bootstrapv3.Bootstrap_DynamicResources) error {
+	for _, c := range []struct {
+		name, typeURL string
+		c             *corev3.ConfigSource
+	}{{"cds_config", xds.ClusterType, d.GetCdsConfig()}, {"lds_config", xds.ListenerType, d.GetLdsConfig()}} {
+		if c.c == nil {
+			delete(s.lists, c.typeURL)
+			s.seen.add(c.typeURL) // nobody else will tell
+			continue
+		}
+		source, err := origin.Open(c.c)
+		if err != nil {
+			return strict.At("dynamic_resources."+c.name, err)
+		}
+		s.lists[c.typeURL] = source
 	}
 	return nil
 }

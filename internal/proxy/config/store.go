@@ -1,15 +1,16 @@
 package config
 
 import (
+	"errors"
 	"log/slog"
-	"maps"
-	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/types/known/anypb"
 
+	"github.com/usher-mesh/usher/internal/proxy/origin"
 	"github.com/usher-mesh/usher/internal/proxy/route"
 	"github.com/usher-mesh/usher/internal/proxy/snapshot"
 	"github.com/usher-mesh/usher/internal/proxy/upstream"
@@ -32,13 +33,15 @@ type Store struct {
 
 	mu        sync.Mutex
 	clusters  map[string]*clusterEntry
-	endpoints map[string]*endpointsEntry
+	endpoints map[string]*endpointsEntry // by key (origin.Name), as routes and secrets
 	routes    map[string]*entry[*route.Table]
 	listeners map[string]*entry[Prepared]
 	secrets   map[string]*secretEntry
-	wanted    map[string]set                // names to subscribe to, by type
-	rejected  map[string]map[string]refused // type -> name -> why the last version is not in force
+	lists     map[string]origin.Source      // where all clusters and all listeners come from, by type
+	wanted    map[string]set                // keys of what is to be asked for, by type
+	rejected  map[string]map[string]refused // type -> key -> why the last version is not in force
 	seen      set                           // types of which a response came
+	givenUp   map[string]set                // keys, by type, that nothing waits for any more
 	cached    bool                          // started from the copy on disk
 	batch     bool                          // settle later: more comes at once
 	closed    bool
@@ -99,8 +102,9 @@ func New(o Options) *Store {
 	s := &Store{
 		o: o, clusters: map[string]*clusterEntry{}, endpoints: map[string]*endpointsEntry{},
 		routes: map[string]*entry[*route.Table]{}, listeners: map[string]*entry[Prepared]{},
-		secrets: map[string]*secretEntry{}, wanted: map[string]set{}, rejected: map[string]map[string]refused{}, seen: set{},
+		secrets: map[string]*secretEntry{}, wanted: map[string]set{}, givenUp: map[string]set{}, rejected: map[string]map[string]refused{}, seen: set{},
 	}
+	s.lists = map[string]origin.Source{xds.ClusterType: origin.ADS, xds.ListenerType: origin.ADS}
 	s.snapshot.Store(&snapshot.Snapshot{})
 	s.served.Store(&map[string]*secretEntry{})
 	return s
@@ -109,9 +113,11 @@ func New(o Options) *Store {
 // Snapshot gives what requests are served by now.
 func (s *Store) Snapshot() *snapshot.Snapshot { return s.snapshot.Load() }
 
-// Apply puts the good resources of an update in force and tells why it refuses
+// Apply puts the good resources of an update over ADS in force and tells why it refuses
 // the others.
-func (s *Store) Apply(u xds.Update) (rejected map[string]string) {
+func (s *Store) Apply(u xds.Update) (rejected map[string]string) { return s.take(origin.ADS, u) }
+
+func (s *Store) take(source origin.Source, u xds.Update) (rejected map[string]string) {
 	s.mu.Lock()
 	defer s.changed()
 	defer s.mu.Unlock()
@@ -119,21 +125,28 @@ func (s *Store) Apply(u xds.Update) (rejected map[string]string) {
 		return nil
 	}
 	rejected = map[string]string{}
+	if list, ok := s.lists[u.Type]; lists(u.Type) && (!ok || list != source) {
+		for _, r := range u.Resources {
+			rejected[r.Name] = errNotAsked.Error()
+		}
+		return rejected
+	}
 	s.seen.add(u.Type)
 	for _, r := range u.Resources {
-		if err := s.put(u.Type, r); err != nil {
+		key := keyOf(source, u.Type, r.Name)
+		if err := s.put(u.Type, key, r); err != nil {
 			rejected[r.Name] = err.Error()
 			s.o.Log.Warn("resource refused", "type", u.Type, "name", r.Name, "version", r.Version, "error", err)
 		}
-		s.reject(u.Type, r.Name, rejected[r.Name])
+		s.reject(u.Type, key, rejected[r.Name])
 	}
 	for _, name := range u.Removed {
-		why := ""
-		if err := s.remove(u.Type, name); err != nil {
+		why, key := "", keyOf(source, u.Type, name)
+		if err := s.remove(u.Type, key, name); err != nil {
 			why = err.Error()
 			rejected[name] = why
 		}
-		s.reject(u.Type, name, why)
+		s.reject(u.Type, key, why)
 	}
 	if !s.batch {
 		for name, why := range s.settle() {
@@ -141,14 +154,35 @@ func (s *Store) Apply(u xds.Update) (rejected map[string]string) {
 				rejected[name] = why
 			}
 		}
-		s.keep(u.Type)
+		if source == origin.ADS {
+			s.keep(u.Type)
+		}
 	}
 	return rejected
 }
 
-func (s *Store) put(typeURL string, r xds.Resource) (err error) {
+var (
+	errNotAsked = errors.New("nobody asked for it there")
+	errZero     = errors.New("the name begins with a zero byte, as keys of other sources do")
+)
+
+// lists tells the types of which there is one source, that gives all of them.
+func lists(typeURL string) bool { return typeURL == xds.ClusterType || typeURL == xds.ListenerType }
+
+// keyOf gives the key of a resource; of clusters and listeners it is the name.
+func keyOf(source origin.Source, typeURL, name string) string {
+	if lists(typeURL) {
+		return name
+	}
+	return origin.Name{Source: source, Name: name}.Key()
+}
+
+func (s *Store) put(typeURL, key string, r xds.Resource) (err error) {
 	defer s.contain(typeURL, r.Name, &err)
-	if s.static(typeURL, r.Name) {
+	if strings.HasPrefix(r.Name, "\x00") {
+		return errZero
+	}
+	if s.static(typeURL, key) {
 		// As in Envoy, which does not call it an error: a mesh sends all proxies the clusters
 		// that some have from their bootstrap.
 		s.o.Log.Debug("the bootstrap has a resource of that name, which stays", "type", typeURL, "name", r.Name)
@@ -158,66 +192,69 @@ func (s *Store) put(typeURL string, r xds.Resource) (err error) {
 	case xds.ClusterType:
 		return s.putCluster(r, false)
 	case xds.EndpointType:
-		return s.putEndpoints(r)
+		return s.putEndpoints(key, r)
 	case xds.RouteType:
-		return s.putRoute(r)
+		return s.putRoute(key, r)
 	case xds.ListenerType:
 		return s.putListener(r)
 	}
-	return s.putSecret(r)
+	return s.putSecret(key, r)
 }
 
 // static tells whether a resource is the bootstrap's, which nothing over xDS changes.
-func (s *Store) static(typeURL, name string) bool {
+func (s *Store) static(typeURL, key string) bool {
 	switch typeURL {
 	case xds.ClusterType:
-		e := s.clusters[name]
+		e := s.clusters[key]
 		return e != nil && e.static
 	case xds.ListenerType:
-		e := s.listeners[name]
+		e := s.listeners[key]
 		return e != nil && e.static
 	case xds.SecretType:
-		e := s.secrets[name]
+		e := s.secrets[key]
 		return e != nil && e.static
 	}
 	return false
 }
 
-func (s *Store) remove(typeURL, name string) (err error) {
+func (s *Store) remove(typeURL, key, name string) (err error) {
 	defer s.contain(typeURL, name, &err)
-	if s.static(typeURL, name) {
+	if strings.HasPrefix(name, "\x00") {
+		return errZero
+	}
+	if s.static(typeURL, key) {
 		return nil
 	}
 	switch typeURL {
 	case xds.ClusterType:
-		if e := s.clusters[name]; e != nil {
+		if e := s.clusters[key]; e != nil {
 			e.removed, e.since = true, time.Now()
 		}
 	case xds.EndpointType:
-		s.noEndpoints(name)
+		s.noEndpoints(key)
 	case xds.RouteType:
-		delete(s.routes, name)
+		delete(s.routes, key)
 	case xds.ListenerType:
-		if e := s.listeners[name]; e != nil {
+		if e := s.listeners[key]; e != nil {
 			discard(e)
-			delete(s.listeners, name)
-			s.o.Listeners.Remove(name)
+			delete(s.listeners, key)
+			s.o.Listeners.Remove(key)
 		}
 	case xds.SecretType:
-		delete(s.secrets, name)
+		delete(s.secrets, key)
 	}
 	return nil
 }
 
-func (s *Store) reject(typeURL, name, why string) {
+func (s *Store) reject(typeURL, key, why string) {
 	m := s.rejected[typeURL]
 	switch {
 	case why == "":
-		delete(m, name)
+		delete(m, key)
 	case m == nil:
-		s.rejected[typeURL] = map[string]refused{name: {why, time.Now()}}
+		s.rejected[typeURL] = map[string]refused{key: {why, time.Now()}}
 	default:
-		m[name] = refused{why, time.Now()}
+		m[key] = refused{why, time.Now()}
 	}
 }
 
@@ -227,29 +264,29 @@ type refused struct {
 	at  time.Time
 }
 
-// Wanted gives the names to subscribe to: all clusters and listeners, and by name
+// Wanted gives the names to subscribe to over ADS: all clusters and listeners, and by name
 // what those refer to.
-func (s *Store) Wanted(typeURL string) []string {
-	switch typeURL {
-	case xds.ClusterType, xds.ListenerType:
-		return []string{xds.Wildcard}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Sorted(maps.Keys(s.wanted[typeURL]))
+func (s *Store) Wanted(typeURL string) []string { return s.wants(origin.ADS, typeURL) }
+
+// Versions gives the version of each resource that is held and came over ADS.
+func (s *Store) Versions(typeURL string) map[string]string { return s.versions(origin.ADS, typeURL) }
+
+// of gives the last good version of every resource that came from a source, by name.
+func (s *Store) of(source origin.Source, typeURL string, f func(name string, h held, denied bool)) {
+	s.each(typeURL, func(key string, h held, denied bool) {
+		n := origin.Name{Source: s.lists[typeURL], Name: key}
+		if !lists(typeURL) {
+			n = origin.Parse(key)
+		}
+		if n.Source == source {
+			f(n.Name, h, denied)
+		}
+	})
 }
 
-// Versions gives the version of each resource that is held.
-func (s *Store) Versions(typeURL string) map[string]string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	out := map[string]string{}
-	s.each(typeURL, func(name string, h held, _ bool) { out[name] = h.version })
-	return out
-}
-
-// each gives the last good version of every resource that came over xDS.
-func (s *Store) each(typeURL string, f func(name string, h held, denied bool)) {
+// each gives the last good version of every resource that the bootstrap does not hold, by
+// key.
+func (s *Store) each(typeURL string, f func(key string, h held, denied bool)) {
 	switch typeURL {
 	case xds.ClusterType:
 		for n, e := range s.clusters {

@@ -170,12 +170,14 @@ func (m *Manager) routing(c *hcmv3.HttpConnectionManager) (err error) {
 		if err := strict.Only(r.Rds, "config_source", "route_config_name"); err != nil {
 			return strict.At("rds", err)
 		}
-		if err := origin.ADS(r.Rds.GetConfigSource()); err != nil {
+		source, err := origin.Open(r.Rds.GetConfigSource())
+		if err != nil {
 			return strict.At("rds.config_source", err)
 		}
-		if m.routeName = r.Rds.GetRouteConfigName(); m.routeName == "" {
+		if r.Rds.GetRouteConfigName() == "" {
 			return strict.Errorf("rds.route_config_name", "empty")
 		}
+		m.routeName = origin.Name{Source: source, Name: r.Rds.GetRouteConfigName()}.Key()
 		return nil
 	}
 	return strict.Errorf("route_specifier", "missing")

@@ -117,8 +117,8 @@ type Manager struct {
 	respectExpected bool         // router: respect_expected_rq_timeout
 }
 
-// RouteName is the RouteConfiguration that the manager takes by name, "" if it
-// holds its own.
+// RouteName is the key (origin.Name) of the RouteConfiguration that the manager takes by
+// name, "" if it holds its own.
 func (m *Manager) RouteName() string { return m.routeName }
 
 // routes gives the table of routes for a request.

@@ -122,7 +122,8 @@ func secretName(s *tlsv3.SdsSecretConfig, secrets Secrets) (string, error) {
 	if own(s) {
 		return s.GetName(), nil
 	}
-	return s.GetName(), strict.At("sds_config", origin.ADS(s.GetSdsConfig()))
+	source, err := origin.Open(s.GetSdsConfig())
+	return origin.Name{Source: source, Name: s.GetName()}.Key(), strict.At("sds_config", err)
 }
 
 // own tells whether a secret is of the proxy's own identity, as Istio names it and where

@@ -15,6 +15,7 @@ import (
 	"github.com/usher-mesh/usher/internal/jsondoc"
 	"github.com/usher-mesh/usher/internal/proxy/counters"
 	"github.com/usher-mesh/usher/internal/proxy/http2"
+	"github.com/usher-mesh/usher/internal/proxy/origin"
 	"github.com/usher-mesh/usher/internal/proxy/tls"
 )
 
@@ -47,9 +48,9 @@ type Options struct {
 // Cluster is one compiled cluster. It is safe for concurrent use.
 type Cluster struct {
 	Name string
-	// EDS is the name of the ClusterLoadAssignment that gives its endpoints, ""
-	// if the cluster holds them itself.
-	EDS string
+	// EDS names the ClusterLoadAssignment that gives its endpoints; zero if the cluster
+	// holds them itself.
+	EDS origin.Name
 	// Counts is what happened to it.
 	Counts *Counts
 

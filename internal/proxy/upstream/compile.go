@@ -276,13 +276,11 @@ func (c *Cluster) discovery(m *clusterv3.Cluster) error {
 		if err := strict.Only(m.GetEdsClusterConfig(), "eds_config", "service_name"); err != nil {
 			return strict.At("eds_cluster_config", err)
 		}
-		if err := origin.ADS(m.GetEdsClusterConfig().GetEdsConfig()); err != nil {
+		source, err := origin.Open(m.GetEdsClusterConfig().GetEdsConfig())
+		if err != nil {
 			return strict.At("eds_cluster_config.eds_config", err)
 		}
-		c.EDS = m.GetEdsClusterConfig().GetServiceName()
-		if c.EDS == "" {
-			c.EDS = c.Name
-		}
+		c.EDS = origin.Name{Source: source, Name: cmp.Or(m.GetEdsClusterConfig().GetServiceName(), c.Name)}
 		return nil
 	case clusterv3.Cluster_STRICT_DNS, clusterv3.Cluster_LOGICAL_DNS:
 		a, err := c.decode(m.GetLoadAssignment(), true)

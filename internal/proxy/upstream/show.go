@@ -15,7 +15,7 @@ import (
 
 // Show tells how the cluster and its endpoints are, as Envoy's /clusters does.
 func (c *Cluster) Show() *adminv3.ClusterStatus {
-	s := &adminv3.ClusterStatus{Name: c.Name, ObservabilityName: c.stat, EdsServiceName: c.EDS, CircuitBreakers: c.breakers()}
+	s := &adminv3.ClusterStatus{Name: c.Name, ObservabilityName: c.stat, EdsServiceName: c.EDS.Name, CircuitBreakers: c.breakers()}
 	of := c.Status()
 	s.SuccessRateEjectionThreshold, s.LocalOriginSuccessRateEjectionThreshold = share(of.Ejects), share(of.LocalEjects)
 	rates := make(map[*Host]EndpointStatus, len(of.Endpoints))
@@ -140,11 +140,7 @@ func (h *Host) stats() []*adminv3.SimpleMetric {
 
 // Endpoints gives what the cluster balances over now, as an assignment.
 func (c *Cluster) Endpoints() *endpointv3.ClusterLoadAssignment {
-	name := c.EDS
-	if name == "" {
-		name = c.Name
-	}
-	a := &endpointv3.ClusterLoadAssignment{ClusterName: name, Policy: &endpointv3.ClusterLoadAssignment_Policy{}}
+	a := &endpointv3.ClusterLoadAssignment{ClusterName: cmp.Or(c.EDS.Name, c.Name), Policy: &endpointv3.ClusterLoadAssignment_Policy{}}
 	if s := c.hosts.Load(); s != nil {
 		a.Policy.OverprovisioningFactor = wrapperspb.UInt32(s.assignment.overprovisioning)
 	}

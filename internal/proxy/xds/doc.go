@@ -2,7 +2,8 @@
 // in a mesh over mTLS, opened again whenever it breaks. It asks for what its sink wants, hands over what
 // comes, and acknowledges or refuses as the sink says. It does not look into
 // resources and keeps none: the sink does, so that a new stream starts from the
-// versions that are in force.
+// versions that are in force. Besides it brings resources from files, when these are moved
+// into place.
 package xds
 
 import "google.golang.org/protobuf/types/known/anypb"
@@ -37,7 +38,7 @@ type Update struct {
 	Removed   []string
 }
 
-// Sink keeps the resources. Its methods are called from Run's goroutine alone.
+// Sink keeps the resources. It is safe for concurrent use.
 type Sink interface {
 	// Wanted gives the names to be subscribed to; nil for none yet.
 	Wanted(typeURL string) []string

@@ -3,10 +3,13 @@
 package beside
 
 import (
+	"context"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"sigs.k8s.io/yaml"
 
@@ -89,4 +92,25 @@ func Programs(t testing.TB) [2]Program {
 		{harness.Envoy(t), []string{"--concurrency", "1", "--disable-hot-restart", "-l", "error", "--file-flush-interval-msec", "10"}, true},
 		{harness.Bin(t, "usher-proxy"), nil, false},
 	}
+}
+
+// Refused starts a program on a bootstrap file that it must not start from, and gives what
+// it says.
+func Refused(t testing.TB, bootstrap Object, program Program) string {
+	t.Helper()
+	b, err := json.Marshal(bootstrap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "bootstrap.json")
+	if err := os.WriteFile(file, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, program.Path, append([]string{"-c", file}, program.Args...)...).CombinedOutput()
+	if err == nil || ctx.Err() != nil {
+		t.Errorf("%s starts: %s", program.Path, out)
+	}
+	return string(out)
 }

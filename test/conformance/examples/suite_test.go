@@ -14,7 +14,8 @@ import (
 )
 
 // example is testdata/NAME.yaml with what it is sent. In the file $NAME is a port, of a
-// service where there is one of that name, else of the proxy; $DIR is a folder of files.
+// service where there is one of that name, else of the proxy; $DIR is a folder of files, in
+// which those of testdata/NAME are, too.
 type example struct {
 	name string
 	asks []ask
@@ -52,7 +53,7 @@ var placeholder = regexp.MustCompile(`\$[A-Z][A-Z0-9_]*`)
 // start starts a program on an example's file, with ports of its own.
 func start(t *testing.T, e *example, services map[string]int, program string, args ...string) (proxy, func()) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", e.name+".yaml"))
+	more, err := filepath.Glob(filepath.Join("testdata", e.name, "*"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +61,7 @@ func start(t *testing.T, e *example, services map[string]int, program string, ar
 	files(t, dir)
 	p := proxy{t, map[string]int{}, dir}
 	var own []int
-	out := placeholder.ReplaceAllStringFunc(string(text), func(name string) string {
+	value := func(name string) string {
 		name = name[1:]
 		if name == "DIR" {
 			return dir
@@ -73,12 +74,25 @@ func start(t *testing.T, e *example, services map[string]int, program string, ar
 			own = append(own, p.ports[name])
 		}
 		return fmt.Sprint(p.ports[name])
-	})
+	}
 	file := filepath.Join(dir, "envoy.yaml")
-	if err := os.WriteFile(file, []byte(out), 0o600); err != nil {
-		t.Fatal(err)
+	fill(t, filepath.Join("testdata", e.name+".yaml"), file, value)
+	for _, from := range more {
+		fill(t, from, filepath.Join(dir, filepath.Base(from)), value)
 	}
 	return p, harness.Serve(t, own, program, append([]string{"-c", file}, args...)...)
+}
+
+// fill copies a file with its placeholders filled.
+func fill(t *testing.T, from, to string, value func(string) string) {
+	t.Helper()
+	text, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to, []byte(placeholder.ReplaceAllStringFunc(string(text), value)), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (e *example) run(t *testing.T, services map[string]int, program string, args ...string) []string {

@@ -1,0 +1,103 @@
+package config
+
+import (
+	"slices"
+
+	"github.com/usher-mesh/usher/internal/proxy/origin"
+	"github.com/usher-mesh/usher/internal/proxy/xds"
+)
+
+// Feeds gives what is wanted from elsewhere than ADS, in the order of asking. Listeners are
+// not asked for before the clusters are known, as in Envoy.
+func (s *Store) Feeds() (out []xds.Feed) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range xds.Types() {
+		from := map[origin.Source]bool{}
+		for key := range s.wanted[t] {
+			from[origin.Parse(key).Source] = true
+		}
+		if list, ok := s.lists[t]; ok && lists(t) && (t != xds.ListenerType || s.seen[xds.ClusterType]) {
+			from[list] = true
+		}
+		for source := range from {
+			if source != origin.ADS {
+				out = append(out, xds.Feed{Source: source, Type: t})
+			}
+		}
+	}
+	return out
+}
+
+// From gives the sink of what comes from a source.
+func (s *Store) From(source origin.Source) xds.FeedSink { return view{s, source} }
+
+// view is the store as one source sees it.
+type view struct {
+	s      *Store
+	source origin.Source
+}
+
+func (v view) Wanted(typeURL string) []string            { return v.s.wants(v.source, typeURL) }
+func (v view) Versions(typeURL string) map[string]string { return v.s.versions(v.source, typeURL) }
+func (v view) Apply(u xds.Update) map[string]string      { return v.s.take(v.source, u) }
+func (v view) GiveUp(typeURL string, names ...string)    { v.s.giveUp(v.source, typeURL, names) }
+
+func (s *Store) wants(source origin.Source, typeURL string) (out []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if lists(typeURL) {
+		if list, ok := s.lists[typeURL]; ok && list == source {
+			return []string{xds.Wildcard}
+		}
+		return nil
+	}
+	for key := range s.wanted[typeURL] {
+		if n := origin.Parse(key); n.Source == source {
+			out = append(out, n.Name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (s *Store) versions(source origin.Source, typeURL string) map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := map[string]string{}
+	s.of(source, typeURL, func(name string, h held, _ bool) { out[name] = h.version })
+	return out
+}
+
+// giveUp has nothing wait for these resources any longer; Wildcard are all.
+func (s *Store) giveUp(source origin.Source, typeURL string, names []string) {
+	s.mu.Lock()
+	more := s.giveUpLocked(source, typeURL, names)
+	if more {
+		s.settle()
+	}
+	s.mu.Unlock()
+	if more {
+		s.changed()
+	}
+}
+
+// giveUpLocked tells whether something was waited for until now.
+func (s *Store) giveUpLocked(source origin.Source, typeURL string, names []string) (more bool) {
+	given := s.givenUp[typeURL]
+	switch {
+	case s.closed:
+		return false
+	case lists(typeURL):
+		given, names = s.seen, []string{typeURL}
+	case given == nil:
+		given = set{}
+		s.givenUp[typeURL] = given
+	}
+	for _, n := range names {
+		key := keyOf(source, typeURL, n)
+		more = more || !given[key]
+		given.add(key)
+	}
+	return more
+}
