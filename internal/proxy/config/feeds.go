@@ -43,6 +43,9 @@ func (v view) Versions(typeURL string) map[string]string { return v.s.versions(v
 func (v view) Apply(u xds.Update) map[string]string      { return v.s.take(v.source, u) }
 func (v view) GiveUp(typeURL string, names ...string)    { v.s.giveUp(v.source, typeURL, names) }
 
+func (v view) Watches(typeURL string) []xds.Watch      { return v.s.watches(v.source, typeURL) }
+func (v view) Reread(typeURL string) map[string]string { return v.s.reread(v.source, typeURL) }
+
 func (s *Store) wants(source origin.Source, typeURL string) (out []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

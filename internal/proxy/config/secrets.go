@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -21,7 +22,8 @@ type secretEntry struct {
 	held
 	cert   *tls.Certificate
 	roots  *x509.CertPool
-	static bool // of the bootstrap
+	static bool              // of the bootstrap
+	sum    [sha256.Size]byte // of what its files held
 }
 
 func (s *Store) putSecret(key string, r xds.Resource) error {
@@ -29,11 +31,10 @@ func (s *Store) putSecret(key string, r xds.Resource) error {
 	if err != nil {
 		return err
 	}
-	read := inline
 	if origin.Parse(key).Source.Path != "" {
-		read = proxytls.Data
+		return s.putRotating(key, r, m)
 	}
-	e, err := compileSecret(m, read)
+	e, err := compileSecret(m, inline)
 	if err != nil {
 		return err
 	}

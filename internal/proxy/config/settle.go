@@ -186,6 +186,7 @@ func (s *Store) want() {
 	maps.DeleteFunc(s.endpoints, func(n string, _ *endpointsEntry) bool { return !eds[n] })
 	maps.DeleteFunc(s.routes, func(n string, _ *entry[*route.Table]) bool { return !rds[n] })
 	maps.DeleteFunc(s.secrets, func(n string, e *secretEntry) bool { return !e.static && !sds[n] })
+	maps.DeleteFunc(s.rotating, func(n string, _ *rotating) bool { return !sds[n] })
 	for t, names := range s.wanted {
 		maps.DeleteFunc(s.rejected[t], func(n string, _ refused) bool { return !names[n] })
 		maps.DeleteFunc(s.givenUp[t], func(n string, _ bool) bool { return !names[n] })

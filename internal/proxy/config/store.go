@@ -37,6 +37,7 @@ type Store struct {
 	routes    map[string]*entry[*route.Table]
 	listeners map[string]*entry[Prepared]
 	secrets   map[string]*secretEntry
+	rotating  map[string]*rotating
 	lists     map[string]origin.Source      // where all clusters and all listeners come from, by type
 	wanted    map[string]set                // keys of what is to be asked for, by type
 	rejected  map[string]map[string]refused // type -> key -> why the last version is not in force
@@ -102,7 +103,7 @@ func New(o Options) *Store {
 	s := &Store{
 		o: o, clusters: map[string]*clusterEntry{}, endpoints: map[string]*endpointsEntry{},
 		routes: map[string]*entry[*route.Table]{}, listeners: map[string]*entry[Prepared]{},
-		secrets: map[string]*secretEntry{}, wanted: map[string]set{}, givenUp: map[string]set{}, rejected: map[string]map[string]refused{}, seen: set{},
+		secrets: map[string]*secretEntry{}, rotating: map[string]*rotating{}, wanted: map[string]set{}, givenUp: map[string]set{}, rejected: map[string]map[string]refused{}, seen: set{},
 	}
 	s.lists = map[string]origin.Source{xds.ClusterType: origin.ADS, xds.ListenerType: origin.ADS}
 	s.snapshot.Store(&snapshot.Snapshot{})
@@ -242,6 +243,7 @@ func (s *Store) remove(typeURL, key, name string) (err error) {
 		}
 	case xds.SecretType:
 		delete(s.secrets, key)
+		delete(s.rotating, key)
 	}
 	return nil
 }

@@ -24,6 +24,16 @@ type FeedSink interface {
 	Sink
 	// GiveUp has nothing wait for resources of these names any longer.
 	GiveUp(typeURL string, names ...string)
+	// Watches gives the files that resources of the type name and are made of, in no order.
+	Watches(typeURL string) []Watch
+	// Reread has these files read again, and tells why what is bad of them is refused.
+	Reread(typeURL string) (refused map[string]string)
+}
+
+// Watch is a file that may be replaced, or a folder of such.
+type Watch struct {
+	Path   string
+	Folder bool
 }
 
 // Hub says which feeds there are to be, and keeps what they bring. It is safe for
@@ -98,8 +108,7 @@ func (f *Feeds) follow() {
 	for _, feed := range want {
 		r := f.running[feed]
 		if r == nil {
-			r = &file{feed: feed, o: &f.o, sink: f.o.Hub.From(feed.Source)}
-			r.watch(f.Wake)
+			r = newFile(feed, &f.o, f.Wake)
 			f.running[feed] = r
 		}
 		r.follow()
@@ -108,46 +117,100 @@ func (f *Feeds) follow() {
 
 // file is a feed from a file.
 type file struct {
-	feed  Feed
-	o     *FeedsOptions
-	sink  FeedSink
-	moved atomic.Bool
-	names []string // that were looked for when it was read last
-	stop  func()
+	feed    Feed
+	o       *FeedsOptions
+	sink    FeedSink
+	wake    func()
+	moved   atomic.Bool
+	names   []string // that were looked for when it was read last
+	end     func()
+	rotated atomic.Bool      // a file of those that its resources name was moved
+	more    map[Watch]func() // ends the watch of such a file
 }
 
-func (r *file) watch(wake func()) {
-	moved := func() { r.moved.Store(true); wake() }
+func newFile(feed Feed, o *FeedsOptions, wake func()) *file {
+	r := &file{feed: feed, o: o, sink: o.Hub.From(feed.Source), wake: wake, more: map[Watch]func(){}}
 	r.moved.Store(true) // it has not been read yet
-	watch, path := r.o.File, r.feed.Source.Path
-	if w := r.feed.Source.Watched; w != "" {
-		watch, path = r.o.Folder, w
+	this := Watch{Path: feed.Source.Path}
+	if w := feed.Source.Watched; w != "" {
+		this = Watch{w, true}
 	}
-	stop, err := watch(path, moved)
-	if err != nil {
-		r.o.Log.Error("a file of resources will not be read again when it changes", "file", r.feed.Source.Path, "error", err)
-		stop = func() {}
-	}
-	r.stop = stop
+	r.end = r.watch(this, &r.moved)
+	return r
 }
 
-// follow reads the file, if it was moved, or if more of it is wanted than before.
+// watch has a flag set whenever something is moved there.
+func (r *file) watch(w Watch, flag *atomic.Bool) (stop func()) {
+	watch := r.o.File
+	if w.Folder {
+		watch = r.o.Folder
+	}
+	stop, err := watch(w.Path, func() { flag.Store(true); r.wake() })
+	if err != nil {
+		r.o.Log.Error("a file will not be read again when it changes", "file", r.feed.Source.Path, "watched", w.Path, "error", err)
+		return func() {}
+	}
+	return stop
+}
+
+func (r *file) stop() {
+	r.end()
+	for _, end := range r.more {
+		end()
+	}
+}
+
+// follow reads the file, if it was moved, or if more of it is wanted than before; or, if
+// they were moved, those that its resources name.
 func (r *file) follow() {
 	names := r.sink.Wanted(r.feed.Type)
-	if !r.moved.Swap(false) && slices.Equal(names, r.names) {
+	switch moved, rotated := r.moved.Swap(false), r.rotated.Swap(false); {
+	case moved || !slices.Equal(names, r.names):
+		r.names = names
+		r.read()
+	case rotated:
+		r.refused(r.sink.Reread(r.feed.Type))
+	default:
 		return
 	}
-	r.names = names
+	r.follows()
+}
+
+// follows watches what the resources name as they are now. What was moved before it was
+// watched is read once more.
+func (r *file) follows() {
+	now := map[Watch]func(){}
+	for _, w := range r.sink.Watches(r.feed.Type) {
+		if end, ok := r.more[w]; ok {
+			now[w] = end
+		} else if now[w] == nil {
+			now[w] = r.watch(w, &r.rotated)
+			r.rotated.Store(true)
+			r.wake()
+		}
+	}
+	for w, end := range r.more {
+		if now[w] == nil {
+			end()
+		}
+	}
+	r.more = now
+}
+
+func (r *file) read() {
 	all, err := r.o.Read(r.feed.Source.Path)
 	if err != nil {
 		r.failed(err)
 		return
 	}
-	rejected := r.apply(all)
-	for _, name := range slices.Sorted(maps.Keys(rejected)) {
-		r.o.Log.Error("a file's resource is refused", "file", r.feed.Source.Path, "type", r.feed.Type, "name", name, "error", rejected[name])
+	r.refused(r.apply(all))
+	r.sink.GiveUp(r.feed.Type, r.names...)
+}
+
+func (r *file) refused(why map[string]string) {
+	for _, name := range slices.Sorted(maps.Keys(why)) {
+		r.o.Log.Error("a file's resource is refused", "file", r.feed.Source.Path, "type", r.feed.Type, "name", name, "error", why[name])
 	}
-	r.sink.GiveUp(r.feed.Type, names...)
 }
 
 // failed tells why what was in force stays.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -23,6 +24,7 @@ type disk struct {
 	wants   map[xds.Feed][]string
 	files   map[string]*discoveryv3.DiscoveryResponse // nil: cannot be read
 	watched map[string]func()
+	more    []xds.Watch // that resources name
 	told    chan string
 }
 
@@ -69,6 +71,17 @@ func (s diskSink) Apply(u xds.Update) map[string]string {
 
 func (s diskSink) GiveUp(t string, names ...string) {
 	s.d.told <- s.s.Path + " gives up " + strings.Join(names, ", ")
+}
+
+func (s diskSink) Watches(string) []xds.Watch {
+	s.d.mu.Lock()
+	defer s.d.mu.Unlock()
+	return s.d.more
+}
+
+func (s diskSink) Reread(string) map[string]string {
+	s.d.told <- s.s.Path + " is made anew"
+	return nil
 }
 
 func (d *disk) read(path string) (*discoveryv3.DiscoveryResponse, error) {
@@ -180,4 +193,51 @@ func TestFileFeeds(t *testing.T) {
 
 func assignment(name string) proto.Message {
 	return &endpointv3.ClusterLoadAssignment{ClusterName: name}
+}
+
+// TestFilesWithin: what the resources of a file name is watched as long as they do, and read
+// again once that is so, and when it is moved; the file itself is not.
+func TestFilesWithin(t *testing.T) {
+	d := newDisk()
+	feed := xds.Feed{Source: origin.Source{Path: "/sds"}, Type: xds.SecretType}
+	d.set(t, "/sds", "1", &tlsv3.Secret{Name: "s"})
+	d.want(feed, "s")
+	d.more = []xds.Watch{{Path: "/cert"}, {Path: "/folder", Folder: true}, {Path: "/cert"}}
+	f := xds.NewFeeds(xds.FeedsOptions{Hub: d, Read: d.read, File: d.watch, Folder: d.watch})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = f.Run(ctx) }()
+	d.next(t, "/sds: s 1", "/sds gives up s", "/sds is made anew")
+	moved := func(path string) {
+		t.Helper()
+		d.mu.Lock()
+		m := d.watched[path]
+		d.mu.Unlock()
+		if m == nil {
+			t.Fatalf("%s is not watched", path)
+		}
+		m()
+	}
+	d.set(t, "/sds", "2", &tlsv3.Secret{Name: "s"})
+	moved("/cert")
+	d.next(t, "/sds is made anew")
+	moved("/folder")
+	d.next(t, "/sds is made anew")
+	d.mu.Lock()
+	d.more = []xds.Watch{{Path: "/cert"}}
+	d.mu.Unlock()
+	moved("/sds")
+	d.next(t, "/sds: s 2", "/sds gives up s")
+	moved("/cert")
+	d.next(t, "/sds is made anew")
+	d.mu.Lock()
+	if d.watched["/folder"] != nil || len(d.watched) != 2 {
+		t.Errorf("%d are watched", len(d.watched))
+	}
+	d.mu.Unlock()
+	cancel()
+	<-done
+	if len(d.watched) != 0 || len(d.told) != 0 {
+		t.Errorf("%d are watched, %d told", len(d.watched), len(d.told))
+	}
 }

@@ -46,6 +46,7 @@ type world struct {
 	dir   string
 	ports map[string]int
 	mark  int
+	ask   func(*world) string // tells how TEST is
 }
 
 func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
@@ -94,17 +95,30 @@ func (w *world) status(port string) string {
 	return fmt.Sprint(rs.StatusCode, " ", rs.Header.Get("x-from"))
 }
 
-// settle waits until both programs have seen what happened to files until now: they are
-// told of moves in order.
+// settle waits until a program has seen what happened to files until now. It is told of
+// moves in order; of what it is told at once it may read one file before the other, and has
+// read all of them when it does so again.
 func (w *world) settle() {
 	w.t.Helper()
-	w.mark++
-	want := fmt.Sprint(200+w.mark, " ")
-	w.move("mark.yaml", rds("mark", 200+w.mark))
-	harness.Eventually(w.t, patience, "the mark", func() (bool, any) {
-		got := w.status("MARK")
-		return got == want, got
-	})
+	for range 2 {
+		w.mark++
+		want := fmt.Sprint(200+w.mark, " ")
+		w.move("mark/rds.yaml", rds("mark", 200+w.mark))
+		harness.Eventually(w.t, patience, "the mark", func() (bool, any) {
+			got := w.status("MARK")
+			return got == want, got
+		})
+	}
+}
+
+// marked makes the file that settle moves, in a folder of its own.
+func (w *world) marked() (source object) {
+	w.t.Helper()
+	if err := os.Mkdir(w.path("mark"), 0o700); err != nil {
+		w.t.Fatal(err)
+	}
+	w.write("mark/rds.yaml", rds("mark", 200))
+	return file(w.path("mark/rds.yaml"))
 }
 
 func file(path string) object { return object{"path_config_source": object{"path": path}} }
@@ -116,8 +130,7 @@ func manager(route string, source object) object {
 // begin starts a program whose listener PORT has the manager, beside one that settle uses.
 func begin(t *testing.T, program beside.Program, w *world, managers map[string]object, clusters list) {
 	t.Helper()
-	w.write("mark.yaml", rds("mark", 200))
-	managers["MARK"] = manager("mark", file(w.path("mark.yaml")))
+	managers["MARK"] = manager("mark", w.marked())
 	var listeners list
 	ports := []int{}
 	for name, m := range managers {
@@ -139,20 +152,19 @@ type step struct {
 	do   func(w *world)
 }
 
-// both runs the steps with both programs, and compares what the listener TEST answers after
-// each.
+// both runs the steps with both programs, and compares how the listener TEST is after each.
 func both(t *testing.T, start func(program beside.Program, w *world), steps []step) {
 	t.Helper()
 	var told [2][]string
 	for i, p := range beside.Programs(t) {
-		w := &world{t: t, dir: t.TempDir(), ports: map[string]int{}}
+		w := &world{t: t, dir: t.TempDir(), ports: map[string]int{}, ask: func(w *world) string { return w.status("TEST") }}
 		start(p, w)
 		w.settle()
-		told[i] = append(told[i], w.status("TEST"))
+		told[i] = append(told[i], w.ask(w))
 		for _, s := range steps {
 			s.do(w)
 			w.settle()
-			told[i] = append(told[i], w.status("TEST"))
+			told[i] = append(told[i], w.ask(w))
 		}
 	}
 	for i := range told[0] {
@@ -268,7 +280,7 @@ func TestListsFromFiles(t *testing.T) {
 		filter := `{name: hcm, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager, stat_prefix: s, ` +
 			`http_filters: [{name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}], `
 		out := fmt.Sprintf("resources:\n- {\"@type\": type.googleapis.com/envoy.config.listener.v3.Listener, name: mark, address: {socket_address: {address: 127.0.0.1, port_value: %d}}, filter_chains: [{filters: [%s"+
-			"rds: {route_config_name: mark, config_source: {path: %q}}}}]}]}\n", w.ports["MARK"], filter, w.path("mark.yaml"))
+			"rds: {route_config_name: mark, config_source: {path: %q}}}}]}]}\n", w.ports["MARK"], filter, w.path("mark/rds.yaml"))
 		if action != "" {
 			out += fmt.Sprintf("- {\"@type\": type.googleapis.com/envoy.config.listener.v3.Listener, name: test, %saddress: {socket_address: {address: 127.0.0.1, port_value: %d}}, filter_chains: [{filters: [%s"+
 				"route_config: {virtual_hosts: [{name: all, domains: ['*'], routes: [{match: {prefix: /}, %s}]}]}}}]}]}\n", more, w.ports["TEST"], filter, action)
@@ -279,7 +291,7 @@ func TestListsFromFiles(t *testing.T) {
 		for _, name := range []string{"TEST", "MARK", "ADMIN"} {
 			w.ports[name] = harness.FreePorts(t, 1)[0]
 		}
-		w.write("mark.yaml", rds("mark", 200))
+		w.marked()
 		w.write("eds.yaml", eds("up", one))
 		w.write("cds.yaml", cds(w, "up"))
 		w.write("lds.yaml", lds(w, "", "route: {cluster: up}"))
