@@ -66,8 +66,8 @@ type Conn struct {
 	// end of the connection.
 	Remote, Direct, Local netip.AddrPort
 	ID                    uint64 // of no other connection of the process
-	// Original is the destination before a redirect, Local if there was none.
-	Original netip.AddrPort
+	// Accepted is this end of the connection: Local, unless that was restored.
+	Accepted netip.AddrPort
 	TLS      bool
 	SNI      string
 	ALPN     string
@@ -141,6 +141,10 @@ type Exchange struct {
 	// FilterState are texts that filters leave for later ones (Envoy's filter state,
 	// as far as its objects are strings), by name.
 	FilterState map[string]string
+
+	// Destination is where clusters of type ORIGINAL_DST send the request, if a filter has
+	// said so (DestinationState).
+	Destination netip.AddrPort
 
 	// Details is Envoy's response code detail for the access log; Flags are its
 	// response flags ("UH", "UF", ...). Neither holds text of a client.

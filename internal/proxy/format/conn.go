@@ -26,9 +26,10 @@ const (
 	portOnly
 )
 
-func remote(c *exchange.Conn) netip.AddrPort { return c.Remote }
-func direct(c *exchange.Conn) netip.AddrPort { return c.Direct }
-func local(c *exchange.Conn) netip.AddrPort  { return c.Local }
+func remote(c *exchange.Conn) netip.AddrPort   { return c.Remote }
+func direct(c *exchange.Conn) netip.AddrPort   { return c.Direct }
+func local(c *exchange.Conn) netip.AddrPort    { return c.Local }
+func accepted(c *exchange.Conn) netip.AddrPort { return c.Accepted }
 
 func upstreamLocal(s *Subject) netip.AddrPort { return s.X.UpstreamLocal }
 

@@ -68,7 +68,7 @@ func (s *session) port() uint16 {
 	if s.m.o.HTTPProxy {
 		return 80
 	}
-	if p := s.x.Conn.Original.Port(); p != 0 {
+	if p := s.x.Conn.Local.Port(); p != 0 {
 		return p
 	}
 	return 80
@@ -139,7 +139,7 @@ func (s *session) carry(r *route.Route, answered bool) {
 	var host *upstream.Host
 	if cluster != nil {
 		cluster.Describe(x)
-		host, err = cluster.Pick(s.ctx, upstream.Ask{Authority: x.Request.Authority, Hash: x.Hash, Criteria: choice.Criteria})
+		host, err = cluster.Pick(s.ctx, upstream.Ask{Authority: x.Request.Authority, Hash: x.Hash, Criteria: choice.Criteria, For: x, Header: &x.Request.Header})
 	}
 	if err == nil {
 		x.UpstreamHost = host.Text

@@ -12,6 +12,7 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
+	"github.com/usher-mesh/usher/internal/proxy/upstream"
 )
 
 // sanitize removes what a client must not say and adds what the proxy knows:
@@ -22,8 +23,11 @@ func (s *session) sanitize() {
 	inside := m.inside(x)
 	outside := !inside && (!x.Conn.MTLS() || m.useRemote)
 	h.DelFunc(func(f exchange.Field) bool {
-		if !strings.HasPrefix(f.Name, "x-envoy-") {
+		switch {
+		case !strings.HasPrefix(f.Name, "x-envoy-"):
 			return disguised(f.Name)
+		case f.Name == upstream.DestinationHeader: // who has a cluster go by it lets its clients choose
+			return m.useRemote && !inside
 		}
 		return outside || f.Name == internalName || !inside && insideOnly[f.Name]
 	})

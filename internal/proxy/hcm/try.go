@@ -20,7 +20,7 @@ func (s *session) try(r *route.Route, choice route.Choice, cluster *upstream.Clu
 	x, f := &s.x, r.Forward
 	fresh, again, sent := false, 0, false
 	retry := f.Retry.For(x)
-	ask := upstream.Ask{Authority: x.Request.Authority, Port: s.port(), Hash: x.Hash, Criteria: choice.Criteria}
+	ask := upstream.Ask{Authority: x.Request.Authority, Port: s.port(), Hash: x.Hash, Criteria: choice.Criteria, For: x, Header: &x.Request.Header}
 	retrying := false
 	defer func() {
 		if retrying {

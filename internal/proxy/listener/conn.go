@@ -163,7 +163,7 @@ func (c *conn) open(s *Spec) (nc net.Conn, first []byte, info *exchange.Conn) {
 		}
 		c.entered = append(c.entered, limit)
 	}
-	info = &exchange.Conn{ID: connections.Add(1), Remote: c.facts.remote, Direct: c.facts.direct, Local: c.facts.local, Original: c.facts.local, SNI: c.facts.sni, TLVs: tlvs}
+	info = &exchange.Conn{ID: connections.Add(1), Remote: c.facts.remote, Direct: c.facts.direct, Local: c.facts.local, Accepted: addrPort(c.raw.LocalAddr()), SNI: c.facts.sni, TLVs: tlvs}
 	nc = c.raw
 	if c.chain.tls != nil {
 		t, err := c.handshake(first, info)

@@ -156,7 +156,7 @@ func (t *tcpProxy) dial(ctx context.Context, x *exchange.Exchange) net.Conn {
 	}
 	s.Clusters[x.Cluster].Describe(x)
 	for range t.attempts {
-		h, err := s.Clusters[x.Cluster].Pick(ctx, upstream.Ask{Authority: x.Conn.Local.String(), Hash: x.Hash})
+		h, err := s.Clusters[x.Cluster].Pick(ctx, upstream.Ask{Authority: x.Conn.Local.String(), Hash: x.Hash, For: x})
 		if err != nil {
 			x.Flags = "UH"
 			return nil

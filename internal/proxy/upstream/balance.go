@@ -8,6 +8,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/upstream/lb"
 	"github.com/usher-mesh/usher/internal/proxy/upstream/subset"
 )
@@ -26,6 +27,10 @@ type Ask struct {
 	Choices int
 	// Criteria narrow the endpoints of a cluster that has subsets; nil: nothing is asked for.
 	Criteria *subset.Criteria
+	// What a cluster of type ORIGINAL_DST goes by: what the request is part of, nil for one
+	// of the proxy's own, and its fields, nil for what is no request.
+	For    *exchange.Exchange
+	Header *exchange.Header
 }
 
 // balance is how a cluster shares its load.
@@ -65,6 +70,9 @@ type source struct {
 func (c *Cluster) Pick(ctx context.Context, a Ask) (*Host, error) {
 	if c.dynamic {
 		return c.pickNamed(a.Authority, a.Port)
+	}
+	if c.original != nil {
+		return c.pickOriginal(a)
 	}
 	if c.dns != nil {
 		if err := c.refresh(ctx); err != nil {

@@ -33,7 +33,7 @@ func (c *Cluster) Call(ctx context.Context, rq *exchange.Request, body []byte, m
 	rq.ContentLength, rq.Body = int64(len(body)), nil // it is sent as a whole
 	fresh, again := false, 0
 	for {
-		host, err := c.Pick(ctx, Ask{Authority: rq.Authority})
+		host, err := c.Pick(ctx, Ask{Authority: rq.Authority, Header: &rq.Header})
 		if err != nil {
 			return nil, err
 		}

@@ -32,7 +32,7 @@ type Options struct {
 	Secrets  tls.Secrets
 	Resolver Resolver // nil: the system's
 	// DialAllowed refuses destinations of clusters that dial what the client
-	// names (dynamic_forward_proxy), such as usher's own ports. Nil allows all.
+	// names (dynamic_forward_proxy, ORIGINAL_DST), such as usher's own ports. Nil allows all.
 	DialAllowed func(netip.AddrPort) error
 	// HTTP2 counts what happens on connections of HTTP/2; nil for nobody.
 	HTTP2 *http2.Counters
@@ -57,8 +57,9 @@ type Cluster struct {
 	stat           string // what its counters are named by
 	metadata       map[string]jsondoc.Value
 	opts           Options
-	dynamic        bool        // endpoints are what requests name
-	dns            *assignment // with names; nil: they are not resolved
+	dynamic        bool         // endpoints are what requests name
+	original       *originalDst // endpoints are where connections were made to; nil: they are not
+	dns            *assignment  // with names; nil: they are not resolved
 	dnsRefresh     time.Duration
 	lookup         clusterv3.Cluster_DnsLookupFamily
 	connectTimeout time.Duration
@@ -98,7 +99,7 @@ type Cluster struct {
 	recycle   atomic.Uint64 // connections of an earlier generation are not used again
 	mu        sync.Mutex    // guards the change of hosts, and what follows
 	closed    bool
-	named     map[string]*Host // of a dynamic cluster
+	named     map[string]*Host // of a dynamic cluster, or one of type ORIGINAL_DST
 	maxNamed  int
 	resolved  time.Time
 	resolving chan struct{}
@@ -210,6 +211,9 @@ func (c *Cluster) Close() {
 		c.resolveTimer.Stop()
 	}
 	c.merge.stop()
+	if c.original != nil {
+		c.original.stop()
+	}
 	if c.outlier != nil && !again {
 		c.outlier.close()
 	}

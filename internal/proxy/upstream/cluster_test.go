@@ -168,7 +168,17 @@ const forwardProxyType = `"@type": type.googleapis.com/envoy.extensions.clusters
 func TestRefused(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{"{type: STATIC}", "name: empty"},
-		{"{name: c, type: ORIGINAL_DST}", "type: ORIGINAL_DST: not supported"},
+		{"{name: c, type: ORIGINAL_DST}", "lb_policy: ORIGINAL_DST goes with CLUSTER_PROVIDED alone"},
+		{"{name: c, type: ORIGINAL_DST, lb_policy: CLUSTER_PROVIDED, load_assignment: {cluster_name: c}}", "load_assignment: of type ORIGINAL_DST: not supported"},
+		{"{name: c, type: ORIGINAL_DST, lb_policy: CLUSTER_PROVIDED, outlier_detection: {}}", "outlier_detection: of type ORIGINAL_DST: not supported"},
+		{"{name: c, type: ORIGINAL_DST, lb_policy: CLUSTER_PROVIDED, cleanup_interval: 0s}", "cleanup_interval: must be above 0"},
+		{"{name: c, type: ORIGINAL_DST, lb_policy: CLUSTER_PROVIDED, original_dst_lb_config: {http_header_name: x}}", "original_dst_lb_config.http_header_name: without use_http_header"},
+		{"{name: c, type: ORIGINAL_DST, lb_policy: CLUSTER_PROVIDED, original_dst_lb_config: {use_http_header: true, http_header_name: ':path'}}",
+			`original_dst_lb_config.http_header_name: ":path" is no name of a header`},
+		{"{name: c, type: ORIGINAL_DST, lb_policy: CLUSTER_PROVIDED, original_dst_lb_config: {upstream_port_override: 65536}}", "original_dst_lb_config.upstream_port_override: 65536 is not a port"},
+		{"{name: c, type: ORIGINAL_DST, lb_policy: CLUSTER_PROVIDED, original_dst_lb_config: {metadata_key: {key: k}}}", "original_dst_lb_config.metadata_key.path: empty"},
+		{"{name: c, original_dst_lb_config: {}}", "original_dst_lb_config: of another type than ORIGINAL_DST"},
+		{"{name: c, cleanup_interval: 5s}", "cleanup_interval: of another type than ORIGINAL_DST"},
 		{"{name: c, lb_policy: LOAD_BALANCING_POLICY_CONFIG}", "lb_policy: LOAD_BALANCING_POLICY_CONFIG: not supported"},
 		{"{name: c, round_robin_lb_config: {slow_start_config: {slow_start_window: 1s}}}", "round_robin_lb_config.slow_start_config: not supported"},
 		{"{name: c, lb_policy: LEAST_REQUEST, least_request_lb_config: {choice_count: 1}}", "least_request_lb_config.choice_count: must be at least 2"},

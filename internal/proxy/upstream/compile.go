@@ -36,7 +36,7 @@ func Compile(m *clusterv3.Cluster, o Options) (*Cluster, error) {
 	if err := strict.Only(m, "transport_socket_matches", "name", "alt_stat_name", "type", "cluster_type", "eds_cluster_config",
 		"connect_timeout", "per_connection_buffer_limit_bytes", "lb_policy", "load_assignment", "max_requests_per_connection",
 		"circuit_breakers", "common_http_protocol_options", "http_protocol_options", "typed_extension_protocol_options",
-		"dns_refresh_rate", "respect_dns_ttl", "dns_lookup_family", "upstream_bind_config", "transport_socket", "metadata",
+		"dns_refresh_rate", "respect_dns_ttl", "dns_lookup_family", "cleanup_interval", "original_dst_lb_config", "upstream_bind_config", "transport_socket", "metadata",
 		"common_lb_config", "ignore_health_on_host_removal", "upstream_connection_options",
 		"outlier_detection", "lb_subset_config", "health_checks", "load_balancing_policy", "least_request_lb_config", "round_robin_lb_config", "ring_hash_lb_config", "maglev_lb_config"); err != nil {
 		return nil, err
@@ -258,6 +258,14 @@ func (c *Cluster) limits(m *clusterv3.Cluster) error {
 func (c *Cluster) discovery(m *clusterv3.Cluster) error {
 	if t := m.GetClusterType(); t != nil {
 		return strict.At("cluster_type", c.forwardProxy(t))
+	}
+	if m.GetType() == clusterv3.Cluster_ORIGINAL_DST {
+		return c.originalDestination(m)
+	}
+	for name, set := range map[string]bool{"cleanup_interval": m.GetCleanupInterval() != nil, "original_dst_lb_config": m.GetOriginalDstLbConfig() != nil} {
+		if set {
+			return strict.Errorf(name, "of another type than ORIGINAL_DST")
+		}
 	}
 	if m.GetRespectDnsTtl() {
 		return strict.Errorf("respect_dns_ttl", "%w", strict.ErrUnsupported)

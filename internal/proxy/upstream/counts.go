@@ -21,6 +21,7 @@ type Counts struct {
 	CxOverflow     counters.Counter   `stat:"upstream_cx_overflow"`
 	CxDestroy      counters.Counter   `stat:"upstream_cx_destroy"`
 	CxNoneHealthy  counters.Counter   `stat:"upstream_cx_none_healthy"`
+	NoDestination  counters.Counter   `stat:"original_dst_host_invalid"`
 	CxMaxRequests  counters.Counter   `stat:"upstream_cx_max_requests"`
 	CxProtocol     counters.Counter   `stat:"upstream_cx_protocol_error"`
 	CxConnect      counters.Histogram `stat:"upstream_cx_connect_ms"`

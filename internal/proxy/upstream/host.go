@@ -46,7 +46,7 @@ type Host struct {
 
 	pool    pool
 	clients *clients  // nil: connections do not tell for whom they are
-	used    time.Time // of a dynamic cluster's host
+	used    time.Time // of a host that requests or connections have named
 }
 
 // hostKey tells whether an endpoint of a new assignment is the same as before.

@@ -1,9 +1,12 @@
 // Package filterstate is the filter that leaves texts made of a request for later
 // filters, configured by Envoy's set_filter_state message: jwt_authn's
-// filter_state_rules pick a requirement by one. It knows no filter that reads them.
+// filter_state_rules pick a requirement by one; and the address that clusters of type
+// ORIGINAL_DST send a request to. It knows nobody who reads them.
 package filterstate
 
 import (
+	"cmp"
+
 	statev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/set_filter_state/v3"
 	filterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/set_filter_state/v3"
 
@@ -16,7 +19,7 @@ import (
 // TypeURL is that of the configuration.
 const TypeURL = "type.googleapis.com/envoy.extensions.filters.http.set_filter_state.v3.Config"
 
-// text is the one kind of object that there is.
+// text is the kind of all objects but the destination (exchange.DestinationState).
 const text = "envoy.string"
 
 // maxValue bounds a text, in bytes.
@@ -36,6 +39,7 @@ var _ filter.Filter = (*Filter)(nil)
 type value struct {
 	name      string
 	text      *format.Format
+	address   bool // it is the destination
 	skipEmpty bool
 }
 
@@ -63,11 +67,14 @@ func compileValue(m *statev3.FilterStateValue) (v value, err error) {
 		return v, err
 	}
 	v = value{name: m.GetObjectKey(), skipEmpty: m.GetSkipIfEmpty()}
-	// Without a factory Envoy takes the name for one; only strings can be made here.
-	if kind := m.GetFactoryKey(); kind != text && (kind != "" || v.name != text) {
-		return v, strict.Errorf("factory_key", "%q: %w (want %q)", kind, strict.ErrUnsupported, text)
-	}
-	if v.name == "" {
+	kind := cmp.Or(m.GetFactoryKey(), v.name) // without a factory Envoy takes the name for one
+	v.address = v.name == exchange.DestinationState
+	switch {
+	case v.address && kind != v.name:
+		return v, strict.Errorf("factory_key", "%q makes no %s", kind, v.name)
+	case !v.address && kind != text:
+		return v, strict.Errorf("factory_key", "%q: %w (want %q)", m.GetFactoryKey(), strict.ErrUnsupported, text)
+	case v.name == "":
 		return v, strict.Errorf("object_key", "empty")
 	}
 	v.text, err = format.Compile(m.GetFormatString())
@@ -84,6 +91,13 @@ func (f *Filter) Decode(x *exchange.Exchange) bool {
 		}
 		if len(s) > maxValue {
 			s = s[:maxValue]
+		}
+		if v.address {
+			to, ok := exchange.ParseDestination(s)
+			if !ok { // then Envoy leaves what there was, too
+				continue
+			}
+			x.Destination, s = to, to.String()
 		}
 		x.SetFilterState(v.name, s)
 	}

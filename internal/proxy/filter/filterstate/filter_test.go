@@ -56,15 +56,38 @@ func TestValues(t *testing.T) {
 	}
 }
 
+// TestDestination: what is no address leaves the one before.
+func TestDestination(t *testing.T) {
+	f, err := newFilter(t, `{"on_request_headers": [
+		{"object_key": "envoy.network.transport_socket.original_dst_address", "format_string": {"text_format": "%REQ(x-to)%"}}]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &exchange.Exchange{}
+	for _, c := range []struct{ to, want string }{
+		{"a.test:80", "invalid AddrPort"}, {"[2001:DB8::1]:080", "[2001:db8::1]:80"}, {"10.0.0.1:81", "10.0.0.1:81"}, {"", "10.0.0.1:81"}, {"[fe80::1%lo]:80", "10.0.0.1:81"},
+	} {
+		x.Request.Header.Set("x-to", c.to)
+		if f.Decode(x); x.Destination.String() != c.want || x.Destination.IsValid() && x.FilterState[exchange.DestinationState] != c.want {
+			t.Errorf("%q: %s, %v, want %s", c.to, x.Destination, x.FilterState, c.want)
+		}
+	}
+	if x.Reset(); x.Destination.IsValid() {
+		t.Error("the next request of the connection has the destination, too")
+	}
+}
+
 func TestRefused(t *testing.T) {
 	const format = `"format_string": {"text_format": "x"}`
 	for js, want := range map[string]string{
-		`{"object_key": "k", ` + format + `}`:                                                        "factory_key",
-		`{"object_key": "k", "factory_key": "envoy.ip", ` + format + `}`:                             "factory_key",
-		`{"factory_key": "envoy.string", ` + format + `}`:                                            "object_key",
-		`{"object_key": "k", "factory_key": "envoy.string"}`:                                         "format_string",
-		`{"object_key": "k", "factory_key": "envoy.string", "read_only": true, ` + format + `}`:      "read_only",
-		`{"object_key": "k", "factory_key": "envoy.string", "format_string": {"text_format": "%X"}}`: "format_string",
+		`{"object_key": "k", ` + format + `}`:                                                                                  "factory_key",
+		`{"object_key": "k", "factory_key": "envoy.ip", ` + format + `}`:                                                       "factory_key",
+		`{"object_key": "envoy.network.transport_socket.original_dst_address", "factory_key": "envoy.string", ` + format + `}`: "factory_key",
+		`{"object_key": "k", "factory_key": "envoy.network.transport_socket.original_dst_address", ` + format + `}`:            "factory_key",
+		`{"factory_key": "envoy.string", ` + format + `}`:                                                                      "object_key",
+		`{"object_key": "k", "factory_key": "envoy.string"}`:                                                                   "format_string",
+		`{"object_key": "k", "factory_key": "envoy.string", "read_only": true, ` + format + `}`:                                "read_only",
+		`{"object_key": "k", "factory_key": "envoy.string", "format_string": {"text_format": "%X"}}`:                           "format_string",
 	} {
 		_, err := newFilter(t, `{"on_request_headers": [`+js+`]}`)
 		if err == nil || !strings.HasPrefix(err.Error(), "on_request_headers[0]."+want) {
