@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net"
+	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
@@ -25,6 +28,8 @@ type listeners struct {
 	limit   time.Duration   // of a drain
 	halt    <-chan struct{} // ends drains at once
 
+	at atomic.Pointer[func(netip.AddrPort) *listener.Listener] // of those that run
+
 	mu      sync.Mutex
 	running map[string]*listener.Listener // with those that drain as part of the whole
 	closed  func(*listener.Spec) bool     // which are not bound any more; nil: none
@@ -37,7 +42,16 @@ const settle = 50 * time.Millisecond
 var _ config.Listeners = (*listeners)(nil)
 
 func newListeners(o listener.Options, sockets *takeover.Sockets, limit time.Duration, halt <-chan struct{}) *listeners {
-	return &listeners{o: o, sockets: sockets, limit: limit, halt: halt, running: map[string]*listener.Listener{}}
+	ls := &listeners{o: o, sockets: sockets, limit: limit, halt: halt, running: map[string]*listener.Listener{}}
+	ls.found()
+	ls.o.At = func(to netip.AddrPort) *listener.Listener { return (*ls.at.Load())(to) }
+	return ls
+}
+
+// found has connections find the listeners that run now. The lock is held.
+func (ls *listeners) found() {
+	at := listener.Addresses(slices.Collect(maps.Values(ls.running)))
+	ls.at.Store(&at)
 }
 
 type prepared struct {
@@ -72,16 +86,31 @@ func (p *prepared) Apply() error {
 		p.spec.Close()
 		return nil
 	}
-	ln, err := ls.sockets.Listen(p.spec.Network, p.spec.Address.String())
+	ln, err := ls.bind(p.spec)
 	if err != nil {
 		return fmt.Errorf("listener %s: %w", p.spec.Name, err)
 	}
 	l := listener.On(p.spec, ln)
 	ls.running[p.spec.Name] = l
+	ls.found()
 	if old != nil {
 		ls.leave(old, 0)
 	}
 	return nil
+}
+
+// bind gives the socket of a listener, nil for one that has none. Of two listeners of one
+// address, one without a socket, the kernel would not tell. The lock is held.
+func (ls *listeners) bind(s *listener.Spec) (net.Listener, error) {
+	for name, l := range ls.running {
+		if o := l.Spec(); name != s.Name && o.Address == s.Address && (o.Unbound || s.Unbound) {
+			return nil, fmt.Errorf("%s is the address of listener %s, too", s.Address, name)
+		}
+	}
+	if s.Unbound {
+		return nil, nil
+	}
+	return ls.sockets.Listen(s.Network, s.Address.String())
 }
 
 // Close implements config.Prepared.
@@ -126,6 +155,7 @@ func (ls *listeners) Remove(name string) {
 	defer ls.mu.Unlock()
 	if l := ls.running[name]; l != nil {
 		delete(ls.running, name)
+		ls.found()
 		ls.leave(l, 0)
 	}
 }
@@ -174,11 +204,14 @@ func (ls *listeners) stop(which func(*listener.Spec) bool) {
 	defer ls.mu.Unlock()
 	before := ls.closed
 	ls.closed = func(s *listener.Spec) bool { return which(s) || before != nil && before(s) }
-	var all sync.WaitGroup
-	for _, l := range ls.those(which) {
-		all.Go(func() { ls.leave(l, settle) })
+	// Those without a socket come last: until then they are handed connections.
+	for _, unbound := range []bool{false, true} {
+		var all sync.WaitGroup
+		for _, l := range ls.those(func(s *listener.Spec) bool { return which(s) && s.Unbound == unbound }) {
+			all.Go(func() { ls.leave(l, settle) })
+		}
+		all.Wait()
 	}
-	all.Wait()
 }
 
 // drain stops accepting everywhere and waits until all connections have ended, for a

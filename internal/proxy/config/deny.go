@@ -73,6 +73,9 @@ func guardOfListener(m *listenerv3.Listener) guard {
 	for _, f := range m.GetListenerFilters() { // they tell whose connection it is
 		parts = append(parts, text(f))
 	}
+	if m.GetUseOriginalDst().GetValue() { // another listener may be the one that says
+		parts = append(parts, "use_original_dst")
+	}
 	if u := m.GetMetadata().GetFilterMetadata()["usher"]; u != nil {
 		parts = append(parts, text(u))
 	}

@@ -9,6 +9,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	originalv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/original_dst/v3"
 	ppv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/proxy_protocol/v3"
 	inspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
 	limitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/connection_limit/v3"
@@ -39,7 +40,7 @@ func Compile(m *listenerv3.Listener, o Options) (*Spec, error) {
 	}
 	if err := strict.Only(m, "name", "address", "stat_prefix", "filter_chains", "default_filter_chain", "metadata", "listener_filters",
 		"listener_filters_timeout", "traffic_direction", "per_connection_buffer_limit_bytes", "drain_type", "enable_reuse_port",
-		"tcp_backlog_size", "bind_to_port", "continue_on_listener_filters_timeout"); err != nil {
+		"tcp_backlog_size", "bind_to_port", "use_original_dst", "continue_on_listener_filters_timeout"); err != nil {
 		return nil, err
 	}
 	at, network, err := address(m)
@@ -78,8 +79,12 @@ func (s *Spec) compile(m *listenerv3.Listener, o Options) error {
 	if m.GetContinueOnListenerFiltersTimeout() {
 		return strict.Errorf("continue_on_listener_filters_timeout", "%w", strict.ErrUnsupported)
 	}
-	if m.GetBindToPort() != nil && !m.GetBindToPort().GetValue() {
-		return strict.Errorf("bind_to_port", "false: %w", strict.ErrUnsupported)
+	s.Unbound = m.GetBindToPort() != nil && !m.GetBindToPort().GetValue()
+	if s.handsOff = m.GetUseOriginalDst().GetValue(); s.handsOff {
+		s.restores, s.at = true, o.At
+		if s.at == nil {
+			s.at = func(netip.AddrPort) *Listener { return nil }
+		}
 	}
 	for i, f := range m.GetListenerFilters() {
 		if err := s.compileListenerFilter(f, i); err != nil {
@@ -105,6 +110,9 @@ func (s *Spec) compileListenerFilter(f *listenerv3.ListenerFilter, at int) error
 			return strict.At("typed_config", err)
 		}
 		return strict.At("typed_config", strict.Only(m, "initial_read_buffer_size"))
+	case any.MessageIs((*originalv3.OriginalDst)(nil)):
+		s.restores = true
+		return strict.At("typed_config", strict.Unpack(any, new(originalv3.OriginalDst)))
 	case any.MessageIs((*ppv3.ProxyProtocol)(nil)):
 		if at > 0 {
 			return strict.Errorf("typed_config", "proxy_protocol must be the first filter")

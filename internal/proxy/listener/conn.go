@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/usher-mesh/usher/internal/proxy/deadline"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/hcm"
 	"github.com/usher-mesh/usher/internal/proxy/tls"
@@ -20,9 +21,14 @@ import (
 // conn is one accepted connection.
 type conn struct {
 	l     *Listener
-	raw   net.Conn
+	raw   *deadline.Conn
 	facts facts
-	state *ctls.ConnectionState // nil in clear
+	tlvs  []exchange.TLV // that the PROXY protocol told
+	// Of one that another listener has accepted: what was read of it there.
+	first  []byte
+	handed bool
+	passed bool                  // it was handed on, and is another's to close
+	state  *ctls.ConnectionState // nil in clear
 	// foreign is exchange.Conn.Foreign, as of the handshake.
 	foreign bool
 
@@ -126,18 +132,23 @@ func (c *conn) requests(nc net.Conn, first []byte, info *exchange.Conn) *hcm.Con
 // open does what comes before the first byte of the application: it finds the chain and
 // gives the connection to serve, nil if there is none, and what was read of it.
 func (c *conn) open(s *Spec) (nc net.Conn, first []byte, info *exchange.Conn) {
-	c.facts.local, c.facts.remote = addrPort(c.raw.LocalAddr()), addrPort(c.raw.RemoteAddr())
-	c.facts.direct = c.facts.remote
-	var tlvs []exchange.TLV
-	if s.told != nil {
-		t, err := s.told.read(c.raw, s.timeout)
+	if !c.handed {
+		c.addresses()
+	}
+	if first = c.first; s.told != nil {
+		t, err := s.told.read(&prefixed{Conn: c.raw, first: first}, s.timeout)
 		if err != nil {
 			s.log.Debug("no PROXY protocol", "listener", s.Name, "peer", c.facts.direct, "error", err)
 			return nil, nil, nil
 		}
-		if first, tlvs = t.first, t.tlvs; t.remote.IsValid() {
+		if first, c.tlvs = t.first, t.tlvs; t.remote.IsValid() {
 			c.facts.remote, c.facts.local = t.remote, t.local
 		}
+	}
+	c.restore(s)
+	if to := c.heir(s); to != nil {
+		to.inherit(c, first)
+		return nil, nil, nil
 	}
 	if s.inspect {
 		in, err := inspect(&prefixed{Conn: c.raw, first: first}, s.hello, s.timeout)
@@ -163,7 +174,7 @@ func (c *conn) open(s *Spec) (nc net.Conn, first []byte, info *exchange.Conn) {
 		}
 		c.entered = append(c.entered, limit)
 	}
-	info = &exchange.Conn{ID: connections.Add(1), Remote: c.facts.remote, Direct: c.facts.direct, Local: c.facts.local, Accepted: addrPort(c.raw.LocalAddr()), SNI: c.facts.sni, TLVs: tlvs}
+	info = &exchange.Conn{ID: connections.Add(1), Remote: c.facts.remote, Direct: c.facts.direct, Local: c.facts.local, Accepted: c.facts.accepted, SNI: c.facts.sni, TLVs: c.tlvs}
 	nc = c.raw
 	if c.chain.tls != nil {
 		t, err := c.handshake(first, info)
@@ -187,6 +198,24 @@ func (c *conn) open(s *Spec) (nc net.Conn, first []byte, info *exchange.Conn) {
 	return nc, first, info
 }
 
+// addresses notes the ends of the connection.
+func (c *conn) addresses() {
+	c.facts.accepted, c.facts.remote = addrPort(c.raw.LocalAddr()), addrPort(c.raw.RemoteAddr())
+	c.facts.local, c.facts.direct = c.facts.accepted, c.facts.remote
+}
+
+// restore puts the destination that the connection had before a redirect in place of its
+// own address, which it keeps if it was not redirected.
+func (c *conn) restore(s *Spec) {
+	if !s.restores {
+		return
+	}
+	own := netip.AddrPortFrom(c.facts.accepted.Addr().WithZone(""), c.facts.accepted.Port())
+	if to, ok := originalDst(c.raw.NetConn(), own); ok && to != own {
+		c.facts.local = to
+	}
+}
+
 // draining tells whether the client is to leave.
 func (c *conn) draining() bool {
 	if c.l.draining.Load() {
@@ -201,7 +230,7 @@ var connections atomic.Uint64
 
 // handshake accepts TLS as the chain says, and notes who the peer is.
 func (c *conn) handshake(first []byte, info *exchange.Conn) (net.Conn, error) {
-	under := c.raw
+	under := net.Conn(c.raw)
 	if len(first) > 0 {
 		under = &prefixed{Conn: c.raw, first: first}
 	}

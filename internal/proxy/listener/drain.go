@@ -22,6 +22,13 @@ func (l *Listener) Announce() {
 // it, too, what waits there is left to that one.
 func (l *Listener) Stop(settle time.Duration) {
 	l.once.Do(func() {
+		if l.ln == nil {
+			l.mu.Lock()
+			l.closed = true
+			l.mu.Unlock()
+			close(l.stopping)
+			return
+		}
 		if s, ok := l.ln.(interface{ Retire() (shared bool) }); ok && s.Retire() {
 			close(l.stopping)
 			l.ln.Close()
@@ -91,7 +98,9 @@ func (l *Listener) Close() {
 	l.end()
 	l.once.Do(func() {
 		close(l.stopping)
-		l.ln.Close() // with what waits in it
+		if l.ln != nil {
+			l.ln.Close() // with what waits in it
+		}
 	})
 	<-l.accepted
 	l.Announce()

@@ -15,7 +15,7 @@ import (
 
 // Listener is a running listener.
 type Listener struct {
-	ln   net.Listener
+	ln   net.Listener // nil: it is unbound
 	spec atomic.Pointer[Spec]
 	ctx  context.Context // ends with Close
 	end  context.CancelFunc
@@ -29,21 +29,29 @@ type Listener struct {
 
 	mu     sync.Mutex
 	conns  map[*conn]struct{}
-	closed bool
+	closed bool           // none is served any more; of one that is unbound: no further one is
 	wg     sync.WaitGroup // of the goroutines
 }
 
-// On begins to accept on a socket that is bound to the spec's address.
+// On begins to accept on a socket that is bound to the spec's address; nil for one that is
+// unbound.
 func On(s *Spec, ln net.Listener) *Listener {
 	l := &Listener{ln: ln, conns: make(map[*conn]struct{}), stopping: make(chan struct{}), accepted: make(chan struct{})}
 	l.ctx, l.end = context.WithCancel(context.Background())
 	l.spec.Store(s)
-	go l.accept()
+	if ln == nil {
+		close(l.accepted)
+	} else {
+		go l.accept()
+	}
 	return l
 }
 
-// Addr is where the listener is bound.
+// Addr is where the listener is bound, or would be.
 func (l *Listener) Addr() netip.AddrPort {
+	if l.ln == nil {
+		return l.spec.Load().Address
+	}
 	return l.ln.Addr().(*net.TCPAddr).AddrPort()
 }
 
@@ -147,10 +155,24 @@ func (l *Listener) accept() {
 	}
 }
 
-// begin serves a connection in a goroutine of its own, unless there are too many.
+// begin serves a connection, or hands it on: at once if that can be, so that whoever has
+// stopped accepting has handed on all.
 func (l *Listener) begin(nc net.Conn) {
-	s := l.spec.Load()
 	c := &conn{l: l, raw: deadline.New(nc)}
+	if s := l.spec.Load(); s.handsOff && s.told == nil && !s.deny {
+		c.addresses()
+		c.restore(s)
+		if to := c.heir(s); to != nil {
+			to.inherit(c, nil)
+			return
+		}
+	}
+	l.admit(c)
+}
+
+// admit serves a connection in a goroutine of its own, unless there are too many.
+func (l *Listener) admit(c *conn) {
+	s := l.spec.Load()
 	l.mu.Lock()
 	full := len(l.conns) >= s.max
 	if l.closed || s.deny || full || !s.overload.Enter() {
@@ -162,7 +184,7 @@ func (l *Listener) begin(nc net.Conn) {
 			s.stats.GateOverflow.Inc()
 		}
 		l.mu.Unlock()
-		nc.Close()
+		c.raw.Close()
 		return
 	}
 	l.conns[c] = struct{}{}
@@ -174,7 +196,9 @@ func (l *Listener) begin(nc net.Conn) {
 			l.mu.Lock()
 			delete(l.conns, c)
 			l.mu.Unlock()
-			nc.Close()
+			if !c.passed {
+				c.raw.Close()
+			}
 			s.overload.Leave()
 		}()
 		defer contain(s)

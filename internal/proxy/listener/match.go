@@ -10,7 +10,8 @@ import (
 
 // facts are what a connection is matched by.
 type facts struct {
-	local     netip.AddrPort
+	accepted  netip.AddrPort // this end of the connection
+	local     netip.AddrPort // where it was made to, as far as that is known
 	remote    netip.AddrPort // who connects, as far as it is told
 	direct    netip.AddrPort // the other end of the connection
 	transport string         // "tls", "raw_buffer", or "" if nobody looked

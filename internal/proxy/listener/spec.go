@@ -43,6 +43,9 @@ type Options struct {
 	ObserveTCP func(x *exchange.Exchange, ended bool)
 	// HTTP2 counts what happens on connections of HTTP/2; nil for nobody.
 	HTTP2 *http2.Counters
+	// At gives the listener whose address a connection was made to, nil if there is none: who
+	// has use_original_dst hands it the connection. Nil: there are no others.
+	At func(netip.AddrPort) *Listener
 	// Overload says what is to be refused; nil: nothing.
 	Overload *overload.State
 	Log      *slog.Logger
@@ -71,14 +74,19 @@ type Spec struct {
 	Address netip.AddrPort
 	Network string // that the address is listened to in: "tcp4" and "tcp6" for wildcards of one family, else "tcp"
 	Inbound bool   // its traffic_direction
+	// Unbound: it has no socket (bind_to_port false), and serves what others hand it.
+	Unbound bool
 	// Routes are the RouteConfigurations that its chains take by name.
 	Routes []string
 
 	chains   []*chain
 	fallback *chain         // default_filter_chain
 	told     *proxyProtocol // nil: the connection's addresses hold
-	inspect  bool           // TLS is told from plaintext by the first bytes
-	hello    bool           // the ClientHello's names matter for the choice
+	restores bool           // the destination before a redirect takes the place of the connection's address
+	handsOff bool           // use_original_dst
+	at       func(netip.AddrPort) *Listener
+	inspect  bool // TLS is told from plaintext by the first bytes
+	hello    bool // the ClientHello's names matter for the choice
 	timeout  time.Duration
 	max      int
 	log      *slog.Logger
@@ -99,7 +107,9 @@ type Spec struct {
 }
 
 // SameSocket tells whether both are bound alike.
-func (s *Spec) SameSocket(o *Spec) bool { return s.Address == o.Address && s.Network == o.Network }
+func (s *Spec) SameSocket(o *Spec) bool {
+	return s.Address == o.Address && s.Network == o.Network && s.Unbound == o.Unbound
+}
 
 // release is called by a connection that does not ask the spec any more.
 func (s *Spec) release() {
