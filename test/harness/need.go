@@ -12,7 +12,7 @@ func Need(t testing.TB, programs ...string) {
 	t.Helper()
 	for _, p := range programs {
 		if _, err := exec.LookPath(p); err != nil {
-			leaveOut(t, p+" is not on this machine")
+			LeaveOut(t, p+" is not on this machine")
 		}
 	}
 }
@@ -21,7 +21,7 @@ func Need(t testing.TB, programs ...string) {
 func NeedRoot(t testing.TB) {
 	t.Helper()
 	if os.Getuid() != 0 {
-		leaveOut(t, "needs root")
+		LeaveOut(t, "needs root")
 	}
 }
 
@@ -34,12 +34,13 @@ func Envoy(t testing.TB) string {
 	}
 	e, err := exec.LookPath("envoy")
 	if err != nil {
-		leaveOut(t, "there is no Envoy ($ENVOY, or envoy on PATH)")
+		LeaveOut(t, "there is no Envoy ($ENVOY, or envoy on PATH)")
 	}
 	return e
 }
 
-func leaveOut(t testing.TB, why string) {
+// LeaveOut leaves the test out, and says why. With USHER_TEST_ALL set that is a failure.
+func LeaveOut(t testing.TB, why string) {
 	t.Helper()
 	if os.Getenv("USHER_TEST_ALL") != "" {
 		t.Fatalf("no test may be left out: %s", why)

@@ -95,7 +95,7 @@ type world struct {
 }
 
 const line = "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% up %UPSTREAM_HOST% local %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_PORT% " +
-	"direct %DOWNSTREAM_DIRECT_LOCAL_ADDRESS% cluster %UPSTREAM_CLUSTER%"
+	"direct %DOWNSTREAM_DIRECT_LOCAL_ADDRESS%"
 
 // logged has the listener's filter write its lines where run reads them.
 func logged(name string) beside.List {
