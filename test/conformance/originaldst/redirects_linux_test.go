@@ -101,15 +101,22 @@ func TestSameRedirects(t *testing.T) {
 	w.compare(t)
 }
 
-// TestOwnAddress: a connection that nobody has redirected is not sent back to the proxy by a
-// cluster of type ORIGINAL_DST, where Envoy goes round in circles.
+// TestOwnAddress: netfilter tells the address of a connection that nobody has redirected, too.
+// That is no destination for a cluster of type ORIGINAL_DST, and not in place of the one that
+// the PROXY protocol tells. Envoy goes round in circles with the one, and hands the other to
+// itself.
 func TestOwnAddress(t *testing.T) {
 	needRedirects(t)
-	ports := harness.FreePorts(t, 2)
+	ports := harness.FreePorts(t, 4)
+	servers(t, false, ports[3], "127.0.0.2")
+	to := func(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 	w := &world{admin: ports[0], clusters: clusters(t, "[{name: original, ORIGINAL}]"),
-		listeners: beside.List{with(t, web(t, "kept", ports[1], "original", ""), filter)}, asks: []ask{{to: fmt.Sprintf("127.0.0.1:%d", ports[1])}}}
+		listeners: beside.List{with(t, web(t, "kept", ports[1], "original", ""), filter), with(t, web(t, "told", ports[2], "original", ""), hands+"\n"+proxied)},
+		asks:      []ask{{to: to(ports[1])}, {to: to(ports[2]), proxy: fmt.Sprintf("PROXY TCP4 127.0.0.9 127.0.0.2 1 %d\r\n", ports[3])}}}
 	got, _ := w.run(t, beside.Programs(t)[1])
-	if !strings.Contains(got[0], "kept 503 UH no_healthy_upstream") {
-		t.Error(got[0])
+	for i, want := range []string{"kept 503 UH no_healthy_upstream", fmt.Sprintf("told 200 - via_upstream up 127.0.0.2:%d", ports[3])} {
+		if !strings.Contains(got[i], want) {
+			t.Errorf("%s: %s, want %s", w.asks[i].to, got[i], want)
+		}
 	}
 }
