@@ -126,12 +126,12 @@ func TestSameDestinations(t *testing.T) {
 
 // TestSameCleanup compares that hosts go once they have no connection.
 func TestSameCleanup(t *testing.T) {
-	up, admin, port := harness.FreePorts(t, 1)[0], harness.FreePorts(t, 1)[0], harness.FreePorts(t, 1)[0]
+	at := harness.FreePorts(t, 3)
+	up, admin, port := at[0], at[1], at[2]
 	servers(t, false, up, "127.0.0.2", "127.0.0.3")
-	boot := beside.Bootstrap(admin, beside.List{bytes("bytes", port, "c")}, clusters(t, "[{name: c, ORIGINAL, cleanup_interval: 0.2s}]"))
-	with(t, boot["static_resources"].(beside.Object)["listeners"].(beside.List)[0].(beside.Object), proxied)
+	w := &world{admin: admin, listeners: beside.List{with(t, bytes("bytes", port, "c"), proxied)}, clusters: clusters(t, "[{name: c, ORIGINAL, cleanup_interval: 0.2s}]")}
 	for _, p := range beside.Programs(t) {
-		stop := beside.Start(t, []int{admin, port}, boot, p)
+		_, stop := w.start(t, p)
 		hosts := func(want int) {
 			t.Helper()
 			harness.Eventually(t, 20*time.Second, fmt.Sprintf("%s has %d hosts", p.Path, want), func() (bool, any) {

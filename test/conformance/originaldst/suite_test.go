@@ -153,20 +153,29 @@ func get(t *testing.T, admin int, path string) (status int, text string) {
 // failure is what Envoy says besides of why there is no connection.
 var failure = regexp.MustCompile(`\|[^ }]*}`)
 
-// run gives the answers with their lines of the log, and counters.
-func (w *world) run(t *testing.T, p beside.Program) (answers []string, counted map[string]string) {
-	log := filepath.Join(t.TempDir(), "log")
+// start runs a program until it is stopped, or the test ends. Log is the file of its lines.
+func (w *world) start(t *testing.T, p beside.Program) (log string, stop func()) {
+	t.Helper()
+	log = filepath.Join(t.TempDir(), "log")
 	b, err := json.Marshal(beside.Bootstrap(w.admin, w.listeners, w.clusters))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var bootstrap beside.Object
 	beside.Read(t, strings.ReplaceAll(string(b), "LOG", log), &bootstrap)
-	defer beside.Start(t, []int{w.admin}, bootstrap, p)()
+	stop = beside.Start(t, []int{w.admin}, bootstrap, p)
 	harness.Eventually(t, 30*time.Second, p.Path+" is ready", func() (bool, any) {
 		status, text := get(t, w.admin, "/ready")
 		return status == 200, text
 	})
+	return log, stop
+}
+
+// run gives the answers with their lines of the log, and counters.
+func (w *world) run(t *testing.T, p beside.Program) (answers []string, counted map[string]string) {
+	t.Helper()
+	log, stop := w.start(t, p)
+	defer stop()
 	for i := range w.asks {
 		answer := w.asks[i].send()
 		harness.Eventually(t, 30*time.Second, w.asks[i].String()+": access log", func() (bool, any) {
