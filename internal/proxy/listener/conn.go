@@ -23,7 +23,6 @@ type conn struct {
 	l     *Listener
 	raw   *deadline.Conn
 	facts facts
-	tlvs  []exchange.TLV // that the PROXY protocol told
 	// Of one that another listener has accepted: what was read of it there.
 	first  []byte
 	handed bool
@@ -135,13 +134,14 @@ func (c *conn) open(s *Spec) (nc net.Conn, first []byte, info *exchange.Conn) {
 	if !c.handed {
 		c.addresses()
 	}
+	var tlvs []exchange.TLV
 	if first = c.first; s.told != nil {
 		t, err := s.told.read(&prefixed{Conn: c.raw, first: first}, s.timeout)
 		if err != nil {
 			s.log.Debug("no PROXY protocol", "listener", s.Name, "peer", c.facts.direct, "error", err)
 			return nil, nil, nil
 		}
-		if first, c.tlvs = t.first, t.tlvs; t.remote.IsValid() {
+		if first, tlvs = t.first, t.tlvs; t.remote.IsValid() {
 			c.facts.remote, c.facts.local = t.remote, t.local
 		}
 	}
@@ -174,7 +174,7 @@ func (c *conn) open(s *Spec) (nc net.Conn, first []byte, info *exchange.Conn) {
 		}
 		c.entered = append(c.entered, limit)
 	}
-	info = &exchange.Conn{ID: connections.Add(1), Remote: c.facts.remote, Direct: c.facts.direct, Local: c.facts.local, Accepted: c.facts.accepted, SNI: c.facts.sni, TLVs: c.tlvs}
+	info = &exchange.Conn{ID: connections.Add(1), Remote: c.facts.remote, Direct: c.facts.direct, Local: c.facts.local, Accepted: c.facts.accepted, SNI: c.facts.sni, TLVs: tlvs}
 	nc = c.raw
 	if c.chain.tls != nil {
 		t, err := c.handshake(first, info)

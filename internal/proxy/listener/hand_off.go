@@ -15,11 +15,11 @@ func (c *conn) heir(s *Spec) *Listener {
 	return nil
 }
 
-// inherit serves a connection that another listener has accepted, with what was read of it
-// there. Who stopped closes it.
+// inherit serves a connection that another listener has accepted, with its addresses and what
+// was read of it there, not the PROXY protocol's TLVs, as in Envoy. Who stopped closes it.
 func (l *Listener) inherit(c *conn, first []byte) {
 	c.passed = true
-	l.admit(&conn{l: l, raw: c.raw, facts: c.facts, tlvs: c.tlvs, first: first, handed: true})
+	l.admit(&conn{l: l, raw: c.raw, facts: c.facts, first: first, handed: true})
 }
 
 // addresses finds listeners by their address, as Envoy does: the very one, else the wildcard
