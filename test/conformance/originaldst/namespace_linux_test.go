@@ -19,6 +19,7 @@ import (
 const (
 	handed, toHanded = 20000, 21000
 	kept, toKept     = 20100, 21100
+	told, toTold     = 20200, 21200
 )
 
 // exempt is the source address of connections that are not redirected: those of the proxies.
@@ -79,8 +80,9 @@ func redirect() error {
 			ip saddr %s accept
 			tcp dport %d-%d redirect to :%d
 			tcp dport %d-%d redirect to :%d
+			tcp dport %d-%d redirect to :%d
 		}
-	}`, exempt, handed, handed+99, toHanded, kept, kept+99, toKept))
+	}`, exempt, handed, handed+99, toHanded, kept, kept+99, toKept, told, told+99, toTold))
 	out, err := c.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("nft: %w: %s", err, out)

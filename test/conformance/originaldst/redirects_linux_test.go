@@ -2,6 +2,7 @@ package originaldst
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 
@@ -98,6 +99,54 @@ func TestSameRedirects(t *testing.T) {
 		w.counters = append(w.counters, "listener."+l+".downstream_cx_total")
 	}
 	w.counters = append(w.counters, "cluster.original.membership_total", "cluster.moved.membership_total")
+	w.compare(t)
+}
+
+// echo answers each connection with the bytes that it began with, in front of a request.
+func echo(t *testing.T) (port int) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				var all []byte
+				for b := make([]byte, 1024); !strings.HasSuffix(string(all), "\r\n\r\n") || !strings.Contains(string(all), "GET "); {
+					n, err := c.Read(b)
+					if all = append(all, b[:n]...); err != nil {
+						return
+					}
+				}
+				before, _, _ := strings.Cut(string(all), "GET ")
+				text := fmt.Sprintf("%q", before)
+				fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
+			}()
+		}
+	}()
+	return ln.Addr().(*net.TCPAddr).Port
+}
+
+// TestSameTold compares what of a PROXY protocol header an upstream hears, also of a connection
+// that was handed on.
+func TestSameTold(t *testing.T) {
+	needRedirects(t)
+	w := &world{admin: harness.FreePorts(t, 1)[0]}
+	telling := beside.Cluster("telling", echo(t), false)
+	w.clusters = beside.List{with(t, telling, `transport_socket: {name: told, typed_config: {"@type": TYPEStransport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport,
+  config: {version: V2, pass_through_tlvs: {match_type: INCLUDE_ALL}}, transport_socket: {name: raw, typed_config: {"@type": TYPEStransport_sockets.raw_buffer.v3.RawBuffer}}}}`)}
+	all := `listener_filters: [{name: pp, typed_config: {"@type": TYPESfilters.listener.proxy_protocol.v3.ProxyProtocol, pass_through_tlvs: {match_type: INCLUDE_ALL}}}]`
+	w.listeners = beside.List{at(t, "0.0.0.0", hands+"\n"+all, bytes("capture", toTold, "telling")), with(t, bytes("heir", told+1, "telling"), unbound)}
+	for port, differs := range map[int]string{told: "usher tells the destination before the redirect, as it logs it", told + 1: ""} {
+		w.asks = append(w.asks, ask{to: fmt.Sprintf("127.0.0.1:%d", port), differs: differs, proxy: "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x12\x07\x07\x07\x07\x08\x08\x08\x08\x00\x05\x01\xbb\xe0\x00\x03abc"})
+	}
 	w.compare(t)
 }
 
