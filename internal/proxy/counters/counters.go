@@ -26,6 +26,7 @@ var (
 	LocalRateLimit  = Scope{"", "envoy_local_http_ratelimit_prefix"}
 	ConnectionLimit = Scope{"connection_limit.", "envoy_connection_limit_prefix"}
 	AccessLog       = Scope{"access_logs.", ""}
+	Tracing         = Scope{"tracing.", ""}
 )
 
 // ListenerHTTP is the scope of connection managers within a listener's.

@@ -49,8 +49,10 @@ type Facts struct {
 
 // Trace names the span of a request, whether or not anybody is told of it.
 type Trace struct {
-	ID   [16]byte
-	Span [8]byte
+	ID [16]byte
+	// Short: only the last 8 bytes of ID are one, as in Zipkin.
+	Short bool
+	Span  [8]byte
 	// Forced: somebody of the mesh has asked for the trace (x-envoy-force-trace).
 	Forced bool
 }

@@ -213,7 +213,11 @@ func traceID(b []byte, s *Subject) ([]byte, kind) {
 	if s.X.Trace.ID == [16]byte{} {
 		return b, missing
 	}
-	return hex.AppendEncode(b, s.X.Trace.ID[:]), text
+	id := s.X.Trace.ID[:]
+	if s.X.Trace.Short {
+		id = id[8:]
+	}
+	return hex.AppendEncode(b, id), text
 }
 
 func spanID(b []byte, s *Subject) ([]byte, kind) {

@@ -18,7 +18,7 @@ func (m *Manager) traces(c *hcmv3.HttpConnectionManager) (err error) {
 	if m.o.Clusters == nil {
 		return strict.Errorf("tracing", "%w", strict.ErrUnsupported)
 	}
-	m.tracing, err = tracing.Compile(c.GetTracing(), tracing.Options{Clusters: m.o.Clusters, Outbound: m.o.Outbound, Node: m.o.Node, Log: m.o.Log})
+	m.tracing, err = tracing.Compile(c.GetTracing(), tracing.Options{Clusters: m.o.Clusters, Outbound: m.o.Outbound, Node: m.o.Node, Counters: m.o.Counters, Log: m.o.Log})
 	return strict.At("tracing", err)
 }
 

@@ -55,51 +55,83 @@ func overGRPC(m *corev3.GrpcService, path string, clusters Clusters) (Send, erro
 const maxAnswer = 64 << 10
 
 func overHTTP(m *corev3.HttpService, clusters Clusters) (Send, error) {
-	if err := strict.Only(m, "http_uri", "request_headers_to_add"); err != nil {
+	at, err := url.Parse(m.GetHttpUri().GetUri())
+	if err != nil || at.Host == "" || m.GetHttpUri().GetTimeout().AsDuration() <= 0 {
+		return nil, strict.Errorf("http_uri", "uri must be a URL; cluster and timeout must be there")
+	}
+	p := Post{Host: at.Host, Path: at.RequestURI(), Fields: []exchange.Field{
+		{Name: "content-type", Value: "application/x-protobuf"}, {Name: "user-agent", Value: "OTel-OTLP-Exporter-usher/" + version.Version}}}
+	if err := p.Compile(m); err != nil {
 		return nil, err
+	}
+	return func(ctx context.Context, in proto.Message) error {
+		b, err := proto.Marshal(in)
+		if err != nil {
+			return err
+		}
+		status, err := p.Send(ctx, clusters, b)
+		if err == nil && status != 200 && status != 202 {
+			err = errStatus(status)
+		}
+		return err
+	}, nil
+}
+
+// Post says how content is posted to a collector over HTTP.
+type Post struct {
+	Cluster, Host, Path string
+	Fields              []exchange.Field
+	Timeout             time.Duration
+}
+
+// Compile takes the cluster, the timeout and more fields from an HttpService. Its uri is the
+// caller's.
+func (p *Post) Compile(m *corev3.HttpService) error {
+	if err := strict.Only(m, "http_uri", "request_headers_to_add"); err != nil {
+		return err
 	}
 	uri := m.GetHttpUri()
 	if err := strict.Only(uri, "uri", "cluster", "timeout"); err != nil {
-		return nil, strict.At("http_uri", err)
+		return strict.At("http_uri", err)
 	}
-	at, err := url.Parse(uri.GetUri())
-	if err != nil || at.Host == "" || uri.GetCluster() == "" || uri.GetTimeout().AsDuration() <= 0 {
-		return nil, strict.Errorf("http_uri", "uri must be a URL; cluster and timeout must be there")
+	if p.Cluster = uri.GetCluster(); p.Cluster == "" {
+		return strict.Errorf("http_uri.cluster", "empty")
+	}
+	if p.Timeout = uri.GetTimeout().AsDuration(); p.Timeout <= 0 {
+		return strict.Errorf("http_uri.timeout", "must be above 0")
 	}
 	var add []*corev3.HeaderValue
 	for i, h := range m.GetRequestHeadersToAdd() {
 		if err := strict.Only(h, "header"); err != nil {
-			return nil, strict.AtIndex("request_headers_to_add", i, err)
+			return strict.AtIndex("request_headers_to_add", i, err)
 		}
 		add = append(add, h.GetHeader())
 	}
 	fields, err := upstream.CompileFields(add)
 	if err != nil {
-		return nil, strict.At("request_headers_to_add", err)
+		return strict.At("request_headers_to_add", err)
 	}
-	return func(ctx context.Context, in proto.Message) error {
-		c := clusters(uri.GetCluster())
-		if c == nil {
-			return upstream.ErrNoHealthy
-		}
-		b, err := proto.Marshal(in)
-		if err != nil {
-			return err
-		}
-		rq := &exchange.Request{Method: "POST", Authority: at.Host, Path: at.RequestURI(), ProtoMajor: 1, ProtoMinor: 1}
-		rq.Header.Add("content-type", "application/x-protobuf")
-		rq.Header.Add("user-agent", "OTel-OTLP-Exporter-usher/"+version.Version)
-		for _, f := range fields {
-			rq.Header.Set(f.Name, f.Value)
-		}
-		ctx, cancel := context.WithTimeout(ctx, uri.GetTimeout().AsDuration())
-		defer cancel()
-		a, err := c.Call(ctx, rq, b, maxAnswer)
-		if err == nil && a.Status != 200 && a.Status != 202 {
-			err = errStatus(a.Status)
-		}
-		return err
-	}, nil
+	p.Fields = append(p.Fields, fields...)
+	return nil
+}
+
+// Send posts content, and gives the answer's status.
+func (p *Post) Send(ctx context.Context, clusters Clusters, content []byte) (status int, err error) {
+	c := clusters(p.Cluster)
+	if c == nil {
+		return 0, upstream.ErrNoHealthy
+	}
+	rq := &exchange.Request{Method: "POST", Authority: p.Host, Path: p.Path, ProtoMajor: 1, ProtoMinor: 1}
+	for _, f := range p.Fields {
+		rq.Header.Set(f.Name, f.Value)
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
+	defer cancel()
+	a, err := c.Call(ctx, rq, content, maxAnswer)
+	if err != nil {
+		return 0, err
+	}
+	return a.Status, nil
 }
 
 // errStatus is an answer of a collector over HTTP.

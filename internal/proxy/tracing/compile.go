@@ -1,25 +1,18 @@
 package tracing
 
 import (
-	"context"
 	"log/slog"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tracev3 "github.com/envoyproxy/go-control-plane/envoy/config/trace/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	samplersv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/tracers/opentelemetry/samplers/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
-	commonv1 "go.opentelemetry.io/proto/otlp/common/v1"
-	resourcev1 "go.opentelemetry.io/proto/otlp/resource/v1"
-	tracev1 "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/proto"
 
+	"github.com/usher-mesh/usher/internal/proxy/counters"
 	"github.com/usher-mesh/usher/internal/proxy/customtag"
 	"github.com/usher-mesh/usher/internal/proxy/match"
-	"github.com/usher-mesh/usher/internal/proxy/otlp"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 	"github.com/usher-mesh/usher/internal/proxy/upstream"
-	"github.com/usher-mesh/usher/internal/version"
 )
 
 // Options are what a tracer needs besides its configuration.
@@ -27,6 +20,7 @@ type Options struct {
 	Clusters func(name string) *upstream.Cluster
 	Outbound bool // requests leave the workload here
 	Node     *corev3.Node
+	Counters *counters.Set
 	Log      *slog.Logger
 }
 
@@ -37,7 +31,10 @@ type Tracing struct {
 	maxPath                 int
 	spawn, noContext        bool
 	outbound                bool
+	carrier                 propagation
 	always                  bool   // sampler: always_on
+	hosts                   bool   // a span is called as the host that is asked, for Zipkin
+	split                   bool   // a span for the client's side is another one, whoever makes it
 	node, zone              string // of this proxy
 	exporter                *exporter
 }
@@ -90,72 +87,22 @@ func Compile(m *hcmv3.HttpConnectionManager_Tracing, o Options) (*Tracing, error
 	if p == nil {
 		return nil, nil
 	}
-	c := new(tracev3.OpenTelemetryConfig)
 	if err := strict.Only(p, "name", "typed_config"); err != nil {
 		return nil, strict.At("provider", err)
 	}
-	if !p.GetTypedConfig().MessageIs(c) {
-		return nil, strict.Errorf("provider.typed_config", "%s: %w", p.GetTypedConfig().GetTypeUrl(), strict.ErrUnsupported)
-	}
-	if err = strict.Unpack(p.GetTypedConfig(), c); err == nil {
-		err = t.provider(c, o)
+	switch a := p.GetTypedConfig(); {
+	case a.MessageIs(new(tracev3.OpenTelemetryConfig)):
+		err = t.openTelemetry(a, o)
+	case a.MessageIs(new(tracev3.ZipkinConfig)):
+		err = t.zipkin(a, o)
+	default:
+		err = strict.Errorf("", "%s: %w", a.GetTypeUrl(), strict.ErrUnsupported)
 	}
 	if err != nil {
 		return nil, strict.At("provider.typed_config", err)
 	}
+	t.exporter.start()
 	return t, nil
-}
-
-func (t *Tracing) provider(c *tracev3.OpenTelemetryConfig, o Options) error {
-	if err := strict.Only(c, "grpc_service", "http_service", "service_name", "sampler", "max_cache_size",
-		"set_telemetry_sdk_resource_attributes", "set_service_name_resource_attribute", "set_instrumentation_scope"); err != nil {
-		return err
-	}
-	if s := c.GetSampler(); s != nil {
-		m := new(samplersv3.AlwaysOnSamplerConfig)
-		if !s.GetTypedConfig().MessageIs(m) {
-			return strict.Errorf("sampler.typed_config", "%s: %w", s.GetTypedConfig().GetTypeUrl(), strict.ErrUnsupported)
-		}
-		t.always = true
-	}
-	e := &exporter{log: o.Log, resource: &resourcev1.Resource{}}
-	n := uint32(defaultCache)
-	if c.GetMaxCacheSize() != nil {
-		n = c.GetMaxCacheSize().GetValue()
-	}
-	if n == 0 || n > maxCache {
-		return strict.Errorf("max_cache_size", "not from 1 to %d", maxCache)
-	}
-	e.spans = make(chan *tracev1.Span, n)
-	add := func(key, value string) {
-		e.resource.Attributes = append(e.resource.Attributes, &commonv1.KeyValue{Key: key,
-			Value: &commonv1.AnyValue{Value: &commonv1.AnyValue_StringValue{StringValue: value}}})
-	}
-	if on := c.GetSetServiceNameResourceAttribute(); on == nil || on.GetValue() {
-		name := c.GetServiceName()
-		if name == "" {
-			name = "unknown_service:envoy"
-		}
-		add("service.name", name)
-	}
-	if on := c.GetSetTelemetrySdkResourceAttributes(); on == nil || on.GetValue() {
-		add("telemetry.sdk.language", "go")
-		add("telemetry.sdk.name", "usher")
-		add("telemetry.sdk.version", version.Version)
-	}
-	if on := c.GetSetInstrumentationScope(); on == nil || on.GetValue() {
-		e.scope = &commonv1.InstrumentationScope{Name: "usher", Version: version.Version}
-	}
-	var err error
-	if e.send, err = otlp.Compile(c.GetGrpcService(), c.GetHttpService(), "/opentelemetry.proto.collector.trace.v1.TraceService/Export", o.Clusters); err != nil {
-		return err
-	}
-	if e.send == nil {
-		e.send = func(context.Context, proto.Message) error { return nil } // nobody is told
-	}
-	t.exporter = e
-	e.start()
-	return nil
 }
 
 // Close sends what is there, in the background.

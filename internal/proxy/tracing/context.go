@@ -13,8 +13,24 @@ import (
 type traceContext struct {
 	trace   [16]byte
 	span    [8]byte
+	parent  [8]byte
+	child   bool // there is a parent
 	sampled bool
 	state   string
+
+	// Of B3:
+	wide      bool // the trace's id has 128 bits
+	single    bool // it came in one field, and goes on in one
+	undecided bool // nothing was said about sampling
+}
+
+// propagation is how traces are told from hop to hop.
+type propagation interface {
+	// start makes the context of a request's span, which is the client's side if client.
+	// Traced is what Decide said. False: what the request says of its trace cannot be read.
+	start(h *exchange.Header, traced, client bool) (c traceContext, ok bool)
+	// inject writes the context into a request.
+	inject(c *traceContext, h *exchange.Header)
 }
 
 const (
@@ -56,8 +72,35 @@ func extract(h *exchange.Header) (c traceContext, there, ok bool) {
 	return c, true, true
 }
 
-// inject writes the context into a request. An empty state is written, too, as in Envoy.
-func (c *traceContext) inject(h *exchange.Header) {
+// w3c tells traces on by W3C Trace Context.
+type w3c struct{}
+
+func (w3c) start(h *exchange.Header, traced, _ bool) (c traceContext, ok bool) {
+	from, there, ok := extract(h)
+	switch {
+	case there && !ok:
+		return c, false
+	case there:
+		c = from
+		c.parent, c.child = from.span, true
+		c.sampled = from.sampled && traced // so nobody outside has more traced than is wanted here
+	default:
+		random(c.trace[:])
+		c.sampled = traced
+	}
+	c.wide = true
+	random(c.span[:])
+	return c, true
+}
+
+// inject writes an empty state, too, as in Envoy.
+func (w3c) inject(c *traceContext, h *exchange.Header) {
+	h.Set(parentHeader, c.parentOf())
+	h.Set(stateHeader, c.state)
+}
+
+// parentOf gives the context as traceparent.
+func (c *traceContext) parentOf() string {
 	b := make([]byte, 0, parentLength)
 	b = append(b, "00-"...)
 	b = hex.AppendEncode(b, c.trace[:])
@@ -68,8 +111,15 @@ func (c *traceContext) inject(h *exchange.Header) {
 	} else {
 		b = append(b, "-00"...)
 	}
-	h.Set(parentHeader, string(b))
-	h.Set(stateHeader, c.state)
+	return string(b)
+}
+
+// id gives the trace's id in as many bytes as it has.
+func (c *traceContext) id() []byte {
+	if !c.wide {
+		return c.trace[8:]
+	}
+	return c.trace[:]
 }
 
 // random fills an identifier, which is never all zeros.

@@ -6,24 +6,19 @@ import (
 	"sync/atomic"
 	"time"
 
-	collectorv1 "go.opentelemetry.io/proto/otlp/collector/trace/v1"
-	commonv1 "go.opentelemetry.io/proto/otlp/common/v1"
-	resourcev1 "go.opentelemetry.io/proto/otlp/resource/v1"
 	tracev1 "go.opentelemetry.io/proto/otlp/trace/v1"
-
-	"github.com/usher-mesh/usher/internal/proxy/otlp"
 )
 
 // exporter sends spans in batches. What the collector does not take in time is dropped.
 type exporter struct {
-	spans    chan *tracev1.Span
-	resource *resourcev1.Resource
-	scope    *commonv1.InstrumentationScope
-	send     otlp.Send
-	dropped  atomic.Uint64
-	failing  bool
-	log      *slog.Logger
-	end      context.CancelFunc
+	spans   chan *tracev1.Span
+	send    func(context.Context, []*tracev1.Span) error // waits until they are taken
+	flushed func()                                       // nil, or told that the interval has passed
+	lost    func(spans int)                              // nil, or told of those that are dropped
+	dropped atomic.Uint64
+	failing bool
+	log     *slog.Logger
+	end     context.CancelFunc
 }
 
 const (
@@ -38,7 +33,14 @@ func (e *exporter) add(s *tracev1.Span) {
 	select {
 	case e.spans <- s:
 	default:
-		e.dropped.Add(1)
+		e.drop(1)
+	}
+}
+
+func (e *exporter) drop(n int) {
+	e.dropped.Add(uint64(n))
+	if e.lost != nil {
+		e.lost(n)
 	}
 }
 
@@ -60,6 +62,9 @@ func (e *exporter) run(ctx context.Context) {
 				continue
 			}
 		case <-tick.C:
+			if e.flushed != nil {
+				e.flushed()
+			}
 		case <-ctx.Done():
 			batch = e.drain(batch)
 			last, cancel := context.WithTimeout(context.Background(), lastSend)
@@ -91,10 +96,9 @@ func (e *exporter) export(ctx context.Context, batch []*tracev1.Span) {
 	if len(batch) == 0 {
 		return
 	}
-	err := e.send(ctx, &collectorv1.ExportTraceServiceRequest{ResourceSpans: []*tracev1.ResourceSpans{{
-		Resource: e.resource, ScopeSpans: []*tracev1.ScopeSpans{{Scope: e.scope, Spans: batch}}}}})
+	err := e.send(ctx, batch)
 	if err != nil {
-		e.dropped.Add(uint64(len(batch)))
+		e.drop(len(batch))
 		if !e.failing {
 			e.log.Warn("spans are not taken", "error", err, "dropped", e.dropped.Load())
 		}

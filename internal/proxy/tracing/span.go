@@ -14,13 +14,12 @@ import (
 
 // Span is what is known of a request, or of one try of it at an upstream, while it goes on.
 type Span struct {
-	t      *Tracing
-	ctx    traceContext
-	parent [8]byte
-	kind   tracev1.Span_SpanKind
-	name   string
-	start  time.Time
-	tries  int // before this one
+	t     *Tracing
+	ctx   traceContext
+	kind  tracev1.Span_SpanKind
+	name  string
+	start time.Time
+	tries int // before this one
 	// decorated is the operation that the route says, for the other side; "": nothing.
 	decorated string
 }
@@ -31,25 +30,20 @@ func (t *Tracing) Start(x *exchange.Exchange, traced bool, operation string, pro
 	s := &Span{t: t, kind: tracev1.Span_SPAN_KIND_SERVER, name: "ingress", start: x.Start}
 	if t.outbound {
 		s.name = "egress " + x.Request.Authority
-		if !t.spawn {
+		if !t.spawn && !t.split {
 			s.kind = tracev1.Span_SPAN_KIND_CLIENT
 		}
 	}
-	c, there, ok := extract(&x.Request.Header)
-	switch {
-	case there && !ok:
+	if t.hosts {
+		s.name = strings.Clone(x.Request.Authority)
+	}
+	var ok bool
+	if s.ctx, ok = t.carrier.start(&x.Request.Header, traced, s.kind == tracev1.Span_SPAN_KIND_CLIENT); !ok {
 		return nil
-	case there:
-		s.ctx, s.parent = c, c.span
-		s.ctx.sampled = c.sampled && traced // so nobody outside has more traced than is wanted here
-	default:
-		random(s.ctx.trace[:])
-		s.ctx.sampled = traced
 	}
 	if t.always {
 		s.ctx.sampled = true
 	}
-	random(s.ctx.span[:])
 	if operation != "" {
 		s.name = operation
 		if propagate {
@@ -61,7 +55,9 @@ func (t *Tracing) Start(x *exchange.Exchange, traced bool, operation string, pro
 }
 
 // Trace names the span to logs.
-func (s *Span) Trace() exchange.Trace { return exchange.Trace{ID: s.ctx.trace, Span: s.ctx.span} }
+func (s *Span) Trace() exchange.Trace {
+	return exchange.Trace{ID: s.ctx.trace, Span: s.ctx.span, Short: !s.ctx.wide}
+}
 
 const decorator = "x-envoy-decorator-operation"
 
@@ -102,13 +98,14 @@ func (s *Span) Try(x *exchange.Exchange) *Span {
 	of := s
 	var child *Span
 	if s.t.spawn {
-		child = &Span{t: s.t, ctx: s.ctx, parent: s.ctx.span, kind: tracev1.Span_SPAN_KIND_CLIENT,
+		child = &Span{t: s.t, ctx: s.ctx, kind: tracev1.Span_SPAN_KIND_CLIENT,
 			name: "router " + x.Cluster + " egress", start: time.Now(), tries: x.Attempts - 1}
+		child.ctx.parent, child.ctx.child = s.ctx.span, true
 		random(child.ctx.span[:])
 		of = child
 	}
 	if !s.t.noContext {
-		of.ctx.inject(&x.Request.Header)
+		s.t.carrier.inject(&of.ctx, &x.Request.Header)
 	}
 	return child
 }
@@ -221,11 +218,11 @@ func (s *Span) finish(x *exchange.Exchange, cluster, flags string, a *attributes
 		}
 	}
 	m := &tracev1.Span{
-		TraceId: s.ctx.trace[:], SpanId: s.ctx.span[:], TraceState: valid(s.ctx.state), Name: valid(redact.Tokens(s.name)), Kind: s.kind,
+		TraceId: s.ctx.id(), SpanId: s.ctx.span[:], TraceState: valid(s.ctx.state), Name: valid(redact.Tokens(s.name)), Kind: s.kind,
 		StartTimeUnixNano: uint64(s.start.UnixNano()), EndTimeUnixNano: uint64(time.Now().UnixNano()), Attributes: a.list, Status: status,
 	}
-	if s.parent != [8]byte{} {
-		m.ParentSpanId = s.parent[:]
+	if s.ctx.child {
+		m.ParentSpanId = s.ctx.parent[:]
 	}
 	s.t.exporter.add(m)
 }

@@ -10,9 +10,7 @@ import (
 
 	_ "github.com/envoyproxy/go-control-plane/envoy/config/trace/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	collectorv1 "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	tracev1 "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/proxytest"
@@ -33,7 +31,7 @@ func FuzzExtract(f *testing.F) {
 			return
 		}
 		var out exchange.Header
-		c.inject(&out)
+		w3c{}.inject(&c, &out)
 		if got := out.Get(parentHeader); len(got) != parentLength || !strings.EqualFold(got[3:52], parent[3:52]) {
 			t.Errorf("%q became %q", parent, got)
 		}
@@ -49,9 +47,9 @@ func TestNeverWaits(t *testing.T) {
 	begun, release := make(chan struct{}, 100), make(chan error)
 	got := make(chan int, 100)
 	e := &exporter{spans: make(chan *tracev1.Span, 8), log: slog.New(slog.DiscardHandler),
-		send: func(_ context.Context, rq proto.Message) error {
+		send: func(_ context.Context, batch []*tracev1.Span) error {
 			begun <- struct{}{}
-			got <- len(rq.(*collectorv1.ExportTraceServiceRequest).ResourceSpans[0].ScopeSpans[0].Spans)
+			got <- len(batch)
 			return <-release
 		}}
 	for range 5 {
@@ -73,6 +71,8 @@ func TestNeverWaits(t *testing.T) {
 	}
 }
 
+const zipkin = `"@type": type.googleapis.com/envoy.config.trace.v3.ZipkinConfig, collector_endpoint_version: HTTP_JSON`
+
 const otel = `"@type": type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig`
 
 // TestRefused names what is not taken, with its place.
@@ -82,13 +82,23 @@ func TestRefused(t *testing.T) {
 		`{operation: "%METHOD%"}`:                                    "operation: not supported",
 		`{random_sampling: {value: 101}}`:                            "random_sampling: not from 0 to 100",
 		`{custom_tags: [{tag: a, metadata: {kind: {request: {}}}}]}`: "custom_tags[0].metadata.metadata_key: no key, or no path",
-		`{custom_tags: [{tag: a, literal: {value: b}}, {tag: a, literal: {value: c}}]}`:                                     `custom_tags[1].tag: "a" is there already`,
-		`{custom_tags: [{tag: a, value: "%NONE%"}]}`:                                                                        "custom_tags[0].value: %NONE%: unknown command",
-		`{custom_tags: [{tag: a, literal: {value: "1"}, value_type: INT}]}`:                                                 "custom_tags[0].value_type: not supported",
-		`{provider: {name: x, typed_config: {` + otel + `, max_cache_size: 0}}}`:                                            "provider.typed_config.max_cache_size: not from 1 to 65536",
-		`{provider: {name: x, typed_config: {` + otel + `, grpc_service: {google_grpc: {target_uri: x, stat_prefix: z}}}}}`: "provider.typed_config.grpc_service.google_grpc: not supported",
-		`{provider: {name: x, typed_config: {` + otel + `, http_service: {http_uri: {uri: /x, cluster: c, timeout: 1s}}}}}`: "provider.typed_config.http_service.http_uri: uri must be a URL; cluster and timeout must be there",
-		`{provider: {name: x, typed_config: {` + otel + `, resource_detectors: [{name: x}]}}}`:                              "provider.typed_config.resource_detectors: not supported",
+		`{custom_tags: [{tag: a, literal: {value: b}}, {tag: a, literal: {value: c}}]}`:                                                  `custom_tags[1].tag: "a" is there already`,
+		`{custom_tags: [{tag: a, value: "%NONE%"}]}`:                                                                                     "custom_tags[0].value: %NONE%: unknown command",
+		`{custom_tags: [{tag: a, literal: {value: "1"}, value_type: INT}]}`:                                                              "custom_tags[0].value_type: not supported",
+		`{provider: {name: x, typed_config: {` + otel + `, max_cache_size: 0}}}`:                                                         "provider.typed_config.max_cache_size: not from 1 to 65536",
+		`{provider: {name: x, typed_config: {` + otel + `, grpc_service: {google_grpc: {target_uri: x, stat_prefix: z}}}}}`:              "provider.typed_config.grpc_service.google_grpc: not supported",
+		`{provider: {name: x, typed_config: {` + otel + `, http_service: {http_uri: {uri: /x, cluster: c, timeout: 1s}}}}}`:              "provider.typed_config.http_service.http_uri: uri must be a URL; cluster and timeout must be there",
+		`{provider: {name: x, typed_config: {` + strings.Replace(zipkin, "HTTP_JSON", "HTTP_PROTO", 1) + `}}}`:                           "provider.typed_config.collector_endpoint_version: HTTP_PROTO: not supported (want HTTP_JSON)",
+		`{provider: {name: x, typed_config: {` + zipkin + `, timestamp_trace_ids: true}}}`:                                               "provider.typed_config.timestamp_trace_ids: not supported",
+		`{provider: {name: x, typed_config: {` + zipkin + `, trace_context_option: 7}}}`:                                                 "provider.typed_config.trace_context_option: 7: not supported",
+		`{provider: {name: x, typed_config: {` + zipkin + `}}}`:                                                                          "provider.typed_config.collector_cluster: empty",
+		`{provider: {name: x, typed_config: {` + zipkin + `, collector_cluster: c}}}`:                                                    "provider.typed_config.collector_endpoint: no path, or collector_hostname is none",
+		`{provider: {name: x, typed_config: {` + zipkin + `, collector_cluster: c, collector_endpoint: "/a b"}}}`:                        "provider.typed_config.collector_endpoint: no path, or collector_hostname is none",
+		`{provider: {name: x, typed_config: {` + zipkin + `, collector_cluster: c, collector_endpoint: /, collector_hostname: "a\nb"}}}`: "provider.typed_config.collector_endpoint: no path, or collector_hostname is none",
+		`{provider: {name: x, typed_config: {` + zipkin + `, collector_service: {http_uri: {cluster: c, uri: x, timeout: 1s}}}}}`:        "provider.typed_config.collector_service.http_uri.uri: neither a URL nor a path",
+		`{provider: {name: x, typed_config: {` + zipkin + `, collector_service: {http_uri: {uri: /x, timeout: 1s}}}}}`:                   "provider.typed_config.collector_service.http_uri.cluster: empty",
+		`{provider: {name: x, typed_config: {` + zipkin + `, collector_service: {http_uri: {uri: /x, cluster: c}}}}}`:                    "provider.typed_config.collector_service.http_uri.timeout: must be above 0",
+		`{provider: {name: x, typed_config: {` + otel + `, resource_detectors: [{name: x}]}}}`:                                           "provider.typed_config.resource_detectors: not supported",
 	} {
 		m := new(hcmv3.HttpConnectionManager_Tracing)
 		proxytest.Decode(t, text, m)
