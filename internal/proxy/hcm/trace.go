@@ -5,6 +5,7 @@ import (
 
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 
+	"github.com/usher-mesh/usher/internal/proxy/customtag"
 	"github.com/usher-mesh/usher/internal/proxy/route"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 	"github.com/usher-mesh/usher/internal/proxy/tracing"
@@ -28,16 +29,20 @@ func (s *session) trace() {
 	if s.m.tracing == nil || x.Again || s.span != nil {
 		return
 	}
-	id, traced := s.m.tracing.Decide(&x.Request.Header, x.RequestID)
+	operation, propagate, shares := "", false, s.m.tracing.Shares
+	var tags []customtag.Tag
+	if r, ok := x.Route.(*route.Route); ok {
+		operation, propagate = r.Operation, r.Propagate
+		if t := r.Tracing; t != nil {
+			shares, tags = tracing.Shares{Client: t.Client, Random: t.Random, Overall: t.Overall}, t.Tags
+		}
+	}
+	id, traced := s.m.tracing.Decide(&x.Request.Header, x.RequestID, shares)
 	if id != x.RequestID {
 		x.RequestID = id
 		x.Request.Header.Set("x-request-id", id)
 	}
-	operation, propagate := "", false
-	if r, ok := x.Route.(*route.Route); ok {
-		operation, propagate = r.Operation, r.Propagate
-	}
-	if s.span = s.m.tracing.Start(x, traced, operation, propagate); s.span != nil {
+	if s.span = s.m.tracing.Start(x, traced, operation, propagate, tags); s.span != nil {
 		x.Trace = s.span.Trace()
 	}
 	x.Trace.Forced = traced && tracing.Forced(id)

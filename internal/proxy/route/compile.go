@@ -116,7 +116,7 @@ func (c *compiler) virtualHost(m *routev3.VirtualHost) error {
 
 func (c *compiler) route(m *routev3.Route, v *VirtualHost, vm *mutations, vf perFilter) (*Route, error) {
 	if err := strict.Only(m, "name", "match", "route", "redirect", "direct_response", "metadata", "decorator", "typed_per_filter_config",
-		"request_headers_to_add", "request_headers_to_remove", "response_headers_to_add", "response_headers_to_remove", "stat_prefix"); err != nil {
+		"request_headers_to_add", "request_headers_to_remove", "response_headers_to_add", "response_headers_to_remove", "stat_prefix", "tracing"); err != nil {
 		return nil, err
 	}
 	r := &Route{Name: m.GetName(), VirtualHost: v.Name, metadata: m.GetMetadata()}
@@ -128,6 +128,10 @@ func (c *compiler) route(m *routev3.Route, v *VirtualHost, vm *mutations, vf per
 			return nil, strict.Errorf("decorator.operation", "empty, or not the value of a field")
 		}
 		r.Propagate = d.GetPropagate() == nil || d.GetPropagate().GetValue()
+	}
+	var err error
+	if r.Tracing, err = compileTracing(m.GetTracing()); err != nil {
+		return nil, strict.At("tracing", err)
 	}
 	if err := r.match(m.GetMatch()); err != nil {
 		return nil, strict.At("match", err)

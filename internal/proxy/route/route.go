@@ -25,6 +25,7 @@ type Route struct {
 	// other side is told.
 	Operation string
 	Propagate bool
+	Tracing   *Tracing // nil: what the connection manager says
 
 	path     pathMatcher
 	headers  []*match.Header

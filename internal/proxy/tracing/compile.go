@@ -26,17 +26,17 @@ type Options struct {
 
 // Tracing is a compiled HttpConnectionManager.Tracing.
 type Tracing struct {
-	client, random, overall match.Fraction
-	tags                    []customtag.Tag
-	maxPath                 int
-	spawn, noContext        bool
-	outbound                bool
-	carrier                 propagation
-	always                  bool   // sampler: always_on
-	hosts                   bool   // a span is called as the host that is asked, for Zipkin
-	split                   bool   // a span for the client's side is another one, whoever makes it
-	node, zone              string // of this proxy
-	exporter                *exporter
+	Shares           Shares // unless a route says others
+	tags             []customtag.Tag
+	maxPath          int
+	spawn, noContext bool
+	outbound         bool
+	carrier          propagation
+	always           bool   // sampler: always_on
+	hosts            bool   // a span is called as the host that is asked, for Zipkin
+	split            bool   // a span for the client's side is another one, whoever makes it
+	node, zone       string // of this proxy
+	exporter         *exporter
 }
 
 // Envoy's defaults.
@@ -63,9 +63,9 @@ func Compile(m *hcmv3.HttpConnectionManager_Tracing, o Options) (*Tracing, error
 		to   *match.Fraction
 		of   typev3.FractionalPercent_DenominatorType
 	}{
-		{"client_sampling", m.GetClientSampling(), &t.client, typev3.FractionalPercent_HUNDRED},
-		{"random_sampling", m.GetRandomSampling(), &t.random, typev3.FractionalPercent_TEN_THOUSAND},
-		{"overall_sampling", m.GetOverallSampling(), &t.overall, typev3.FractionalPercent_HUNDRED},
+		{"client_sampling", m.GetClientSampling(), &t.Shares.Client, typev3.FractionalPercent_HUNDRED},
+		{"random_sampling", m.GetRandomSampling(), &t.Shares.Random, typev3.FractionalPercent_TEN_THOUSAND},
+		{"overall_sampling", m.GetOverallSampling(), &t.Shares.Overall, typev3.FractionalPercent_HUNDRED},
 	} {
 		v := 100.0
 		if f.from != nil {

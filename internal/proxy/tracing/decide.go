@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
+	"github.com/usher-mesh/usher/internal/proxy/match"
 )
 
 // Reasons why a request is traced, as the digit of x-request-id that says its version has
@@ -18,9 +19,13 @@ const (
 // reasonAt is where that digit stands.
 const reasonAt = 14
 
+// Shares are those of requests that are traced: of clients that wish it, by chance, and of
+// all of these.
+type Shares struct{ Client, Random, Overall match.Fraction }
+
 // Decide says whether a request is traced, and gives its id with the reason in it. A
 // request without an id of Envoy's form is not.
-func (t *Tracing) Decide(h *exchange.Header, id string) (string, bool) {
+func (t *Tracing) Decide(h *exchange.Header, id string, of Shares) (string, bool) {
 	if len(id) != 36 {
 		return id, false
 	}
@@ -35,15 +40,15 @@ func (t *Tracing) Decide(h *exchange.Header, id string) (string, bool) {
 	default:
 		reason = notTraced
 		switch {
-		case has(h, "x-client-trace-id") && t.client.Hit():
+		case has(h, "x-client-trace-id") && of.Client.Hit():
 			reason = clientAsked
 		case has(h, "x-envoy-force-trace"):
 			reason = serviceAsked
-		case t.random.HitBy(share):
+		case of.Random.HitBy(share):
 			reason = sampled
 		}
 	}
-	if reason != notTraced && !t.overall.HitBy(share) {
+	if reason != notTraced && !of.Overall.HitBy(share) {
 		reason = notTraced
 	}
 	if id[reasonAt] != reason {

@@ -1,6 +1,7 @@
 package tracing
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -8,6 +9,7 @@ import (
 	commonv1 "go.opentelemetry.io/proto/otlp/common/v1"
 	tracev1 "go.opentelemetry.io/proto/otlp/trace/v1"
 
+	"github.com/usher-mesh/usher/internal/proxy/customtag"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/redact"
 )
@@ -22,12 +24,13 @@ type Span struct {
 	tries int // before this one
 	// decorated is the operation that the route says, for the other side; "": nothing.
 	decorated string
+	tags      []customtag.Tag // of the route
 }
 
 // Start begins the span of a request; nil if what it says of its trace cannot be read.
-// Traced is what Decide said.
-func (t *Tracing) Start(x *exchange.Exchange, traced bool, operation string, propagate bool) *Span {
-	s := &Span{t: t, kind: tracev1.Span_SPAN_KIND_SERVER, name: "ingress", start: x.Start}
+// Traced is what Decide said; operation, propagate and tags are the route's.
+func (t *Tracing) Start(x *exchange.Exchange, traced bool, operation string, propagate bool, tags []customtag.Tag) *Span {
+	s := &Span{t: t, kind: tracev1.Span_SPAN_KIND_SERVER, name: "ingress", start: x.Start, tags: tags}
 	if t.outbound {
 		s.name = "egress " + x.Request.Authority
 		if !t.spawn && !t.split {
@@ -98,7 +101,7 @@ func (s *Span) Try(x *exchange.Exchange) *Span {
 	of := s
 	var child *Span
 	if s.t.spawn {
-		child = &Span{t: s.t, ctx: s.ctx, kind: tracev1.Span_SPAN_KIND_CLIENT,
+		child = &Span{t: s.t, ctx: s.ctx, tags: s.tags, kind: tracev1.Span_SPAN_KIND_CLIENT,
 			name: "router " + x.Cluster + " egress", start: time.Now(), tries: x.Attempts - 1}
 		child.ctx.parent, child.ctx.child = s.ctx.span, true
 		random(child.ctx.span[:])
@@ -213,9 +216,13 @@ func (s *Span) finish(x *exchange.Exchange, cluster, flags string, a *attributes
 		status.Code = tracev1.Status_STATUS_CODE_ERROR
 	}
 	for i := range s.t.tags {
-		if v := s.t.tags[i].Of(x); v != "" {
-			a.add(s.t.tags[i].Name, v)
+		tag := &s.t.tags[i]
+		if !slices.ContainsFunc(s.tags, func(own customtag.Tag) bool { return own.Name == tag.Name }) {
+			a.tag(x, tag)
 		}
+	}
+	for i := range s.tags {
+		a.tag(x, &s.tags[i])
 	}
 	m := &tracev1.Span{
 		TraceId: s.ctx.id(), SpanId: s.ctx.span[:], TraceState: valid(s.ctx.state), Name: valid(redact.Tokens(s.name)), Kind: s.kind,
@@ -239,6 +246,13 @@ func (a *attributes) add(key, value string) {
 		}
 	}
 	a.list = append(a.list, &commonv1.KeyValue{Key: key, Value: v})
+}
+
+// tag adds what a configuration does.
+func (a *attributes) tag(x *exchange.Exchange, t *customtag.Tag) {
+	if v := t.Of(x); v != "" {
+		a.add(t.Name, v)
+	}
 }
 
 // valid copies a text out of the request, in UTF-8, as protobuf wants it.
