@@ -8,6 +8,7 @@ import (
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	filev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
+	grpcv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/grpc/v3"
 	otelv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/open_telemetry/v3"
 	streamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stream/v3"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -112,6 +113,14 @@ func compileRecorder(any *anypb.Any, o Options) (recorder, error) {
 	case *otelv3.OpenTelemetryAccessLogConfig:
 		if o.Clusters != nil {
 			return compileOTLP(m, o)
+		}
+	case *grpcv3.HttpGrpcAccessLogConfig:
+		if o.Clusters != nil {
+			return compileHTTPGRPC(m, o)
+		}
+	case *grpcv3.TcpGrpcAccessLogConfig:
+		if o.Clusters != nil {
+			return compileTCPGRPC(m, o)
 		}
 	}
 	return nil, strict.Errorf("", "%s: %w", any.GetTypeUrl(), strict.ErrUnsupported)
