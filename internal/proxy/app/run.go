@@ -294,15 +294,19 @@ func build(o Options) (*proxy, error) {
 	}
 	p.files.Log = p.loggers.of(logConfig)
 	p.feeds = xds.NewFeeds(xds.FeedsOptions{
-		Hub: p.store, Read: bootstrap.Resources, File: p.files.File, Folder: p.files.Folder, Log: p.loggers.of(logConfig),
+		Hub: p.store, Read: bootstrap.Resources, File: p.files.File, Folder: p.files.Folder, Dial: p.dial, Node: p.node(), Log: p.loggers.of(logConfig),
 	})
 	p.addMetrics()
 	return p, nil
 }
 
+// resourcesChanged has those who bring resources asked again what is wanted.
 func (p *proxy) resourcesChanged() {
 	p.changed()
 	p.feeds.Wake()
+	if p.client != nil {
+		p.client.Wake()
+	}
 }
 
 func (p *proxy) snapshot() *snapshot.Snapshot { return p.store.Snapshot() }

@@ -66,16 +66,20 @@ func (s *Store) contextCertificates(c *tlsv3.CommonTlsContext) *adminv3.Certific
 
 // secretOf gives what a TLS context refers to; nil if there is nothing.
 func (s *Store) secretOf(c *tlsv3.SdsSecretConfig) *tlsv3.Secret {
-	if c != nil && c.GetSdsConfig() == nil {
-		return s.secret(proxytls.StaticSecret(c.GetName()))
+	if c == nil {
+		return nil
 	}
-	return s.secret(key(c.GetSdsConfig(), c.GetName()))
+	k, err := proxytls.SecretKey(c)
+	if err != nil {
+		return nil
+	}
+	return s.secret(k)
 }
 
-// secret gives what came over SDS by that name, or is the proxy's own; nil if nothing.
+// secret gives what came over SDS by that key, or is the proxy's own; nil if nothing.
 // Of the own certificate there is no key in it.
-func (s *Store) secret(name string) *tlsv3.Secret {
-	if e := s.secrets[name]; e != nil {
+func (s *Store) secret(key string) *tlsv3.Secret {
+	if e := s.secrets[key]; e != nil {
 		m := new(tlsv3.Secret)
 		if strict.Unpack(e.body, m) == nil {
 			return m
@@ -87,8 +91,8 @@ func (s *Store) secret(name string) *tlsv3.Secret {
 	bytes := func(b []byte) *corev3.DataSource {
 		return &corev3.DataSource{Specifier: &corev3.DataSource_InlineBytes{InlineBytes: b}}
 	}
-	switch name {
-	case sidecar.OwnCert:
+	switch key {
+	case proxytls.OwnCertificate:
 		c, err := s.o.Own.Certificate()
 		if err != nil {
 			return nil
@@ -97,10 +101,10 @@ func (s *Store) secret(name string) *tlsv3.Secret {
 		for _, der := range c.Certificate {
 			text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
 		}
-		return &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
+		return &tlsv3.Secret{Name: sidecar.OwnCert, Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
 			CertificateChain: bytes(text), PrivateKey: bytes([]byte(Redacted))}}}
-	case sidecar.OwnRoots:
-		return &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
+	case proxytls.OwnRoots:
+		return &tlsv3.Secret{Name: sidecar.OwnRoots, Type: &tlsv3.Secret_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
 			TrustedCa: bytes(s.o.Own.RootsPEM())}}}
 	}
 	return nil

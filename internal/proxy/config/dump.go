@@ -16,9 +16,9 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/usher-mesh/usher/internal/proxy/bootstrap/sidecar"
 	"github.com/usher-mesh/usher/internal/proxy/origin"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
+	proxytls "github.com/usher-mesh/usher/internal/proxy/tls"
 	"github.com/usher-mesh/usher/internal/proxy/xds"
 )
 
@@ -154,9 +154,9 @@ func (s *Store) dumpSecrets() *adminv3.SecretsConfigDump {
 			d.DynamicWarmingSecrets = append(d.DynamicWarmingSecrets, x)
 		}
 	}
-	for _, n := range []string{sidecar.OwnCert, sidecar.OwnRoots} {
-		if m := s.secret(n); m != nil && s.secrets[n] == nil {
-			d.DynamicActiveSecrets = append(d.DynamicActiveSecrets, &adminv3.SecretsConfigDump_DynamicSecret{Name: n, Secret: show(toAny(m))})
+	for _, k := range []string{proxytls.OwnCertificate, proxytls.OwnRoots} {
+		if m := s.secret(k); m != nil {
+			d.DynamicActiveSecrets = append(d.DynamicActiveSecrets, &adminv3.SecretsConfigDump_DynamicSecret{Name: m.GetName(), Secret: show(toAny(m))})
 		}
 	}
 	return d

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,8 +14,12 @@ import (
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/usher-mesh/usher/internal/proxy/origin"
+	"github.com/usher-mesh/usher/internal/proxy/upstream"
 	"github.com/usher-mesh/usher/internal/proxy/xds"
 )
 
@@ -118,5 +123,68 @@ func TestGivenUp(t *testing.T) {
 	s.From(file).GiveUp(xds.RouteType, "r")
 	if ls.get("l") == nil {
 		t.Error("it waits for ever")
+	}
+}
+
+func fromServer(within time.Duration) (*corev3.ConfigSource, origin.Source) {
+	return &corev3.ConfigSource{InitialFetchTimeout: durationpb.New(within), ConfigSourceSpecifier: &corev3.ConfigSource_ApiConfigSource{ApiConfigSource: &corev3.ApiConfigSource{
+		ApiType:      corev3.ApiConfigSource_GRPC,
+		GrpcServices: []*corev3.GrpcService{{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: "cp"}}}},
+	}}}, origin.Source{Cluster: "cp", Within: within}
+}
+
+// TestFetchTimeout: what comes from a server is waited for as long as its source says, and
+// not for as long as what comes over ADS.
+func TestFetchTimeout(t *testing.T) {
+	s, ls := store(t, "", time.Nanosecond)
+	if err := s.Static(&bootstrapv3.Bootstrap{StaticResources: &bootstrapv3.Bootstrap_StaticResources{Clusters: []*clusterv3.Cluster{static("cp")}},
+		DynamicResources: &bootstrapv3.Bootstrap_DynamicResources{LdsConfig: &corev3.ConfigSource{ConfigSourceSpecifier: &corev3.ConfigSource_Ads{}}}}); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		within time.Duration
+		waits  bool
+	}{"long": {time.Hour, true}, "for ever": {0, true}, "hardly": {time.Nanosecond, false}} {
+		source, server := fromServer(c.within)
+		h := &hcmv3.HttpConnectionManager{RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{RouteConfigName: "r", ConfigSource: source}}}
+		l := &listenerv3.Listener{Name: name, FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: pack(t, h)}}}}}}
+		if r := s.Apply(update(t, "1", l)); len(r) > 0 {
+			t.Fatal(r)
+		}
+		s.Recheck()
+		if waits := ls.get(name) == nil; waits != c.waits {
+			t.Errorf("%s: waits %t", name, waits)
+		}
+		s.From(server).Apply(update(t, "1", routes("r", "c")))
+		if ls.get(name) == nil {
+			t.Errorf("%s: the routes have come", name)
+		}
+	}
+}
+
+// TestUnreachable: a source's server is a cluster of the bootstrap, whose endpoints do not
+// come from a server.
+func TestUnreachable(t *testing.T) {
+	s, _ := store(t, "", time.Hour)
+	source, _ := fromServer(0)
+	s.o.Cluster = func(m *clusterv3.Cluster) (*upstream.Cluster, error) {
+		return upstream.Compile(m, upstream.Options{Secrets: s})
+	}
+	s.Apply(update(t, "1", static("cp"))) // over ADS
+	h := &hcmv3.HttpConnectionManager{RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{RouteConfigName: "r", ConfigSource: source}}}
+	up := eds("up")
+	up.EdsClusterConfig = &clusterv3.Cluster_EdsClusterConfig{EdsConfig: source}
+	secure := static("secure")
+	secure.TransportSocket = &corev3.TransportSocket{ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: pack(t, &tlsv3.UpstreamTlsContext{
+		CommonTlsContext: &tlsv3.CommonTlsContext{TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{{Name: "s", SdsConfig: source}}}})}}
+	for _, m := range []proto.Message{up, secure,
+		&listenerv3.Listener{Name: "l", FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: pack(t, h)}}}}}}} {
+		u := update(t, "1", m)
+		if r := s.Apply(u); !strings.HasPrefix(r[u.Resources[0].Name], "api_config_source.grpc_services[0].envoy_grpc.cluster_name: ") {
+			t.Errorf("%s: %v", u.Resources[0].Name, r)
+		}
+	}
+	if f := s.Feeds(); len(f) > 0 {
+		t.Errorf("feeds: %v", f)
 	}
 }

@@ -30,6 +30,10 @@ func (s *Store) putCluster(r xds.Resource, static bool) error {
 	if e.c, err = s.o.Cluster(m); err != nil {
 		return err
 	}
+	if err := s.reachable(append(e.refs.sources(), e.c.EDS.Source)...); err != nil {
+		e.c.Close()
+		return err
+	}
 	if e.c.EDS.Name != "" {
 		if err := s.giveEndpoints(e.c); err != nil {
 			s.o.Log.Warn("endpoints refused", "cluster", r.Name, "error", err)
@@ -170,14 +174,19 @@ func (s *Store) putListener(r xds.Resource) error {
 	m, err := s.decodeListener(r)
 	if err == nil {
 		var p Prepared
+		rf := newRefs()
+		rf.listener(m)
 		err = func() (err error) {
 			defer s.contain(xds.ListenerType, r.Name, &err)
-			p, err = s.o.Listeners.Compile(m)
+			if p, err = s.o.Listeners.Compile(m); err != nil {
+				return err
+			}
+			if err = s.reachable(rf.sources()...); err != nil {
+				p.Close()
+			}
 			return err
 		}()
 		if err == nil {
-			rf := newRefs()
-			rf.listener(m)
 			discard(e)
 			e.good(r, guardOfListener(m), rf, p)
 			return nil

@@ -11,8 +11,9 @@ import (
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 
-	"github.com/usher-mesh/usher/internal/proxy/bootstrap/sidecar"
 	"github.com/usher-mesh/usher/internal/proxy/origin"
+	"github.com/usher-mesh/usher/internal/proxy/strict"
+	proxytls "github.com/usher-mesh/usher/internal/proxy/tls"
 )
 
 // set is a set of names, or of keys (origin.Name).
@@ -30,6 +31,27 @@ func (s set) add(names ...string) {
 type refs struct{ clusters, routes, secrets set }
 
 func newRefs() refs { return refs{set{}, set{}, set{}} }
+
+// reachable refuses sources of which there is no server, as Envoy does: only clusters of the
+// bootstrap are there before anything else is.
+func (s *Store) reachable(all ...origin.Source) error {
+	for _, source := range all {
+		if source.Cluster != "" && !s.servers[source.Cluster] {
+			return strict.Errorf("api_config_source.grpc_services[0].envoy_grpc.cluster_name", "%q is no cluster of static_resources, or is one whose endpoints come from elsewhere", source.Cluster)
+		}
+	}
+	return nil
+}
+
+// sources gives where routes and secrets come from.
+func (r refs) sources() (out []origin.Source) {
+	for _, keys := range []set{r.routes, r.secrets} {
+		for k := range keys {
+			out = append(out, origin.Parse(k).Source)
+		}
+	}
+	return out
+}
 
 func (r refs) route(m *routev3.RouteConfiguration) {
 	mirrors := m.GetRequestMirrorPolicies()
@@ -98,11 +120,11 @@ func (r refs) socket(t *corev3.TransportSocket) {
 }
 
 func (r refs) secret(s *tlsv3.SdsSecretConfig) {
-	if s.GetSdsConfig() == nil {
+	if s.GetSdsConfig() == nil || s.GetName() == "" {
 		return // it is the bootstrap's
 	}
-	if n := s.GetName(); n != sidecar.OwnCert && n != sidecar.OwnRoots {
-		r.secrets.add(key(s.GetSdsConfig(), n))
+	if k, err := proxytls.SecretKey(s); err == nil && k != proxytls.OwnCertificate && k != proxytls.OwnRoots {
+		r.secrets.add(k)
 	}
 }
 

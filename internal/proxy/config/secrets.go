@@ -10,7 +10,6 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 
-	"github.com/usher-mesh/usher/internal/proxy/bootstrap/sidecar"
 	"github.com/usher-mesh/usher/internal/proxy/origin"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 	proxytls "github.com/usher-mesh/usher/internal/proxy/tls"
@@ -129,9 +128,9 @@ var _ proxytls.Secrets = (*Store)(nil)
 
 var errNoSecret = errors.New("the secret has not come")
 
-// Certificate gives the certificate of that SDS name as it is now.
+// Certificate gives the certificate of that key (proxytls.SecretKey) as it is now.
 func (s *Store) Certificate(name string) (*tls.Certificate, error) {
-	if name == sidecar.OwnCert {
+	if name == proxytls.OwnCertificate {
 		if s.o.Own == nil {
 			return nil, errors.New("this proxy has no identity of its own")
 		}
@@ -143,9 +142,9 @@ func (s *Store) Certificate(name string) (*tls.Certificate, error) {
 	return nil, fmt.Errorf("certificate %q: %w", name, errNoSecret)
 }
 
-// Roots gives the roots of that SDS name as they are now.
+// Roots gives the roots of that key as they are now.
 func (s *Store) Roots(name string) (*x509.CertPool, error) {
-	if name == sidecar.OwnRoots {
+	if name == proxytls.OwnRoots {
 		if s.o.Own == nil {
 			return nil, errors.New("this proxy has no identity of its own")
 		}

@@ -3,11 +3,13 @@ package config
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/usher-mesh/usher/internal/proxy/bootstrap/sidecar"
+	"github.com/usher-mesh/usher/internal/proxy/origin"
 	"github.com/usher-mesh/usher/internal/proxy/route"
 	"github.com/usher-mesh/usher/internal/proxy/snapshot"
 	"github.com/usher-mesh/usher/internal/proxy/upstream"
@@ -36,13 +38,13 @@ func (s *Store) advance(now time.Time) (failed map[string]string, err error) {
 	defer s.contain("", "", &err)
 	s.supersede(now)
 	for _, e := range s.routes {
-		if e.pending && (s.warm(e.refs.clusters) || e.overdue(now, s.o.WarmFor)) {
+		if e.pending && (s.warm(e.refs.clusters) || e.overdue(now, s.patience(e.refs))) {
 			e.enter()
 		}
 	}
 	ready := map[string]*entry[Prepared]{}
 	for n, e := range s.listeners {
-		if e.pending && ((s.filtersWarm() && s.warm(e.refs.clusters) && s.haveRoutes(e.refs.routes)) || e.overdue(now, s.o.WarmFor)) {
+		if e.pending && ((s.filtersWarm() && s.warm(e.refs.clusters) && s.haveRoutes(e.refs.routes)) || e.overdue(now, s.patience(e.refs))) {
 			ready[n] = e
 		}
 	}
@@ -70,6 +72,30 @@ func (e *entry[T]) enter() {
 }
 
 func (e *entry[T]) overdue(now time.Time, limit time.Duration) bool { return now.Sub(e.since) >= limit }
+
+// patience is how long what has these references waits for them: WarmFor, and as long as a
+// server that they come from may take for its first word.
+func (s *Store) patience(r refs) time.Duration {
+	p := s.o.WarmFor
+	wait := func(from origin.Source) {
+		switch {
+		case from.Cluster == "":
+		case from.Within == 0:
+			p = math.MaxInt64
+		default:
+			p = max(p, from.Within)
+		}
+	}
+	for k := range r.routes {
+		wait(origin.Parse(k).Source)
+	}
+	for n := range r.clusters {
+		if e := s.clusters[n]; e != nil && e.c != nil {
+			wait(e.c.EDS.Source)
+		}
+	}
+	return p
+}
 
 // warm tells whether those of the clusters that exist know their endpoints, and have
 // checked them.
@@ -203,7 +229,7 @@ func (s *Store) arm(now time.Time) {
 	}
 	for _, e := range s.routes {
 		if e.pending {
-			due(e.since.Add(s.o.WarmFor))
+			due(e.since.Add(s.patience(e.refs)))
 		}
 	}
 	for _, e := range s.listeners {
@@ -211,7 +237,7 @@ func (s *Store) arm(now time.Time) {
 		case e.failed:
 			due(now.Add(retryListener))
 		case e.pending:
-			due(e.since.Add(s.o.WarmFor))
+			due(e.since.Add(s.patience(e.refs)))
 		}
 	}
 	for _, e := range s.clusters {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -21,6 +22,11 @@ func (s *Store) Static(b *bootstrapv3.Bootstrap) error {
 	s.mu.Lock()
 	defer s.changed()
 	defer s.mu.Unlock()
+	for _, c := range b.GetStaticResources().GetClusters() {
+		if c.GetType() != clusterv3.Cluster_EDS && c.GetName() != sidecar.XDSCluster {
+			s.servers.add(c.GetName())
+		}
+	}
 	for i, m := range b.GetStaticResources().GetSecrets() {
 		if err := s.putStatic(m); err != nil {
 			return strict.AtIndex("static_resources.secrets", i, err)
@@ -82,6 +88,9 @@ func (s *Store) dynamic(d *bootstrapv3.Bootstrap_DynamicResources) error {
 			continue
 		}
 		source, err := origin.Open(c.c)
+		if err == nil {
+			err = s.reachable(source)
+		}
 		if err != nil {
 			return strict.At("dynamic_resources."+c.name, err)
 		}

@@ -42,6 +42,7 @@ type Store struct {
 	wanted    map[string]set                // keys of what is to be asked for, by type
 	rejected  map[string]map[string]refused // type -> key -> why the last version is not in force
 	seen      set                           // types of which a response came
+	servers   set                           // clusters of the bootstrap that sources may name
 	givenUp   map[string]set                // keys, by type, that nothing waits for any more
 	cached    bool                          // started from the copy on disk
 	batch     bool                          // settle later: more comes at once
@@ -103,7 +104,7 @@ func New(o Options) *Store {
 	s := &Store{
 		o: o, clusters: map[string]*clusterEntry{}, endpoints: map[string]*endpointsEntry{},
 		routes: map[string]*entry[*route.Table]{}, listeners: map[string]*entry[Prepared]{},
-		secrets: map[string]*secretEntry{}, rotating: map[string]*rotating{}, wanted: map[string]set{}, givenUp: map[string]set{}, rejected: map[string]map[string]refused{}, seen: set{},
+		secrets: map[string]*secretEntry{}, rotating: map[string]*rotating{}, wanted: map[string]set{}, servers: set{}, givenUp: map[string]set{}, rejected: map[string]map[string]refused{}, seen: set{},
 	}
 	s.lists = map[string]origin.Source{xds.ClusterType: origin.ADS, xds.ListenerType: origin.ADS}
 	s.snapshot.Store(&snapshot.Snapshot{})

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	proxytls "github.com/usher-mesh/usher/internal/proxy/tls"
+
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
@@ -493,7 +495,7 @@ func TestSecretsInlineOnly(t *testing.T) {
 	if r := s.Apply(update(t, "1", sec)); r["x"] != "tls_certificate.certificate_chain: must be inline: not supported" {
 		t.Errorf("%v", r)
 	}
-	if _, err := s.Certificate("default"); err == nil {
+	if _, err := s.Certificate(proxytls.OwnCertificate); err == nil {
 		t.Error("an identity out of nowhere")
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/usher-mesh/usher/internal/proxy/filter"
 	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
+	proxytls "github.com/usher-mesh/usher/internal/proxy/tls"
 )
 
 // twoRoots has the mesh's roots and those of a gateway's clients.
@@ -21,12 +22,17 @@ type twoRoots struct {
 
 func (s twoRoots) Roots(name string) (*x509.CertPool, error) {
 	switch name {
-	case "ROOTCA":
+	case proxytls.OwnRoots:
 		return s.secrets.Roots(name)
-	case "kubernetes://a/clients-cacert":
+	case "kubernetes://a/clients-cacert", "ROOTCA":
 		return s.clients, nil
 	}
 	return nil, errors.New("no such roots")
+}
+
+// adsRoots are roots that come over ADS.
+func adsRoots(name string) string {
+	return `validation_context_sds_secret_config: {name: "` + name + `", sds_config: {ads: {}}}`
 }
 
 // TestForeignAuthority: the authority of a gateway's clients cannot make identities of
@@ -44,15 +50,16 @@ func TestForeignAuthority(t *testing.T) {
 		by    *authority
 		named bool
 	}{
-		"the mesh's":  {"ROOTCA", mesh, true},
-		"a gateway's": {"kubernetes://a/clients-cacert", clients, false},
+		"the mesh's":                   {rootB, mesh, true},
+		"a gateway's":                  {adsRoots("kubernetes://a/clients-cacert"), clients, false},
+		"another's of the mesh's name": {adsRoots("ROOTCA"), clients, false},
 	} {
 		for _, mode := range []string{"SANITIZE_SET", "APPEND_FORWARD", "FORWARD_ONLY"} {
 			t.Run(name+" "+mode, func(t *testing.T) {
 				p := newProxy(t, twoRoots{newSecrets(mesh, mesh.issue(t, uriB, soon)), roots})
 				p.opts.Filters = []filter.Factory{rbac.Factory(nil)}
 				p.cluster(staticCluster("up", backend(t, echo), ""))
-				here := strings.NewReplacer("name: ROOTCA", "name: "+`"`+tt.roots+`"`, "SANITIZE_SET", mode).Replace(text)
+				here := strings.NewReplacer(rootB, tt.roots, "SANITIZE_SET", mode).Replace(text)
 				p.start(here)
 				ask := func() *http.Response {
 					c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &ctls.Config{

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	proxytls "github.com/usher-mesh/usher/internal/proxy/tls"
+
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 )
 
@@ -194,7 +196,9 @@ func TestALPN(t *testing.T) {
 		text := strings.ReplaceAll(inbound("STRICT"), "[istio, http/1.1]", "[h2, http/1.1]")
 		in.start(strings.ReplaceAll(text, "stat_prefix: test", "stat_prefix: test\n      codec_type: "+codec))
 		tr := &http.Transport{Protocols: new(http.Protocols), TLSClientConfig: &ctls.Config{InsecureSkipVerify: true,
-			GetClientCertificate: func(*ctls.CertificateRequestInfo) (*ctls.Certificate, error) { return s.Certificate("default") }}}
+			GetClientCertificate: func(*ctls.CertificateRequestInfo) (*ctls.Certificate, error) {
+				return s.Certificate(proxytls.OwnCertificate)
+			}}}
 		tr.Protocols.SetHTTP1(true)
 		tr.Protocols.SetHTTP2(true)
 		t.Cleanup(tr.CloseIdleConnections)

@@ -20,6 +20,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	proxytls "github.com/usher-mesh/usher/internal/proxy/tls"
 )
 
 // authority is a real certificate authority in memory.
@@ -76,7 +78,7 @@ func newSecrets(a *authority, c *ctls.Certificate) *secrets {
 func (s *secrets) Certificate(name string) (*ctls.Certificate, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if name != "default" || s.cert == nil {
+	if name != proxytls.OwnCertificate || s.cert == nil {
 		return nil, errors.New("no such secret")
 	}
 	return s.cert, nil
@@ -85,7 +87,7 @@ func (s *secrets) Certificate(name string) (*ctls.Certificate, error) {
 func (s *secrets) Roots(name string) (*x509.CertPool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if name != "ROOTCA" || s.roots == nil {
+	if name != proxytls.OwnRoots || s.roots == nil {
 		return nil, errors.New("no such secret")
 	}
 	return s.roots, nil
@@ -99,7 +101,7 @@ const (
 	uriC  = "spiffe://cluster.local/ns/c/sa/c"
 	uriX  = "spiffe://other.domain/ns/a/sa/a"
 	sdsB  = `tls_certificate_sds_secret_configs: [{name: default, sds_config: {api_config_source: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: sds-grpc}}]}}}]`
-	rootB = `validation_context_sds_secret_config: {name: ROOTCA, sds_config: {ads: {}}}`
+	rootB = `validation_context_sds_secret_config: {name: ROOTCA, sds_config: {api_config_source: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: sds-grpc}}]}}}`
 )
 
 func serverSocket() string {

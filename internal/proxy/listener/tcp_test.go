@@ -4,8 +4,6 @@ import (
 	"bytes"
 	ctls "crypto/tls"
 	"fmt"
-	"github.com/usher-mesh/usher/internal/proxy/counters"
-	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"io"
 	"net"
 	"regexp"
@@ -14,6 +12,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/usher-mesh/usher/internal/proxy/counters"
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 

@@ -102,7 +102,7 @@ func (c *common) sdsRoots(s *tlsv3.SdsSecretConfig, secrets Secrets) error {
 	if err != nil {
 		return err
 	}
-	c.roots, c.foreign = func() (*x509.CertPool, error) { return secrets.Roots(name) }, name != meshRoots
+	c.roots, c.foreign = func() (*x509.CertPool, error) { return secrets.Roots(name) }, name != OwnRoots
 	return nil
 }
 
@@ -116,20 +116,10 @@ func secretName(s *tlsv3.SdsSecretConfig, secrets Secrets) (string, error) {
 	if secrets == nil {
 		return "", errors.New("no source of secrets")
 	}
-	if s.GetSdsConfig() == nil {
-		return StaticSecret(s.GetName()), nil
+	if _, err := origin.Open(s.GetSdsConfig()); err != nil {
+		return "", strict.At("sds_config", err)
 	}
-	if own(s) {
-		return s.GetName(), nil
-	}
-	source, err := origin.Open(s.GetSdsConfig())
-	return origin.Name{Source: source, Name: s.GetName()}.Key(), strict.At("sds_config", err)
-}
-
-// own tells whether a secret is of the proxy's own identity, as Istio names it and where
-// Istio has it from: the proxy's own agent.
-func own(s *tlsv3.SdsSecretConfig) bool {
-	return (s.GetName() == meshCert || s.GetName() == meshRoots) && s.GetSdsConfig().GetApiConfigSource() != nil
+	return SecretKey(s)
 }
 
 func (c *common) context(v *tlsv3.CertificateValidationContext) error {

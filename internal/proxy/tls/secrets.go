@@ -7,24 +7,53 @@ package tls
 import (
 	"crypto/tls"
 	"crypto/x509"
+
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+
+	"github.com/usher-mesh/usher/internal/proxy/origin"
+	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
 
-// Secrets gives what SDS names stand for: "default" (the proxy's own
-// certificate), "ROOTCA" (the mesh's roots), "kubernetes://ns/name". It is asked
-// at each handshake. An error refuses the connection.
+// Secrets gives what SecretKey names. It is asked at each handshake. An error refuses the
+// connection.
 type Secrets interface {
 	Certificate(name string) (*tls.Certificate, error)
 	Roots(name string) (*x509.CertPool, error)
 }
 
-// meshRoots is the SDS name of the mesh's roots. An authority of another name, such as
-// a gateway's for its clients, vouches for its own clients and for no identity of
-// the mesh, whatever it writes into certificates.
-const meshRoots = "ROOTCA"
+// The proxy's own identity, as Istio names it and where Istio has it from: the proxy's own
+// agent. The same names in another source are that source's secrets. An authority that is
+// not the mesh's, such as a gateway's for its clients, vouches for its own clients and for no
+// identity of the mesh, whatever it writes into certificates.
+const (
+	agent     = "sds-grpc"
+	meshRoots = "ROOTCA"
+	meshCert  = "default"
+)
 
-// meshCert is the SDS name of the proxy's own certificate.
-const meshCert = "default"
+// The names that Secrets knows the proxy's own identity by.
+const (
+	OwnCertificate = "\x00own " + meshCert
+	OwnRoots       = "\x00own " + meshRoots
+)
 
 // StaticSecret is the name that Secrets knows a secret of the bootstrap by: one that is
 // referred to without an sds_config. No name of SDS begins so.
 func StaticSecret(name string) string { return "\x00static " + name }
+
+// SecretKey gives the name that Secrets knows a secret by that a TLS context refers to.
+func SecretKey(s *tlsv3.SdsSecretConfig) (string, error) {
+	if s.GetSdsConfig() == nil {
+		return StaticSecret(s.GetName()), nil
+	}
+	source, err := origin.Of(s.GetSdsConfig())
+	switch {
+	case err != nil:
+		return "", strict.At("sds_config", err)
+	case source.Cluster == agent && s.GetName() == meshCert:
+		return OwnCertificate, nil
+	case source.Cluster == agent && s.GetName() == meshRoots:
+		return OwnRoots, nil
+	}
+	return origin.Name{Source: source, Name: s.GetName()}.Key(), nil
+}

@@ -4,16 +4,16 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
@@ -43,6 +43,8 @@ type Options struct {
 	// Dial, if set, opens connections instead, and whatever secures them; Addr is for
 	// the log then.
 	Dial func(context.Context) (net.Conn, error)
+	// Type, if set, is the one that is asked for, of a service of its own; "": all, over ADS.
+	Type string
 	// World speaks the state-of-the-world variant, and not delta.
 	World bool
 	Node  *corev3.Node
@@ -51,12 +53,14 @@ type Options struct {
 	// Fallback, if set, is called once, between two streams, if the first one brings
 	// no answer: the control plane is away.
 	Fallback func()
+	// OnRefusal, if set, is told what of a response is refused, before the server is.
+	OnRefusal func(rejected map[string]string)
 	// OnChange, if set, is called after each response was answered, and when the
 	// stream broke.
 	OnChange func()
 }
 
-// Client is one proxy's line to its control plane.
+// Client is one proxy's line to its control plane, or to a server of one type.
 type Client struct {
 	o         Options
 	connected atomic.Bool
@@ -64,6 +68,7 @@ type Client struct {
 	rejected  atomic.Uint64
 	streams   atomic.Uint64
 	accepted  map[string]string // type -> version of the last good response; World's
+	woken     chan struct{}
 }
 
 // New makes a client; Run makes it work.
@@ -71,7 +76,7 @@ func New(o Options) *Client {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Client{o: o, accepted: map[string]string{}}
+	return &Client{o: o, accepted: map[string]string{}, woken: make(chan struct{}, 1)}
 }
 
 // Connected tells whether the stream is open and has been answered on.
@@ -157,21 +162,7 @@ func (c *Client) attempt(ctx context.Context, patience time.Duration) (talked bo
 	}
 	defer c.changed()
 	defer c.connected.Store(false)
-	ads := discoveryv3.NewAggregatedDiscoveryServiceClient(conn)
-	if c.o.World {
-		stream, err := ads.StreamAggregatedResources(ctx)
-		if err != nil {
-			return false, err
-		}
-		c.streams.Add(1)
-		return c.talkWorld(stream, answered)
-	}
-	stream, err := ads.DeltaAggregatedResources(ctx)
-	if err != nil {
-		return false, err
-	}
-	c.streams.Add(1)
-	return c.talk(stream, answered)
+	return c.talk(ctx, conn, answered)
 }
 
 func (c *Client) dialer() grpc.DialOption {
@@ -187,96 +178,21 @@ func (c *Client) changed() {
 	}
 }
 
-type stream = discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesClient
+// refuse makes the NACK of a response.
+func (c *Client) refuse(rejected map[string]string) *statuspb.Status {
+	c.rejected.Add(uint64(len(rejected)))
+	if c.o.OnRefusal != nil {
+		c.o.OnRefusal(rejected)
+	}
+	return nack(rejected)
+}
 
-func (c *Client) talk(s stream, answered func()) (talked bool, err error) {
-	subs := make(subscriptions)
-	node := c.o.Node
-	send := func(r *discoveryv3.DeltaDiscoveryRequest) error {
-		r.Node, node = node, nil // said once a stream
-		return s.Send(r)
-	}
-	for _, t := range Types() {
-		if err := c.subscribe(t, subs, send); err != nil {
-			return false, ended(s.Recv, err)
-		}
-	}
-	for {
-		r, err := s.Recv()
-		if err != nil {
-			return talked, err
-		}
-		if !talked {
-			answered()
-			c.o.Log.Info("connected to the control plane", "address", c.o.Addr)
-		}
-		talked = true
-		if err := send(c.answer(r)); err != nil {
-			return talked, ended(s.Recv, err)
-		}
-		for _, t := range Types() {
-			if err := c.subscribe(t, subs, send); err != nil {
-				return talked, ended(s.Recv, err)
-			}
-		}
-		c.connected.Store(true)
-		c.responses.Add(1)
-		c.changed()
+// Wake has the sink asked again, soon: what it wants may have changed.
+func (c *Client) Wake() {
+	select {
+	case c.woken <- struct{}{}:
+	default:
 	}
 }
 
-// ended gives why a stream ended that something could not be sent on: what is received
-// tells, Send's io.EOF does not.
-func ended[R any](recv func() (R, error), sendErr error) error {
-	if _, err := recv(); err != nil {
-		return err
-	}
-	return sendErr
-}
-
-// subscribe tells the control plane what changed in what the sink wants. The
-// first request for a type says what is held already.
-func (c *Client) subscribe(t string, subs subscriptions, send func(*discoveryv3.DeltaDiscoveryRequest) error) error {
-	first := subs[t] == nil
-	add, drop := subs.change(t, c.o.Sink.Wanted(t))
-	if len(add) == 0 && len(drop) == 0 {
-		return nil
-	}
-	r := &discoveryv3.DeltaDiscoveryRequest{TypeUrl: t, ResourceNamesSubscribe: add, ResourceNamesUnsubscribe: drop}
-	if first {
-		r.InitialResourceVersions = c.o.Sink.Versions(t)
-	}
-	if err := send(r); err != nil {
-		return fmt.Errorf("subscribe: %w", err)
-	}
-	return nil
-}
-
-var errType = errors.New("a type that was not asked for")
-
-// answer applies a response and makes its ACK or NACK.
-func (c *Client) answer(r *discoveryv3.DeltaDiscoveryResponse) *discoveryv3.DeltaDiscoveryRequest {
-	out := &discoveryv3.DeltaDiscoveryRequest{TypeUrl: r.GetTypeUrl(), ResponseNonce: r.GetNonce()}
-	if !known(r.GetTypeUrl()) {
-		out.ErrorDetail = nack(map[string]string{"": errType.Error()})
-		return out
-	}
-	u := Update{Type: r.GetTypeUrl(), Removed: r.GetRemovedResources()}
-	for _, x := range r.GetResources() {
-		u.Resources = append(u.Resources, Resource{Name: x.GetName(), Version: x.GetVersion(), Body: x.GetResource()})
-	}
-	if rejected := c.o.Sink.Apply(u); len(rejected) > 0 {
-		c.rejected.Add(uint64(len(rejected)))
-		out.ErrorDetail = nack(rejected)
-	}
-	return out
-}
-
-func known(t string) bool {
-	for _, k := range Types() {
-		if t == k {
-			return true
-		}
-	}
-	return false
-}
+func (c *Client) known(t string) bool { return slices.Contains(c.types(), t) }

@@ -1,9 +1,9 @@
 // Package xds talks to the control plane: one ADS stream, delta or state of the world,
-// in a mesh over mTLS, opened again whenever it breaks. It asks for what its sink wants, hands over what
-// comes, and acknowledges or refuses as the sink says. It does not look into
+// in a mesh over mTLS, opened again whenever it breaks. It asks for what its sink wants,
+// hands over what comes, and acknowledges or refuses as the sink says. It does not look into
 // resources and keeps none: the sink does, so that a new stream starts from the
-// versions that are in force. Besides it brings resources from files, when these are moved
-// into place.
+// versions that are in force. Besides it brings resources from other servers, by a stream for
+// each type, and from files, when these are moved into place.
 package xds
 
 import "google.golang.org/protobuf/types/known/anypb"

@@ -3,6 +3,7 @@ package xds_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -66,6 +67,9 @@ func (s diskSink) Apply(u xds.Update) map[string]string {
 		names = append(names, r.Name+" "+r.Version)
 	}
 	s.d.told <- s.s.Path + ": " + strings.Join(names, ", ")
+	if slices.Contains(names, "bad 1") {
+		return map[string]string{"bad": "it is"}
+	}
 	return nil
 }
 

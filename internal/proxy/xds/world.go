@@ -12,8 +12,6 @@ import (
 // The state-of-the-world variant of the protocol: each response holds all resources of
 // its type, each request all names that are wanted.
 
-type worldStream = discoveryv3.AggregatedDiscoveryService_StreamAggregatedResourcesClient
-
 // asked is what a stream was last asked for of a type.
 type asked struct {
 	names []string // none: all
@@ -23,35 +21,9 @@ type asked struct {
 // world is one stream.
 type world struct {
 	c      *Client
-	s      worldStream
+	s      stream[discoveryv3.DiscoveryRequest, discoveryv3.DiscoveryResponse]
 	asked  map[string]*asked
 	talked bool // the node was said
-}
-
-func (c *Client) talkWorld(s worldStream, answered func()) (talked bool, err error) {
-	w := &world{c: c, s: s, asked: map[string]*asked{}}
-	for {
-		for _, t := range Types() {
-			if err := w.ask(t); err != nil {
-				return talked, ended(s.Recv, err)
-			}
-		}
-		r, err := s.Recv()
-		if err != nil {
-			return talked, err
-		}
-		if !talked {
-			answered()
-			c.o.Log.Info("connected to the control plane", "address", c.o.Addr)
-		}
-		talked = true
-		if err := w.answer(r); err != nil {
-			return talked, ended(s.Recv, err)
-		}
-		c.connected.Store(true)
-		c.responses.Add(1)
-		c.changed()
-	}
 }
 
 // ask asks for a type if what is wanted of it has changed.
@@ -92,7 +64,7 @@ func (w *world) send(t string, refused *statuspb.Status) error {
 // the version; what was good of it is in force, the rest stays as it was.
 func (w *world) answer(r *discoveryv3.DiscoveryResponse) error {
 	t := r.GetTypeUrl()
-	if !known(t) {
+	if !w.c.known(t) {
 		return w.s.Send(&discoveryv3.DiscoveryRequest{TypeUrl: t, ResponseNonce: r.GetNonce(), ErrorDetail: nack(map[string]string{"": errType.Error()})})
 	}
 	a := w.asked[t]
@@ -104,8 +76,7 @@ func (w *world) answer(r *discoveryv3.DiscoveryResponse) error {
 	rejected := ApplyWorld(w.c.o.Sink, t, r.GetVersionInfo(), r.GetResources())
 	a.names = worldNames(w.c.o.Sink.Wanted(t))
 	if len(rejected) > 0 {
-		w.c.rejected.Add(uint64(len(rejected)))
-		return w.send(t, nack(rejected))
+		return w.send(t, w.c.refuse(rejected))
 	}
 	w.c.accepted[t] = r.GetVersionInfo()
 	return w.send(t, nil)
