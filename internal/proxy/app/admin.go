@@ -170,6 +170,15 @@ func (p *proxy) addMetrics() {
 	})
 	http2Counters(m, "http2.", &p.downstream)
 	http2Counters(m, "cluster.http2.", &p.upstream)
+	if p.own != nil {
+		m.Add("usher_certificate_expiration_timestamp_seconds", metrics.Gauge, "When the proxy's own certificate ends.", func() float64 {
+			c, err := p.own.Certificate()
+			if err != nil {
+				return 0
+			}
+			return float64(c.Leaf.NotAfter.Unix())
+		})
+	}
 	if p.client == nil {
 		return
 	}
@@ -177,13 +186,6 @@ func (p *proxy) addMetrics() {
 	m.Add("usher_xds_streams_total", metrics.Counter, "Streams opened to the control plane.", func() float64 { n, _, _ := p.client.Counts(); return float64(n) })
 	m.Add("usher_xds_responses_total", metrics.Counter, "Responses of the control plane.", func() float64 { _, n, _ := p.client.Counts(); return float64(n) })
 	m.Add("usher_xds_rejected_total", metrics.Counter, "Resources refused.", func() float64 { _, _, n := p.client.Counts(); return float64(n) })
-	m.Add("usher_certificate_expiration_timestamp_seconds", metrics.Gauge, "When the proxy's own certificate ends.", func() float64 {
-		c, err := p.own.Certificate()
-		if err != nil {
-			return 0
-		}
-		return float64(c.Leaf.NotAfter.Unix())
-	})
 }
 
 // memory reads one of the runtime's figures.

@@ -279,7 +279,7 @@ func build(o Options) (*proxy, error) {
 	so := config.Options{
 		Cluster:   func(m *clusterv3.Cluster) (*upstream.Cluster, error) { return upstream.Compile(m, clusters) },
 		Route:     func(m *routev3.RouteConfiguration) (*route.Table, error) { return route.Compile(m, filters) },
-		Listeners: p.listeners, Source: bootstrap.Source(o.Bootstrap), OnChange: p.resourcesChanged, Warm: p.keys.warm, Log: p.loggers.of(logConfig),
+		Listeners: p.listeners, Source: bootstrap.Source(o.Bootstrap), Counters: counts, OnChange: p.resourcesChanged, Warm: p.keys.warm, Log: p.loggers.of(logConfig),
 	}
 	if p.own != nil {
 		so.Own = p.own

@@ -17,6 +17,7 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
+	"github.com/usher-mesh/usher/internal/proxy/counters"
 	"github.com/usher-mesh/usher/internal/proxy/route"
 	"github.com/usher-mesh/usher/internal/proxy/upstream"
 )
@@ -39,6 +40,8 @@ type Options struct {
 	// Warm tells whether what the filters of listeners wait for is there; Recheck is
 	// called when it may have changed. nil: nothing is waited for.
 	Warm func() bool
+	// Counters holds what is counted of subscriptions, under Envoy's names; nil for nobody.
+	Counters *counters.Set
 	// OnChange is called, without a lock held, after something was put in force.
 	OnChange func()
 	Log      *slog.Logger

@@ -41,7 +41,13 @@ type view struct {
 func (v view) Wanted(typeURL string) []string            { return v.s.wants(v.source, typeURL) }
 func (v view) Versions(typeURL string) map[string]string { return v.s.versions(v.source, typeURL) }
 func (v view) Apply(u xds.Update) map[string]string      { return v.s.take(v.source, u) }
-func (v view) GiveUp(typeURL string, names ...string)    { v.s.giveUp(v.source, typeURL, names) }
+func (v view) Count(typeURL string, e xds.Event, names ...string) {
+	v.s.count(v.source, typeURL, e, names)
+}
+func (v view) Late(typeURL, name string) { v.s.giveUp(v.source, typeURL, []string{name}, true) }
+func (v view) GiveUp(typeURL string, names ...string) {
+	v.s.giveUp(v.source, typeURL, names, false)
+}
 
 func (v view) Watches(typeURL string) []xds.Watch      { return v.s.watches(v.source, typeURL) }
 func (v view) Reread(typeURL string) map[string]string { return v.s.reread(v.source, typeURL) }
@@ -72,10 +78,35 @@ func (s *Store) versions(source origin.Source, typeURL string) map[string]string
 	return out
 }
 
-// giveUp has nothing wait for these resources any longer; Wildcard are all.
-func (s *Store) giveUp(source origin.Source, typeURL string, names []string) {
+// giveUp has nothing wait for these resources any longer; Wildcard are all. If they are late,
+// that is counted.
+func (s *Store) giveUp(source origin.Source, typeURL string, names []string, late bool) {
 	s.mu.Lock()
-	more := s.giveUpLocked(source, typeURL, names)
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	given := s.givenUp[typeURL]
+	if given == nil {
+		given = set{}
+		s.givenUp[typeURL] = given
+	}
+	more := false
+	for _, n := range names {
+		key := keyOf(source, typeURL, n)
+		if given[key] || s.come(typeURL, key) {
+			continue
+		}
+		more = true
+		given.add(key)
+		if lists(typeURL) {
+			s.seen.add(typeURL)
+		}
+		if late {
+			s.tally(typeURL, xds.Timeout, key)
+			s.tally(typeURL, xds.Attempt, key)
+		}
+	}
 	if more {
 		s.settle()
 	}
@@ -85,22 +116,18 @@ func (s *Store) giveUp(source origin.Source, typeURL string, names []string) {
 	}
 }
 
-// giveUpLocked tells whether something was waited for until now.
-func (s *Store) giveUpLocked(source origin.Source, typeURL string, names []string) (more bool) {
-	given := s.givenUp[typeURL]
-	switch {
-	case s.closed:
-		return false
-	case lists(typeURL):
-		given, names = s.seen, []string{typeURL}
-	case given == nil:
-		given = set{}
-		s.givenUp[typeURL] = given
+// come tells whether there is a resource, or it is known that there is none.
+func (s *Store) come(typeURL, key string) bool {
+	switch typeURL {
+	case xds.ClusterType, xds.ListenerType:
+		return s.seen[typeURL]
+	case xds.EndpointType:
+		return s.endpoints[key] != nil
+	case xds.RouteType:
+		e := s.routes[key]
+		return e != nil && (e.live || e.pending)
+	case xds.SecretType:
+		return s.secrets[key] != nil
 	}
-	for _, n := range names {
-		key := keyOf(source, typeURL, n)
-		more = more || !given[key]
-		given.add(key)
-	}
-	return more
+	return false
 }

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/usher-mesh/usher/internal/proxy/counters"
 	"github.com/usher-mesh/usher/internal/proxy/origin"
 	"github.com/usher-mesh/usher/internal/proxy/upstream"
 	"github.com/usher-mesh/usher/internal/proxy/xds"
@@ -109,8 +110,9 @@ func TestOneSourceOfLists(t *testing.T) {
 // up.
 func TestGivenUp(t *testing.T) {
 	s, ls := store(t, "", time.Hour)
+	s.o.Counters = &counters.Set{}
 	c, file := fromFile(t)
-	h := &hcmv3.HttpConnectionManager{RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{RouteConfigName: "r", ConfigSource: c}}}
+	h := &hcmv3.HttpConnectionManager{StatPrefix: "s", RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{RouteConfigName: "r", ConfigSource: c}}}
 	l := &listenerv3.Listener{Name: "l", FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: pack(t, h)}}}}}}
 	s.Apply(update(t, "1", l))
 	if ls.get("l") != nil {
@@ -120,9 +122,27 @@ func TestGivenUp(t *testing.T) {
 	if ls.get("l") != nil {
 		t.Fatal("another route was given up")
 	}
-	s.From(file).GiveUp(xds.RouteType, "r")
+	s.From(file).Late(xds.RouteType, "r")
 	if ls.get("l") == nil {
 		t.Error("it waits for ever")
+	}
+	late := func() (n uint64) {
+		for _, v := range s.o.Counters.List() {
+			if v.Name.Name == "init_fetch_timeout" {
+				n += v.Value
+			}
+		}
+		return n
+	}
+	if late() != 1 {
+		t.Errorf("%d were late", late())
+	}
+	h.RouteSpecifier = &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{RouteConfigName: "q", ConfigSource: c}}
+	s.Apply(update(t, "1", &listenerv3.Listener{Name: "m", FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: pack(t, h)}}}}}}))
+	s.From(file).Apply(update(t, "1", routes("q", "c")))
+	s.From(file).Late(xds.RouteType, "q")
+	if late() != 1 {
+		t.Error("late, and it has come")
 	}
 }
 

@@ -28,9 +28,12 @@ func (s set) add(names ...string) {
 }
 
 // refs are the resources that another one names: clusters, and keys of the others.
-type refs struct{ clusters, routes, secrets set }
+type refs struct {
+	clusters, routes, secrets set
+	managers                  map[string]set // key of routes -> whose they are, by stat_prefix
+}
 
-func newRefs() refs { return refs{set{}, set{}, set{}} }
+func newRefs() refs { return refs{set{}, set{}, set{}, map[string]set{}} }
 
 // reachable refuses sources of which there is no server, as Envoy does: only clusters of the
 // bootstrap are there before anything else is.
@@ -76,7 +79,13 @@ func (r refs) listener(m *listenerv3.Listener) {
 		r.socket(c.GetTransportSocket())
 		for _, f := range c.GetFilters() {
 			if h := manager(f); h != nil {
-				r.routes.add(key(h.GetRds().GetConfigSource(), h.GetRds().GetRouteConfigName()))
+				if k := key(h.GetRds().GetConfigSource(), h.GetRds().GetRouteConfigName()); k != "" {
+					r.routes.add(k)
+					if r.managers[k] == nil {
+						r.managers[k] = set{}
+					}
+					r.managers[k].add(h.GetStatPrefix())
+				}
 				r.route(h.GetRouteConfig())
 				continue
 			}

@@ -27,6 +27,9 @@ func (s *Store) Static(b *bootstrapv3.Bootstrap) error {
 			s.servers.add(c.GetName())
 		}
 	}
+	if err := s.dynamic(b.GetDynamicResources()); err != nil {
+		return err
+	}
 	for i, m := range b.GetStaticResources().GetSecrets() {
 		if err := s.putStatic(m); err != nil {
 			return strict.AtIndex("static_resources.secrets", i, err)
@@ -73,7 +76,7 @@ func (s *Store) Static(b *bootstrapv3.Bootstrap) error {
 	for name, why := range s.settle() {
 		return fmt.Errorf("listener %q: %s", name, why)
 	}
-	return s.dynamic(b.GetDynamicResources())
+	return nil
 }
 
 // dynamic notes where clusters and listeners come from besides. A file must be there.

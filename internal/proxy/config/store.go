@@ -40,6 +40,7 @@ type Store struct {
 	rotating  map[string]*rotating
 	lists     map[string]origin.Source      // where all clusters and all listeners come from, by type
 	wanted    map[string]set                // keys of what is to be asked for, by type
+	owners    owners                        // of statistics of what is wanted
 	rejected  map[string]map[string]refused // type -> key -> why the last version is not in force
 	seen      set                           // types of which a response came
 	servers   set                           // clusters of the bootstrap that sources may name

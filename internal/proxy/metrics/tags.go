@@ -14,6 +14,7 @@ var tags = []struct {
 	// A service's name may have dots: Envoy takes what stands before the first for all of it.
 	{"envoy_grpc_bridge_method", regexp.MustCompile(`^cluster\.grpc\.[\w.]+\.((\w+)\.)\w+$`)},
 	{"envoy_grpc_bridge_service", regexp.MustCompile(`^cluster\.grpc\.(([\w.]+)\.)\w+$`)},
+	{"envoy_http_conn_manager_prefix", regexp.MustCompile(`^http\.((.+)\.)rds\.[^.]+$`)},
 	{"envoy_rbac_http_prefix", regexp.MustCompile(`^http\.rbac\.(([^.]+)\.).`)},
 }
 

@@ -13,6 +13,9 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
+// StatName is what the cluster's counters are named by.
+func (c *Cluster) StatName() string { return c.stat }
+
 // Show tells how the cluster and its endpoints are, as Envoy's /clusters does.
 func (c *Cluster) Show() *adminv3.ClusterStatus {
 	s := &adminv3.ClusterStatus{Name: c.Name, ObservabilityName: c.stat, EdsServiceName: c.EDS.Name, CircuitBreakers: c.breakers()}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"runtime/debug"
@@ -69,6 +70,7 @@ type Client struct {
 	streams   atomic.Uint64
 	accepted  map[string]string // type -> version of the last good response; World's
 	woken     chan struct{}
+	asked     subscriptions // on any stream
 }
 
 // New makes a client; Run makes it work.
@@ -76,7 +78,7 @@ func New(o Options) *Client {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Client{o: o, accepted: map[string]string{}, woken: make(chan struct{}, 1)}
+	return &Client{o: o, accepted: map[string]string{}, woken: make(chan struct{}, 1), asked: subscriptions{}}
 }
 
 // Connected tells whether the stream is open and has been answered on.
@@ -92,6 +94,9 @@ func (c *Client) Counts() (streams, responses, rejected uint64) {
 func (c *Client) Run(ctx context.Context) error {
 	pause := time.Duration(0)
 	fallback := c.o.Fallback
+	for _, t := range c.types() {
+		c.wanted(t)
+	}
 	for {
 		patience := time.Duration(0)
 		if fallback != nil {
@@ -101,6 +106,7 @@ func (c *Client) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		c.broken()
 		if fallback != nil && !talked {
 			fallback()
 		}
@@ -175,6 +181,34 @@ func (c *Client) dialer() grpc.DialOption {
 func (c *Client) changed() {
 	if c.o.OnChange != nil {
 		c.o.OnChange()
+	}
+}
+
+// wanted gives what the sink wants of a type, and counts what had not been asked for yet.
+func (c *Client) wanted(t string) []string {
+	names := c.o.Sink.Wanted(t)
+	if add, _ := c.asked.change(t, names); len(add) > 0 {
+		c.o.Sink.Count(t, Attempt, add...)
+	}
+	return names
+}
+
+// counted counts what became of a response with these resources, after which the server may
+// go on.
+func (c *Client) counted(t string, names []string, rejected map[string]string) {
+	if lists(t) {
+		names = []string{Wildcard}
+	}
+	count(c.o.Sink, t, names, rejected)
+	c.o.Sink.Count(t, Attempt, names...)
+}
+
+// broken counts that nothing comes any more of what was asked for, which is tried again.
+func (c *Client) broken() {
+	for t, names := range c.asked {
+		all := slices.Sorted(maps.Keys(names))
+		c.o.Sink.Count(t, Failure, all...)
+		c.o.Sink.Count(t, Attempt, all...)
 	}
 }
 

@@ -80,6 +80,8 @@ func (s *sink) Apply(u xds.Update) map[string]string {
 	return rejected
 }
 
+func (s *sink) Count(string, xds.Event, ...string) {}
+
 func (s *sink) next(t *testing.T) xds.Update {
 	t.Helper()
 	select {

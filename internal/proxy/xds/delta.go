@@ -2,6 +2,7 @@ package xds
 
 import (
 	"errors"
+	"slices"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -24,7 +25,7 @@ func (d *delta) send(r *discoveryv3.DeltaDiscoveryRequest) error {
 // type says what is held already.
 func (d *delta) ask(t string) error {
 	first := d.subs[t] == nil
-	add, drop := d.subs.change(t, d.c.o.Sink.Wanted(t))
+	add, drop := d.subs.change(t, d.c.wanted(t))
 	if len(add) == 0 && len(drop) == 0 {
 		return nil
 	}
@@ -48,7 +49,13 @@ func (d *delta) answer(r *discoveryv3.DeltaDiscoveryResponse) error {
 	for _, x := range r.GetResources() {
 		u.Resources = append(u.Resources, Resource{Name: x.GetName(), Version: x.GetVersion(), Body: x.GetResource()})
 	}
-	if rejected := d.c.o.Sink.Apply(u); len(rejected) > 0 {
+	rejected := d.c.o.Sink.Apply(u)
+	names := slices.Clone(u.Removed)
+	for _, r := range u.Resources {
+		names = append(names, r.Name)
+	}
+	d.c.counted(u.Type, names, rejected)
+	if len(rejected) > 0 {
 		out.ErrorDetail = d.c.refuse(rejected)
 	}
 	return d.send(out)

@@ -22,6 +22,9 @@ func Types() []string {
 	return []string{ClusterType, EndpointType, ListenerType, RouteType, SecretType}
 }
 
+// lists tells the types of which all resources are asked for.
+func lists(typeURL string) bool { return typeURL == ClusterType || typeURL == ListenerType }
+
 // Wildcard is the name that subscribes to every resource of a type.
 const Wildcard = "*"
 
@@ -47,4 +50,37 @@ type Sink interface {
 	// Apply puts the good resources in force and tells, by name, why it refuses
 	// the others.
 	Apply(Update) (rejected map[string]string)
+	// Count notes what happened to what is wanted; Wildcard is a list as a whole.
+	Count(typeURL string, e Event, names ...string)
+}
+
+// Event is what Envoy counts of a subscription.
+type Event int
+
+// Events.
+const (
+	Attempt  Event = iota // the source is asked, or told that it may go on
+	Success               // an update is in force
+	Rejected              // an update is not
+	Failure               // no update can be had
+	Timeout               // no update came in time
+)
+
+// count notes what became of an update with these names.
+func count(s Sink, typeURL string, names []string, rejected map[string]string) {
+	if lists(typeURL) {
+		if len(rejected) > 0 {
+			s.Count(typeURL, Rejected, Wildcard)
+		} else {
+			s.Count(typeURL, Success, Wildcard)
+		}
+		return
+	}
+	for _, n := range names {
+		if rejected[n] != "" {
+			s.Count(typeURL, Rejected, n)
+		} else {
+			s.Count(typeURL, Success, n)
+		}
+	}
 }

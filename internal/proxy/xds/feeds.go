@@ -23,6 +23,8 @@ type FeedSink interface {
 	Sink
 	// GiveUp has nothing wait for resources of these names any longer.
 	GiveUp(typeURL string, names ...string)
+	// Late is GiveUp since one has not come in time, unless it has.
+	Late(typeURL, name string)
 	// Watches gives the files that resources of the type name and are made of, in no order.
 	Watches(typeURL string) []Watch
 	// Reread has these files read again, and tells why what is bad of them is refused.

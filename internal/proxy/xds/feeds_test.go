@@ -77,6 +77,10 @@ func (s diskSink) GiveUp(t string, names ...string) {
 	s.d.told <- s.s.Path + " gives up " + strings.Join(names, ", ")
 }
 
+func (s diskSink) Late(t, name string) { s.d.told <- name + " is late" }
+
+func (s diskSink) Count(string, xds.Event, ...string) {}
+
 func (s diskSink) Watches(string) []xds.Watch {
 	s.d.mu.Lock()
 	defer s.d.mu.Unlock()

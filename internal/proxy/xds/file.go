@@ -60,8 +60,12 @@ func (r *file) follow() {
 	names := r.sink.Wanted(r.feed.Type)
 	switch moved, rotated := r.moved.Swap(false), r.rotated.Swap(false); {
 	case moved || !slices.Equal(names, r.names):
+		fresh := names
+		if !moved {
+			fresh = slices.DeleteFunc(slices.Clone(names), func(n string) bool { return slices.Contains(r.names, n) })
+		}
 		r.names = names
-		r.read()
+		r.read(fresh)
 	case rotated:
 		r.refused(r.sink.Reread(r.feed.Type))
 	default:
@@ -91,13 +95,19 @@ func (r *file) follows() {
 	r.more = now
 }
 
-func (r *file) read() {
+// read puts the file in force. It is counted for the names for which it is read.
+func (r *file) read(names []string) {
+	r.sink.Count(r.feed.Type, Attempt, names...)
 	all, err := r.o.Read(r.feed.Source.Path)
 	if err != nil {
-		r.failed(err)
+		r.sink.Count(r.feed.Type, Failure, names...)
+		r.o.Log.Error("a file of resources is refused; what was in force stays", "type", r.feed.Type, "error", err)
+		r.sink.GiveUp(r.feed.Type, r.names...)
 		return
 	}
-	r.refused(r.apply(all))
+	rejected := r.apply(all)
+	count(r.sink, r.feed.Type, names, rejected)
+	r.refused(rejected)
 	r.sink.GiveUp(r.feed.Type, r.names...)
 }
 
@@ -107,16 +117,11 @@ func (r *file) refused(why map[string]string) {
 	}
 }
 
-// failed tells why what was in force stays.
-func (r *file) failed(err error) {
-	r.o.Log.Error("a file of resources is refused; what was in force stays", "type", r.feed.Type, "error", err)
-	r.sink.GiveUp(r.feed.Type, r.sink.Wanted(r.feed.Type)...)
-}
-
 // apply puts a file in force. Of all types but clusters and listeners it must hold the one
-// resource that is wanted, as in Envoy; if it holds none, what was in force stays.
+// resource that is wanted, as in Envoy; if it holds none, what was in force stays, which is
+// no error but of secrets.
 func (r *file) apply(all *discoveryv3.DiscoveryResponse) (rejected map[string]string) {
-	if r.feed.Type == ClusterType || r.feed.Type == ListenerType || len(all.GetResources()) == 0 {
+	if lists(r.feed.Type) || len(all.GetResources()) == 0 && r.feed.Type != SecretType {
 		return ApplyWorld(r.sink, r.feed.Type, all.GetVersionInfo(), all.GetResources())
 	}
 	rejected = map[string]string{}
@@ -134,7 +139,9 @@ func (r *file) apply(all *discoveryv3.DiscoveryResponse) (rejected map[string]st
 		case one.Name != name:
 			rejected[name] = fmt.Sprintf("resources[0]: named %q", one.Name)
 		default:
-			maps.Copy(rejected, ApplyWorld(r.sink, r.feed.Type, all.GetVersionInfo(), all.GetResources()))
+			for _, why := range ApplyWorld(r.sink, r.feed.Type, all.GetVersionInfo(), all.GetResources()) {
+				rejected[name] = why
+			}
 		}
 	}
 	return rejected

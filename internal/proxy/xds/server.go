@@ -37,7 +37,7 @@ func (s *server) follow() {
 	names := s.sink.Wanted(s.feed.Type)
 	for _, name := range names {
 		if s.waits[name] == nil && s.feed.Source.Within > 0 {
-			s.waits[name] = time.AfterFunc(s.feed.Source.Within, func() { s.sink.GiveUp(s.feed.Type, name) })
+			s.waits[name] = time.AfterFunc(s.feed.Source.Within, func() { s.sink.Late(s.feed.Type, name) })
 		}
 	}
 	for name, t := range s.waits {

@@ -116,5 +116,5 @@ func TestServerFeed(t *testing.T) {
 	d.want(of(time.Hour))
 	d.want(of(time.Millisecond), "c")
 	f.Wake()
-	d.next(t, " gives up c")
+	d.next(t, "c is late")
 }

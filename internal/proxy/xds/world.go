@@ -28,7 +28,7 @@ type world struct {
 
 // ask asks for a type if what is wanted of it has changed.
 func (w *world) ask(t string) error {
-	wanted := w.c.o.Sink.Wanted(t)
+	wanted := w.c.wanted(t)
 	a := w.asked[t]
 	switch names := worldNames(wanted); {
 	case a == nil && len(wanted) == 0:
@@ -74,7 +74,8 @@ func (w *world) answer(r *discoveryv3.DiscoveryResponse) error {
 	}
 	a.nonce = r.GetNonce()
 	rejected := ApplyWorld(w.c.o.Sink, t, r.GetVersionInfo(), r.GetResources())
-	a.names = worldNames(w.c.o.Sink.Wanted(t))
+	w.c.counted(t, namesOf(r.GetResources()), rejected)
+	a.names = worldNames(w.c.wanted(t))
 	if len(rejected) > 0 {
 		return w.send(t, w.c.refuse(rejected))
 	}
@@ -102,7 +103,7 @@ func ApplyWorld(sink Sink, t, version string, all []*anypb.Any) (rejected map[st
 		there[r.Name] = true
 		u.Resources = append(u.Resources, r)
 	}
-	if t == ClusterType || t == ListenerType {
+	if lists(t) {
 		for name := range sink.Versions(t) {
 			if !there[name] {
 				u.Removed = append(u.Removed, name)
@@ -111,6 +112,16 @@ func ApplyWorld(sink Sink, t, version string, all []*anypb.Any) (rejected map[st
 		slices.Sort(u.Removed)
 	}
 	return sink.Apply(u)
+}
+
+// namesOf gives the names of those resources that have one.
+func namesOf(all []*anypb.Any) (names []string) {
+	for _, a := range all {
+		if r, err := named(a, ""); err == nil {
+			names = append(names, r.Name)
+		}
+	}
+	return names
 }
 
 // named gives a resource its name, which in this variant stands within it, or around it.

@@ -2,9 +2,12 @@ package discovery
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -121,6 +124,36 @@ func (w *world) marked() (source object) {
 	return file(w.path("mark/rds.yaml"))
 }
 
+// counts gives what is counted of subscriptions, as text and for Prometheus, less what is
+// zero.
+func (w *world) counts() string {
+	w.t.Helper()
+	var out []string
+	for _, path := range []string{"/stats", "/stats/prometheus"} {
+		c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		rs, err := c.Get(fmt.Sprintf("http://127.0.0.1:%d%s", w.ports["ADMIN"], path))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		text, err := io.ReadAll(rs.Body)
+		rs.Body.Close()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if m := counted.FindStringSubmatch(strings.TrimSpace(line)); m != nil && m[4] != "0" {
+				labels := strings.Split(m[3], ",")
+				slices.Sort(labels)
+				out = append(out, fmt.Sprintf("\n%s{%s} %s", m[1], strings.Join(labels, ","), m[4]))
+			}
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(out, "")
+}
+
+var counted = regexp.MustCompile(`^(.*(update_(?:attempt|success|rejected|failure)|init_fetch_timeout))(?:\{(.*)\}|:|) (\d+)$`)
+
 func file(path string) object { return object{"path_config_source": object{"path": path}} }
 
 func manager(route string, source object) object {
@@ -160,11 +193,11 @@ func both(t *testing.T, start func(program beside.Program, w *world), steps []st
 		w := &world{t: t, dir: t.TempDir(), ports: map[string]int{}, ask: func(w *world) string { return w.status("TEST") }}
 		start(p, w)
 		w.settle()
-		told[i] = append(told[i], w.ask(w))
+		told[i] = append(told[i], w.ask(w)+w.counts())
 		for _, s := range steps {
 			s.do(w)
 			w.settle()
-			told[i] = append(told[i], w.ask(w))
+			told[i] = append(told[i], w.ask(w)+w.counts())
 		}
 	}
 	for i := range told[0] {
@@ -301,7 +334,7 @@ func TestListsFromFiles(t *testing.T) {
 	}, []step{
 		{"one more cluster", func(w *world) { w.move("cds.yaml", cds(w, "up", "other")) }},
 		{"no YAML", move("cds.yaml", "resources: {")},
-		{"a cluster twice", func(w *world) { w.move("cds.yaml", cds(w, "up", "up")) }},
+		{"a cluster twice", func(w *world) { w.move("cds.yaml", cds(w, "up", "other", "up")) }},
 		{"another action", func(w *world) { w.move("lds.yaml", lds(w, "", "direct_response: {status: 290}")) }},
 		{"a bad listener", func(w *world) { w.move("lds.yaml", lds(w, "", "direct_response: {status: 600}")) }},
 		{"a file that is not there", func(w *world) {

@@ -2,8 +2,11 @@ package discovery
 
 import (
 	"crypto/tls"
+	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -51,6 +54,7 @@ func TestServers(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var methods [2][]string
+			var counts, dumps [2]string
 			for i, p := range beside.Programs(t) {
 				s := newServer()
 				w := &world{t: t, ports: map[string]int{"TEST": harness.FreePorts(t, 1)[0]}, ask: func(w *world) string { return handshake()(w) }}
@@ -81,14 +85,25 @@ func TestServers(t *testing.T) {
 				w.until(s, said("a good one"), "299 [a.test]", "RouteConfiguration", `"4" taken, "3" refused`)
 				s.set(t, secretType, "5", inlineCert(t, b, b))
 				w.until(s, said("another certificate"), "299 [b.test]", "Secret", `"5" taken, "" refused`)
+				dumps[i] = w.dump()
 				s.set(t, secretType, "6", inlineCert(t, a, b))
 				w.until(s, said("half a pair"), "299 [b.test]", "Secret", `"5" taken, "6" refused`)
 				s.set(t, clusterType, "7", "resources: []")
 				w.until(s, said("no cluster"), "299 [b.test]", "Cluster", `"7" taken, "" refused`)
+				counts[i] = w.counts()
+				if strings.HasPrefix(c.variant, "DELTA") { // Envoy counts an attempt more than it makes
+					counts[i] = regexp.MustCompile("\n.*sds.*update_attempt.*").ReplaceAllString(counts[i], "")
+				}
 				s.set(t, ldsType, "8", "resources: []")
 				w.until(s, said("no listener"), "refused", "Listener", `"8" taken, "" refused`)
 				stop()
 				methods[i] = slices.Sorted(maps.Keys(s.methods))
+			}
+			if dumps[0] != dumps[1] {
+				t.Errorf("Envoy shows%s\nusher%s", dumps[0], dumps[1])
+			}
+			if counts[0] != counts[1] {
+				t.Errorf("Envoy counts%s\nusher%s", counts[0], counts[1])
 			}
 			if !slices.Equal(methods[0], methods[1]) {
 				t.Errorf("Envoy calls\n%s\nusher\n%s", strings.Join(methods[0], "\n"), strings.Join(methods[1], "\n"))
@@ -100,6 +115,7 @@ func TestServers(t *testing.T) {
 // TestFetchTimeout: a listener waits for a server's word of its routes for a time, and then
 // answers as one that has none, until they come.
 func TestFetchTimeout(t *testing.T) {
+	var counts []string
 	for _, p := range beside.Programs(t) {
 		s := newServer()
 		w := &world{t: t, ports: map[string]int{"TEST": harness.FreePorts(t, 1)[0], "ADMIN": harness.FreePorts(t, 1)[0]}}
@@ -109,10 +125,62 @@ func TestFetchTimeout(t *testing.T) {
 		stop := beside.Start(t, []int{w.ports["TEST"]}, beside.Bootstrap(w.ports["ADMIN"],
 			list{beside.Listener("test", w.ports["TEST"], manager("r", source))}, list{beside.Cluster("cp", s.serve(t), true)}), p)
 		w.until(s, "nothing comes", "404 ", "RouteConfiguration", `"" taken, "" refused`)
+		counts = append(counts, w.counts())
 		s.set(t, rdsType, "1", rds("r", 299))
 		w.until(s, "routes come", "299 ", "RouteConfiguration", `"1" taken, "" refused`)
 		stop()
 	}
+	if counts[0] != counts[1] || !strings.Contains(counts[0], "init_fetch_timeout") {
+		t.Errorf("Envoy counts%s\nusher%s", counts[0], counts[1])
+	}
+}
+
+// dump gives what is shown of dynamic resources: where, by which name, of which version.
+func (w *world) dump() string {
+	w.t.Helper()
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	rs, err := c.Get(fmt.Sprintf("http://127.0.0.1:%d/config_dump?include_eds", w.ports["ADMIN"]))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer rs.Body.Close()
+	var all struct{ Configs []map[string]json.RawMessage }
+	if err := json.NewDecoder(rs.Body).Decode(&all); err != nil {
+		w.t.Fatal(err)
+	}
+	type named struct {
+		Name        string
+		ClusterName string `json:"cluster_name"`
+	}
+	var out []string
+	for _, c := range all.Configs {
+		for section, text := range c {
+			if !strings.HasPrefix(section, "dynamic_") {
+				continue
+			}
+			var list []struct {
+				Name        string
+				VersionInfo string `json:"version_info"`
+				Cluster     named
+				Endpoint    named `json:"endpoint_config"`
+				Route       named `json:"route_config"`
+				Active      struct {
+					VersionInfo string `json:"version_info"`
+				} `json:"active_state"`
+			}
+			if err := json.Unmarshal(text, &list); err != nil {
+				w.t.Fatal(err)
+			}
+			for _, e := range list {
+				if e.Endpoint.ClusterName != "" {
+					e.VersionInfo = "" // Envoy does not tell it
+				}
+				out = append(out, fmt.Sprintf("\n%s %s %s", section, e.Name+e.Cluster.Name+e.Endpoint.ClusterName+e.Route.Name, e.VersionInfo+e.Active.VersionInfo))
+			}
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(out, "")
 }
 
 // TestNoServer: a source's server must be a cluster of the bootstrap.

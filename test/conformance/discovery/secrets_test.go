@@ -94,8 +94,8 @@ func TestCertificateFromFile(t *testing.T) {
 		{"none", move("sds.yaml", "resources: []")},
 		{"the folder's", func(w *world) {
 			w.move("sds.yaml", cert(w, fmt.Sprintf(", watched_directory: {path: %q}", w.dir), "key.pem"))
-			w.move("cert.pem", chainPEM(a))
 		}},
+		{"and its certificate", func(w *world) { w.move("cert.pem", chainPEM(a)) }},
 	})
 	both(t, func(p beside.Program, w *world) {
 		start(fmt.Sprintf(", watched_directory: {path: %q}", w.dir))(p, w)
