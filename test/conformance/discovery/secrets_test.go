@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,7 +29,8 @@ func keyPEM(t *testing.T, c tls.Certificate) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
-// handshake tells whose certificate is shown on port TEST, and what is answered to a client.
+// handshake tells whose certificate is shown on port TEST, and what is answered to a client,
+// by whom.
 func handshake(client ...tls.Certificate) func(w *world) string {
 	return func(w *world) string {
 		conf := &tls.Config{InsecureSkipVerify: true, Certificates: client}
@@ -38,7 +40,7 @@ func handshake(client ...tls.Certificate) func(w *world) string {
 			return "refused"
 		}
 		rs.Body.Close()
-		return fmt.Sprint(rs.StatusCode, " ", rs.TLS.PeerCertificates[0].DNSNames)
+		return strings.TrimSpace(fmt.Sprint(rs.StatusCode, " ", rs.TLS.PeerCertificates[0].DNSNames, " ", rs.Header.Get("x-from")))
 	}
 }
 
