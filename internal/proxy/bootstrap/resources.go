@@ -3,6 +3,7 @@ package bootstrap
 import (
 	"fmt"
 	"path/filepath"
+	"regexp"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/protobuf/encoding/prototext"
@@ -27,6 +28,8 @@ func Resources(file string) (*discoveryv3.DiscoveryResponse, error) {
 	return r, nil
 }
 
+var position = regexp.MustCompile(`\(line \d+:\d+\)`)
+
 func parseResources(ext string, text []byte) (*discoveryv3.DiscoveryResponse, error) {
 	r := new(discoveryv3.DiscoveryResponse)
 	var err error
@@ -34,7 +37,9 @@ func parseResources(ext string, text []byte) (*discoveryv3.DiscoveryResponse, er
 	case ".pb":
 		err = proto.Unmarshal(text, r)
 	case ".pb_text":
-		err = prototext.Unmarshal(text, r)
+		if err = prototext.Unmarshal(text, r); err != nil {
+			err = fmt.Errorf("not a DiscoveryResponse as text %s", position.FindString(err.Error())) // the rest may show a key
+		}
 	default:
 		err = Decode(text, r)
 	}

@@ -86,3 +86,27 @@ func FuzzResources(f *testing.F) {
 		}
 	})
 }
+
+// TestErrorsShowNoKeys: what stands in the wrong place may be a private key.
+func TestErrorsShowNoKeys(t *testing.T) {
+	const secret = "S3CR3T"
+	with := func(key string) string {
+		return `{resources: [{"@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret, name: s, tls_certificate: {private_key: ` + key + `}}]}`
+	}
+	for _, c := range []struct{ ext, text, want string }{
+		{".yaml", with(`{inline_bytes: "` + secret + `!"}`), "resources[0].tls_certificate.private_key.inline_bytes: not base64"},
+		{".yaml", with(secret), "resources[0].tls_certificate.private_key: not what is wanted here"},
+		{".yaml", with("[" + secret + "]"), "resources[0].tls_certificate.private_key: not what is wanted here"},
+		{".yaml", with(`{inline_string: [` + secret + `]}`), "resources[0].tls_certificate.private_key.inline_string: invalid value for string field"},
+		{".yaml", with(`{inline_string: {a: ` + secret + `}}`), "resources[0].tls_certificate.private_key.inline_string: invalid value for string field"},
+		{".yaml", "resources: [" + secret, ""},
+		{".yaml", secret, ""},
+		{".pb_text", `resources { [type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret] { tls_certificate { private_key { inline_string: ` + secret + ` } } } }`, "not a DiscoveryResponse as text (line 1:"},
+		{".pb_text", secret, "not a DiscoveryResponse as text (line 1:"},
+	} {
+		_, err := parseResources(c.ext, []byte(c.text))
+		if err == nil || strings.Contains(err.Error(), secret) || !strings.HasPrefix(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.text, err)
+		}
+	}
+}

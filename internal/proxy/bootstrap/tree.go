@@ -158,7 +158,11 @@ func scalars(v any, d protoreflect.MessageDescriptor, path string) error {
 			if err != nil {
 				return err
 			}
-			return reason(at, protojson.Unmarshal(js, dynamicpb.NewMessage(d)))
+			err = protojson.Unmarshal(js, dynamicpb.NewMessage(d))
+			if err != nil && el.Kind() == protoreflect.BytesKind {
+				return fmt.Errorf("%s: not base64", at) // protojson shows what is there, such as a key
+			}
+			return reason(at, err)
 		})
 		if err != nil {
 			return err
@@ -177,6 +181,9 @@ func reason(path string, err error) error {
 		if _, rest, ok := strings.Cut(s, "): "); ok {
 			s = rest
 		}
+	}
+	if _, _, ok := strings.Cut(s, "unexpected token"); ok {
+		s = "not what is wanted here" // the token may be a key
 	}
 	return fmt.Errorf("%s: %s", path, s)
 }

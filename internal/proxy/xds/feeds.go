@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"slices"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -127,6 +128,17 @@ func (f *Feeds) follow(ctx context.Context) {
 			r = newFile(which, &f.o, f.Wake)
 		}
 		f.running[which] = r
-		r.follow()
+		f.attend(which, r)
 	}
+}
+
+// attend has a feed see to what has changed. If that finds a fault in us, what was in force
+// stays, and so do the other feeds.
+func (f *Feeds) attend(which Feed, r feed) {
+	defer func() {
+		if p := recover(); p != nil {
+			f.o.Log.Error("a source of resources failed", "source", which.Source, "type", which.Type, "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	r.follow()
 }

@@ -26,6 +26,7 @@ type disk struct {
 	files   map[string]*discoveryv3.DiscoveryResponse // nil: cannot be read
 	watched map[string]func()
 	more    []xds.Watch // that resources name
+	bomb    bool        // reading endpoints panics
 	told    chan string
 }
 
@@ -95,6 +96,9 @@ func (s diskSink) Reread(string) map[string]string {
 func (d *disk) read(path string) (*discoveryv3.DiscoveryResponse, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.bomb && path == "/eds" {
+		panic("reader")
+	}
 	if r := d.files[path]; r != nil {
 		return r, nil
 	}
@@ -184,6 +188,12 @@ func TestFileFeeds(t *testing.T) {
 	d.mu.Unlock()
 	moved("/folder")
 	d.next(t, "/eds gives up w, x")
+	d.mu.Lock()
+	d.bomb = true
+	d.mu.Unlock()
+	moved("/folder") // nothing is told of a fault in us, and the feeds go on
+	moved("/cds")
+	d.next(t, "/cds: c 2", "/cds gives up *")
 	d.want(endpoints)
 	moved("/cds") // so that it is known when the other has ended
 	d.next(t, "/cds: c 2", "/cds gives up *")
