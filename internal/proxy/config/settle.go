@@ -209,7 +209,10 @@ func (s *Store) want() {
 		maps.Copy(sds, e.refs.secrets)
 	}
 	s.wanted = map[string]set{xds.EndpointType: eds, xds.RouteType: rds, xds.SecretType: sds}
-	s.own()
+	if s.staleOwners {
+		s.own()
+		s.staleOwners = false
+	}
 	maps.DeleteFunc(s.endpoints, func(n string, _ *endpointsEntry) bool { return !eds[n] })
 	maps.DeleteFunc(s.routes, func(n string, _ *entry[*route.Table]) bool { return !rds[n] })
 	maps.DeleteFunc(s.secrets, func(n string, e *secretEntry) bool { return !e.static && !sds[n] })

@@ -31,27 +31,28 @@ type Store struct {
 	// served are the secrets in force; handshakes read them without the lock.
 	served atomic.Pointer[map[string]*secretEntry]
 
-	mu        sync.Mutex
-	clusters  map[string]*clusterEntry
-	endpoints map[string]*endpointsEntry // by key (origin.Name), as routes and secrets
-	routes    map[string]*entry[*route.Table]
-	listeners map[string]*entry[Prepared]
-	secrets   map[string]*secretEntry
-	rotating  map[string]*rotating
-	lists     map[string]origin.Source      // where all clusters and all listeners come from, by type
-	wanted    map[string]set                // keys of what is to be asked for, by type
-	owners    owners                        // of statistics of what is wanted
-	rejected  map[string]map[string]refused // type -> key -> why the last version is not in force
-	seen      set                           // types of which a response came
-	servers   set                           // clusters of the bootstrap that sources may name
-	givenUp   map[string]set                // keys, by type, that nothing waits for any more
-	cached    bool                          // started from the copy on disk
-	batch     bool                          // settle later: more comes at once
-	closed    bool
-	timer     *time.Timer // of what waits, and of endpoints to be kept
-	dirty     bool        // endpoints are newer than the copy on disk
-	rejudge   bool        // open connections do not know yet what is in force
-	retired   []*upstream.Cluster
+	mu          sync.Mutex
+	clusters    map[string]*clusterEntry
+	endpoints   map[string]*endpointsEntry // by key (origin.Name), as routes and secrets
+	routes      map[string]*entry[*route.Table]
+	listeners   map[string]*entry[Prepared]
+	secrets     map[string]*secretEntry
+	rotating    map[string]*rotating
+	lists       map[string]origin.Source      // where all clusters and all listeners come from, by type
+	wanted      map[string]set                // keys of what is to be asked for, by type
+	owners      owners                        // of statistics of what is wanted
+	staleOwners bool                          // clusters or listeners have changed since owners were worked out
+	rejected    map[string]map[string]refused // type -> key -> why the last version is not in force
+	seen        set                           // types of which a response came
+	servers     set                           // clusters of the bootstrap that sources may name
+	givenUp     map[string]set                // keys, by type, that nothing waits for any more
+	cached      bool                          // started from the copy on disk
+	batch       bool                          // settle later: more comes at once
+	closed      bool
+	timer       *time.Timer // of what waits, and of endpoints to be kept
+	dirty       bool        // endpoints are newer than the copy on disk
+	rejudge     bool        // open connections do not know yet what is in force
+	retired     []*upstream.Cluster
 }
 
 // held is one version of a resource.
@@ -105,7 +106,7 @@ func New(o Options) *Store {
 	s := &Store{
 		o: o, clusters: map[string]*clusterEntry{}, endpoints: map[string]*endpointsEntry{},
 		routes: map[string]*entry[*route.Table]{}, listeners: map[string]*entry[Prepared]{},
-		secrets: map[string]*secretEntry{}, rotating: map[string]*rotating{}, wanted: map[string]set{}, servers: set{}, givenUp: map[string]set{}, rejected: map[string]map[string]refused{}, seen: set{},
+		secrets: map[string]*secretEntry{}, rotating: map[string]*rotating{}, wanted: map[string]set{}, servers: set{}, staleOwners: true, givenUp: map[string]set{}, rejected: map[string]map[string]refused{}, seen: set{},
 	}
 	s.lists = map[string]origin.Source{xds.ClusterType: origin.ADS, xds.ListenerType: origin.ADS}
 	s.snapshot.Store(&snapshot.Snapshot{})
@@ -135,6 +136,7 @@ func (s *Store) take(source origin.Source, u xds.Update) (rejected map[string]st
 		return rejected
 	}
 	s.seen.add(u.Type)
+	s.staleOwners = s.staleOwners || lists(u.Type)
 	for _, r := range u.Resources {
 		key := keyOf(source, u.Type, r.Name)
 		if err := s.put(u.Type, key, r); err != nil {

@@ -39,7 +39,7 @@ func inlineCert(t *testing.T, c, key tls.Certificate) string {
 }
 
 // TestServers: every type may come from a server by a stream of its own, in both variants,
-// and beside ADS; what is bad is refused with the version, and what was in force stays. A
+// and beside ADS, as the sandbox of Envoy with a control plane has its routes; what is bad is refused with the version, and what was in force stays. A
 // secret that is named as the mesh names the proxy's own is the server's.
 func TestServers(t *testing.T) {
 	ca := harness.ForeignCA(t)
