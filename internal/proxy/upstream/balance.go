@@ -74,12 +74,13 @@ func (c *Cluster) Pick(ctx context.Context, a Ask) (*Host, error) {
 	if c.original != nil {
 		return c.pickOriginal(a)
 	}
-	if c.dns != nil {
-		if err := c.refresh(ctx); err != nil {
+	s := c.hosts.Load()
+	if s == nil && c.names != nil {
+		if err := c.awaitNames(ctx); err != nil {
 			return nil, err
 		}
+		s = c.hosts.Load()
 	}
-	s := c.hosts.Load()
 	if s == nil {
 		c.Counts.CxNoneHealthy.Inc()
 		return nil, ErrNoHealthy

@@ -137,7 +137,7 @@ func (c *Cluster) Warm() bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.checker.pending == 0 && (c.dns == nil || !c.resolved.IsZero())
+	return c.checker.pending == 0 && (c.names == nil || c.names.isResolved())
 }
 
 // run makes one check, and the next after a while.

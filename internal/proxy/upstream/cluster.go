@@ -14,6 +14,7 @@ import (
 
 	"github.com/usher-mesh/usher/internal/jsondoc"
 	"github.com/usher-mesh/usher/internal/proxy/counters"
+	"github.com/usher-mesh/usher/internal/proxy/dns"
 	"github.com/usher-mesh/usher/internal/proxy/http2"
 	"github.com/usher-mesh/usher/internal/proxy/origin"
 	"github.com/usher-mesh/usher/internal/proxy/tls"
@@ -59,8 +60,9 @@ type Cluster struct {
 	opts           Options
 	dynamic        bool         // endpoints are what requests name
 	original       *originalDst // endpoints are where connections were made to; nil: they are not
-	dns            *assignment  // with names; nil: they are not resolved
-	dnsRefresh     time.Duration
+	dnsForm        dnsForm
+	names          *names      // nil: none are to be resolved
+	dnsClient      *dns.Client // nil: the system resolves
 	lookup         clusterv3.Cluster_DnsLookupFamily
 	connectTimeout time.Duration
 	idleTimeout    time.Duration
@@ -89,20 +91,17 @@ type Cluster struct {
 	used           atomic.Bool // there was a connection
 	keepsNone      bool        // ignore_health_on_host_removal
 	ignoresNew     bool        // ignore_new_hosts_until_first_hc
-	resolveTimer   *time.Timer // of names whose addresses are checked; nil: they are resolved as they are asked for
 
-	hosts     atomic.Pointer[hostSet]
-	active    atomic.Int64  // requests
-	conns     atomic.Int64  // connections
-	pending   atomic.Int64  // requests that wait for one
-	retries   atomic.Int64  // requests that were sent before
-	recycle   atomic.Uint64 // connections of an earlier generation are not used again
-	mu        sync.Mutex    // guards the change of hosts, and what follows
-	closed    bool
-	named     map[string]*Host // of a dynamic cluster, or one of type ORIGINAL_DST
-	maxNamed  int
-	resolved  time.Time
-	resolving chan struct{}
+	hosts    atomic.Pointer[hostSet]
+	active   atomic.Int64  // requests
+	conns    atomic.Int64  // connections
+	pending  atomic.Int64  // requests that wait for one
+	retries  atomic.Int64  // requests that were sent before
+	recycle  atomic.Uint64 // connections of an earlier generation are not used again
+	mu       sync.Mutex    // guards the change of hosts, and what follows
+	closed   bool
+	named    map[string]*Host // of a dynamic cluster, or one of type ORIGINAL_DST
+	maxNamed int
 }
 
 // Hosts gives the current endpoints.
@@ -207,8 +206,8 @@ func (c *Cluster) Close() {
 	c.mu.Lock()
 	again := c.closed
 	c.closed = true
-	if c.resolveTimer != nil {
-		c.resolveTimer.Stop()
+	if c.names != nil && c.names.timer != nil {
+		c.names.timer.Stop()
 	}
 	c.merge.stop()
 	if c.original != nil {

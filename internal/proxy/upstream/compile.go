@@ -36,7 +36,7 @@ func Compile(m *clusterv3.Cluster, o Options) (*Cluster, error) {
 	if err := strict.Only(m, "transport_socket_matches", "name", "alt_stat_name", "type", "cluster_type", "eds_cluster_config",
 		"connect_timeout", "per_connection_buffer_limit_bytes", "lb_policy", "load_assignment", "max_requests_per_connection",
 		"circuit_breakers", "common_http_protocol_options", "http_protocol_options", "typed_extension_protocol_options",
-		"dns_refresh_rate", "respect_dns_ttl", "dns_lookup_family", "cleanup_interval", "original_dst_lb_config", "upstream_bind_config", "transport_socket", "metadata",
+		"dns_refresh_rate", "dns_failure_refresh_rate", "dns_jitter", "respect_dns_ttl", "dns_lookup_family", "typed_dns_resolver_config", "cleanup_interval", "original_dst_lb_config", "upstream_bind_config", "transport_socket", "metadata",
 		"common_lb_config", "ignore_health_on_host_removal", "upstream_connection_options",
 		"outlier_detection", "lb_subset_config", "health_checks", "load_balancing_policy", "least_request_lb_config", "round_robin_lb_config", "ring_hash_lb_config", "maglev_lb_config"); err != nil {
 		return nil, err
@@ -44,8 +44,11 @@ func Compile(m *clusterv3.Cluster, o Options) (*Cluster, error) {
 	if m.GetName() == "" {
 		return nil, strict.Errorf("name", "empty")
 	}
-	c := &Cluster{Name: m.GetName(), stat: cmp.Or(m.GetAltStatName(), m.GetName()), opts: o, connectTimeout: defaultConnectTimeout, idleTimeout: defaultIdleTimeout, dnsRefresh: defaultDNSRefresh}
-	var err error
+	m, form, err := asNames(m)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{Name: m.GetName(), stat: cmp.Or(m.GetAltStatName(), m.GetName()), opts: o, dnsForm: form, connectTimeout: defaultConnectTimeout, idleTimeout: defaultIdleTimeout}
 	if c.metadata, err = compileMetadata(m.GetMetadata()); err != nil {
 		return nil, strict.At("metadata", err)
 	}
@@ -67,8 +70,8 @@ func (c *Cluster) start() {
 	if c.outlier != nil {
 		c.outlier.start()
 	}
-	if c.dns != nil && c.checker != nil {
-		c.resolveTimer = time.AfterFunc(0, c.resolveAgain)
+	if c.names != nil {
+		c.names.timer = time.AfterFunc(0, c.renew)
 	}
 }
 
@@ -256,6 +259,11 @@ func (c *Cluster) limits(m *clusterv3.Cluster) error {
 }
 
 func (c *Cluster) discovery(m *clusterv3.Cluster) error {
+	if t := m.GetType(); m.GetClusterType() != nil || t != clusterv3.Cluster_STRICT_DNS && t != clusterv3.Cluster_LOGICAL_DNS {
+		if err := resolvesNone(m); err != nil {
+			return err
+		}
+	}
 	if t := m.GetClusterType(); t != nil {
 		return strict.At("cluster_type", c.forwardProxy(t))
 	}
@@ -267,13 +275,7 @@ func (c *Cluster) discovery(m *clusterv3.Cluster) error {
 			return strict.Errorf(name, "of another type than ORIGINAL_DST")
 		}
 	}
-	if m.GetRespectDnsTtl() {
-		return strict.Errorf("respect_dns_ttl", "%w", strict.ErrUnsupported)
-	}
 	c.lookup = m.GetDnsLookupFamily()
-	if r := m.GetDnsRefreshRate(); r != nil {
-		c.dnsRefresh = max(r.AsDuration(), 100*time.Millisecond)
-	}
 	switch m.GetType() {
 	case clusterv3.Cluster_STATIC:
 		return strict.At("load_assignment", c.SetEndpoints(m.GetLoadAssignment()))
@@ -291,12 +293,7 @@ func (c *Cluster) discovery(m *clusterv3.Cluster) error {
 		c.EDS = origin.Name{Source: source, Name: cmp.Or(m.GetEdsClusterConfig().GetServiceName(), c.Name)}
 		return nil
 	case clusterv3.Cluster_STRICT_DNS, clusterv3.Cluster_LOGICAL_DNS:
-		a, err := c.decode(m.GetLoadAssignment(), true)
-		if err != nil {
-			return strict.At("load_assignment", err)
-		}
-		c.dns = a
-		return nil
+		return c.resolving(m)
 	}
 	return strict.Errorf("type", "%s: %w", m.GetType(), strict.ErrUnsupported)
 }

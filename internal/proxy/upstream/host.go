@@ -28,7 +28,8 @@ type Host struct {
 	Addr netip.AddrPort // not valid if name is to be resolved at each connection
 	Text string         // "ip:port" or "name:port", for logs
 	// Name is the endpoint's hostname, for auto_host_rewrite and SNI.
-	Name string
+	Name   string
+	others []netip.AddrPort // further addresses; none but of LOGICAL_DNS
 
 	// Counts is what happened to it.
 	Counts HostCounts
@@ -53,6 +54,7 @@ type Host struct {
 type hostKey struct {
 	addr   netip.AddrPort
 	name   string
+	others string // further addresses of it, each with a space behind
 	socket int    // index of the transport socket match, -1 for the default
 	tlvs   string // that its metadata adds to the PROXY protocol, encoded
 	// health_check_config
@@ -256,6 +258,9 @@ func isTimeout(err error) bool {
 }
 
 func (h *Host) dialRaw(ctx context.Context) (*net.TCPConn, error) {
+	if len(h.others) > 0 {
+		return h.dialAny(ctx)
+	}
 	c := h.cluster
 	d := c.dialer
 	if c.bind.IsValid() {

@@ -1,13 +1,10 @@
 package upstream
 
 import (
-	"context"
 	"net"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	dfpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dynamic_forward_proxy/v3"
@@ -108,85 +105,6 @@ func (c *Cluster) evict() {
 	}
 }
 
-// refresh resolves the names of a DNS cluster if it is time to. The first caller
-// has it done and waits, others wait only if there is nothing yet.
-func (c *Cluster) refresh(ctx context.Context) error {
-	now := c.opts.Now()
-	c.mu.Lock()
-	if now.Sub(c.resolved) < c.dnsRefresh {
-		c.mu.Unlock()
-		return nil
-	}
-	done := c.resolving
-	if done == nil {
-		done = make(chan struct{})
-		c.resolving = done
-		go c.renew(now, done)
-	} else if c.hosts.Load() != nil {
-		c.mu.Unlock()
-		return nil
-	}
-	c.mu.Unlock()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// renew resolves the names for all who wait: how long one of them does, and whether its
-// client is still there, does not matter to the others.
-func (c *Cluster) renew(now time.Time, done chan struct{}) {
-	a := c.resolve()
-	if len(a.endpoints) > 0 || c.hosts.Load() == nil {
-		c.assign(a)
-	}
-	c.mu.Lock()
-	c.resolved, c.resolving = now, nil
-	idle := c.checker != nil && c.checker.pending == 0 && !c.closed
-	c.mu.Unlock()
-	close(done)
-	if idle && c.opts.Warmed != nil {
-		go c.opts.Warmed()
-	}
-}
-
-// resolveAgain keeps the addresses of names fresh without anybody asking.
-func (c *Cluster) resolveAgain() {
-	_ = c.refresh(context.Background()) // resolve bounds it; it fails for nobody
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.closed {
-		c.resolveTimer.Reset(c.dnsRefresh)
-	}
-}
-
-// resolve gives the assignment with addresses instead of names.
-func (c *Cluster) resolve() *assignment {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	out := &assignment{overprovisioning: c.dns.overprovisioning}
-	for _, e := range c.dns.endpoints {
-		if e.dns == "" {
-			out.endpoints = append(out.endpoints, e)
-			continue
-		}
-		addrs, err := c.resolver().LookupNetIP(ctx, "ip", e.dns)
-		if err != nil {
-			c.opts.Log.Warn("name of a cluster's endpoint does not resolve", "cluster", c.Name, "endpoint", e.dns, "error", err)
-			continue
-		}
-		addrs = c.family(addrs)
-		slices.SortFunc(addrs, netip.Addr.Compare)
-		for _, a := range addrs {
-			e.key.addr = netip.AddrPortFrom(a.Unmap(), e.port)
-			out.endpoints = append(out.endpoints, e)
-		}
-	}
-	return out
-}
-
 // family gives the addresses that dns_lookup_family wants; which are preferred are the
 // only ones where there are any.
 func (c *Cluster) family(addrs []netip.Addr) []netip.Addr {
@@ -209,7 +127,7 @@ func (c *Cluster) family(addrs []netip.Addr) []netip.Addr {
 		}
 		return six
 	case clusterv3.Cluster_ALL:
-		return addrs
+		return append(four, six...)
 	}
 	if len(six) > 0 { // AUTO
 		return six
@@ -219,7 +137,7 @@ func (c *Cluster) family(addrs []netip.Addr) []netip.Addr {
 
 // host makes the host of a key.
 func (c *Cluster) host(k hostKey) *Host {
-	h := &Host{cluster: c, Addr: k.addr, Text: k.addr.String(), Name: k.name, key: k, socket: c.socket}
+	h := &Host{cluster: c, Addr: k.addr, Text: k.addr.String(), Name: k.name, key: k, socket: c.socket, others: k.othersOf()}
 	tells := c.proxied
 	if k.socket >= 0 {
 		h.socket, tells = c.matches[k.socket].socket, c.matches[k.socket].proxied
