@@ -111,7 +111,10 @@ func (s *session) once(host *upstream.Host, fresh bool) (*upstream.Conn, error) 
 	var conn *upstream.Conn
 	for {
 		var err error
-		if conn, err = host.Get(s.ctx, l.total, fresh, x.Request.ProtoMajor, x.Conn); err != nil {
+		if conn, err = host.Get(s.ctx, l.total, fresh, x.Request.ProtoMajor, x.Conn); err == upstream.ErrBusy {
+			conn, err = s.awaitConnection(host)
+		}
+		if err != nil {
 			reportUnconnected(host, err, l)
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"testing"
@@ -26,12 +27,8 @@ func TestMaxConnections(t *testing.T) {
 			c, err := h.Get(t.Context(), time.Time{}, true, 1, nil)
 			return func() { c.Put(false) }, err
 		}},
-		"HTTP/2": {over2, func(h *Host) (func(), error) {
-			c, err := h.share(t.Context(), &h.pool)
-			if err == nil { // as Get does, for Put
-				h.active.Add(1)
-				h.cluster.active.Add(1)
-			}
+		"HTTP/2": {oneStream, func(h *Host) (func(), error) {
+			c, err := h.Get(t.Context(), time.Time{}, true, 2, nil)
 			return func() { c.Put(false); h.closeIdle() }, err
 		}},
 	} {
@@ -46,7 +43,7 @@ func TestMaxConnections(t *testing.T) {
 			t.Fatal(name, err)
 		}
 		for range 2 {
-			if _, err := tc.open(h); err != ErrOverflow {
+			if _, err := tc.open(h); !errors.Is(err, ErrOverflow) {
 				t.Errorf("%s: one more: %v", name, err)
 			}
 		}

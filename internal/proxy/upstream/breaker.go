@@ -71,15 +71,17 @@ func (c *Cluster) breakerGauges() (all []counters.Value) {
 // EndRetry ends what BeginRetry has counted.
 func (c *Cluster) EndRetry() { c.retries.Add(-1) }
 
-// beginPending counts a request that waits for a connection.
-func (h *Host) beginPending() error {
+// beginPending counts a request that waits for a connection, its total only the first time.
+func (h *Host) beginPending(first bool) error {
 	c := h.cluster
 	if n := c.pending.Add(1); n > c.maxPending {
 		c.pending.Add(-1)
 		c.Counts.RqOverflow.Inc()
 		return ErrOverflow
 	}
-	c.Counts.RqPending.Inc()
+	if first {
+		c.Counts.RqPending.Inc()
+	}
 	h.Counts.RqPending.Add(1)
 	return nil
 }

@@ -138,6 +138,9 @@ func (h *Host) take(ctx context.Context, fresh bool, major int) (*Conn, error) {
 	for {
 		deadline, _ := ctx.Deadline()
 		conn, err := h.Get(ctx, deadline, fresh, major, nil)
+		if err == ErrBusy {
+			conn, err = h.Await(ctx, deadline, major, nil)
+		}
 		if err != nil || !conn.Reused || conn.Alive() {
 			return conn, err
 		}

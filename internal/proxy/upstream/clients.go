@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
@@ -26,6 +27,9 @@ type pool struct {
 	single   bool     // the host chose HTTP/1.1 by ALPN: connections are not shared
 	draining bool
 	sweep    *time.Timer
+	open     int          // connections for requests, those on their way included
+	waiting  []chan *Conn // who is given a connection, or nil to try again
+	waits    atomic.Int32 // how many
 }
 
 // drain closes idle connections now, and others once their request is done.

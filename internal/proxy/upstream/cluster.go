@@ -72,6 +72,7 @@ type Cluster struct {
 	trailers       bool // enable_trailers: else those of messages are dropped
 	maxRequests    int64
 	maxConns       int64
+	maxPerHost     int64 // connections of a host
 	maxPending     int64
 	maxRetries     int64
 	budget         *retryBudget // of retries, in place of maxRetries; nil: none

@@ -229,13 +229,21 @@ func (c *Cluster) commonOptions(o *corev3.HttpProtocolOptions) error {
 }
 
 func (c *Cluster) limits(m *clusterv3.Cluster) error {
-	c.maxConns, c.maxRequests, c.maxPending, c.maxRetries = unbounded, unbounded, unbounded, unbounded
+	c.maxConns, c.maxRequests, c.maxPending, c.maxRetries, c.maxPerHost = unbounded, unbounded, unbounded, unbounded, unbounded
 	b := m.GetCircuitBreakers()
 	if b == nil {
 		return nil
 	}
-	if err := strict.Only(b, "thresholds"); err != nil {
+	if err := strict.Only(b, "thresholds", "per_host_thresholds"); err != nil {
 		return strict.At("circuit_breakers", err)
+	}
+	for i, t := range b.GetPerHostThresholds() {
+		if err := strict.Only(t, "priority", "max_connections"); err != nil {
+			return strict.At("circuit_breakers", strict.AtIndex("per_host_thresholds", i, err))
+		}
+		if t.GetPriority() == corev3.RoutingPriority_DEFAULT && c.maxPerHost == unbounded { // the first one holds
+			c.maxPerHost = bound(t.GetMaxConnections(), unbounded)
+		}
 	}
 	bounded := false
 	for i, t := range b.GetThresholds() {

@@ -34,7 +34,7 @@ type Conn struct {
 	w          *http1.Writer
 	stream     *http2.Stream // or
 	host       *Host
-	pool       *pool // of HTTP/1.1
+	pool       *pool
 	generation uint64
 	requests   int64
 	idleSince  time.Time
@@ -146,8 +146,23 @@ func (c *Conn) Put(reuse bool) {
 		c.close()
 		return
 	}
-	p := c.pool
+	c.giveBack()
+}
+
+// giveBack gives a connection of HTTP/1.1 to who waits for one, or to the pool.
+func (c *Conn) giveBack() {
+	h, p := c.host, c.pool
 	p.mu.Lock()
+	if !p.draining {
+		if w := p.next(); w != nil {
+			more := len(p.waiting) > 0
+			p.mu.Unlock()
+			if w <- c; more {
+				h.cluster.Counts.CxOverflow.Inc()
+			}
+			return
+		}
+	}
 	if p.draining || len(p.idle) >= p.room() {
 		p.mu.Unlock()
 		c.close()

@@ -106,24 +106,24 @@ func (h *Host) unconnected(timeout bool) {
 type counted struct {
 	*net.TCPConn // with all its methods: who carries bytes looks for them
 	host         *Host
-	pool         *pool         // that holds it
-	in           *atomic.Int64 // see dial
+	pool         *pool  // that holds it
+	ended        func() // see dial
 	since        time.Time
 	once         sync.Once
 }
 
-func (h *Host) counted(nc *net.TCPConn, p *pool, in *atomic.Int64) net.Conn {
+func (h *Host) counted(nc *net.TCPConn, p *pool, ended func()) net.Conn {
 	h.Counts.CxActive.Add(1)
 	p.keep()
-	return &counted{TCPConn: nc, host: h, pool: p, in: in, since: time.Now()}
+	return &counted{TCPConn: nc, host: h, pool: p, ended: ended, since: time.Now()}
 }
 
 // Close implements net.Conn.
 func (c *counted) Close() error {
 	c.once.Do(func() {
 		c.host.Counts.CxActive.Add(-1)
-		if c.in != nil {
-			c.in.Add(-1)
+		if c.ended != nil {
+			c.ended()
 		}
 		c.pool.letGo()
 		of := c.host.cluster.Counts

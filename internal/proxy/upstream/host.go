@@ -40,6 +40,7 @@ type Host struct {
 	name    string        // to be resolved, of a dynamic cluster
 	port    uint16
 	active  atomic.Int64
+	open    atomic.Int64 // connections that are bounded
 	flags   flags
 	monitor *monitor // nil: outliers are not looked for
 	session *session // nil: it is not checked
@@ -76,26 +77,15 @@ func (h *Host) Get(ctx context.Context, deadline time.Time, fresh bool, major in
 		return nil, err
 	}
 	defer p.letGo()
-	if n := c.active.Add(1); n > c.maxRequests {
-		c.active.Add(-1)
-		c.Counts.RqOverflow.Inc()
-		return nil, ErrOverflow
+	if err := h.beginActive(); err != nil {
+		return nil, err
 	}
-	h.active.Add(1)
 	if c.speaks == byALPN && !fresh {
 		if conn := h.takeIdle(p); conn != nil {
 			return conn, nil
 		}
 	}
-	if c.speaks.shares(major) {
-		conn, err := h.openStream(ctx, p, deadline)
-		if err != nil {
-			h.active.Add(-1)
-			c.active.Add(-1)
-		}
-		return conn, err
-	}
-	if !fresh {
+	if !fresh && !c.speaks.shares(major) {
 		if conn := h.takeIdle(p); conn != nil {
 			return conn, nil
 		}
@@ -105,21 +95,52 @@ func (h *Host) Get(ctx context.Context, deadline time.Time, fresh bool, major in
 		ctx, cancel = context.WithDeadline(ctx, deadline)
 		defer cancel()
 	}
-	err = h.beginPending()
+	if c.speaks.shares(major) {
+		conn, err := h.openStream(ctx, p, false)
+		if err != nil {
+			h.refused(err)
+		}
+		return conn, err
+	}
+	err = h.beginPending(true)
 	var conn *Conn
 	if err == nil {
 		conn, err = h.connect(ctx, p)
 		h.endPending()
-		if err != nil && err != ErrOverflow {
+		if err != nil && err != ErrOverflow && err != ErrBusy {
 			c.Counts.RqEjected.Inc()
 		}
 	}
 	if err != nil {
-		h.active.Add(-1)
-		c.active.Add(-1)
+		h.refused(err)
 		return nil, err
 	}
 	return conn, nil
+}
+
+// refused ends a request that has got no connection.
+func (h *Host) refused(err error) {
+	h.endActive()
+	if err == ErrBusy {
+		h.cluster.Counts.CxOverflow.Inc()
+	}
+}
+
+// beginActive counts a request; ErrOverflow if there are too many. endActive ends it.
+func (h *Host) beginActive() error {
+	c := h.cluster
+	if n := c.active.Add(1); n > c.maxRequests {
+		c.active.Add(-1)
+		c.Counts.RqOverflow.Inc()
+		return ErrOverflow
+	}
+	h.active.Add(1)
+	return nil
+}
+
+func (h *Host) endActive() {
+	h.active.Add(-1)
+	h.cluster.active.Add(-1)
 }
 
 func (h *Host) takeIdle(p *pool) *Conn {
@@ -145,7 +166,7 @@ func (h *Host) takeIdle(p *pool) *Conn {
 
 func (h *Host) connect(ctx context.Context, p *pool) (*Conn, error) {
 	generation := h.cluster.recycle.Load()
-	nc, err := h.dialBounded(ctx, p, http1ALPN)
+	nc, err := h.dialRequests(ctx, p, http1ALPN)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +202,7 @@ func (h *Host) Connect(ctx context.Context, client *exchange.Conn) (net.Conn, er
 		return nil, err
 	}
 	defer p.letGo()
-	nc, err := h.dialBounded(ctx, p, http1ALPN)
+	nc, err := h.dialAlone(ctx, p)
 	var c *ConnectError
 	switch {
 	case err == ErrOverflow:
@@ -196,22 +217,21 @@ func (h *Host) Connect(ctx context.Context, client *exchange.Conn) (net.Conn, er
 	return nc, err
 }
 
-// dialBounded is dial within max_connections: the connection counts until it is closed.
-func (h *Host) dialBounded(ctx context.Context, p *pool, protocols ...string) (net.Conn, error) {
-	c := h.cluster
-	for gave := false; c.conns.Add(1) > c.maxConns; gave = true {
-		c.conns.Add(-1)
+// dialAlone is dial within max_connections, for what is no request: the connection counts
+// until it is closed.
+func (h *Host) dialAlone(ctx context.Context, p *pool) (net.Conn, error) {
+	for gave := false; !h.mayConnect(); gave = true {
 		if gave || h.clients == nil || !h.clients.giveWay() {
-			c.Counts.CxOverflow.Inc()
+			h.cluster.Counts.CxOverflow.Inc()
 			return nil, ErrOverflow
 		}
 	}
-	return h.dial(ctx, p, &c.conns, protocols...)
+	return h.dial(ctx, p, h.disconnected, http1ALPN)
 }
 
-// dial opens a connection for a pool. What it was counted in before it goes down when there is
-// none, or when it is closed; nil: nothing.
-func (h *Host) dial(ctx context.Context, p *pool, in *atomic.Int64, protocols ...string) (net.Conn, error) {
+// dial opens a connection for a pool. Ended is called when there is none, or when it is
+// closed; nil: nobody is told.
+func (h *Host) dial(ctx context.Context, p *pool, ended func(), protocols ...string) (net.Conn, error) {
 	c := h.cluster
 	ctx, cancel := context.WithTimeout(ctx, c.connectTimeout)
 	defer cancel()
@@ -229,13 +249,13 @@ func (h *Host) dial(ctx context.Context, p *pool, in *atomic.Int64, protocols ..
 		err = h.clients.tell(ctx, raw, p)
 	}
 	if err != nil {
-		if in != nil {
-			in.Add(-1)
+		if ended != nil {
+			ended()
 		}
 		h.unconnected(errors.Is(err, context.DeadlineExceeded) || isTimeout(err))
 		return nil, &ConnectError{Timeout: errors.Is(err, context.DeadlineExceeded) || isTimeout(err), Err: err}
 	}
-	nc := net.Conn(deadline.New(h.counted(raw, p, in)))
+	nc := net.Conn(deadline.New(h.counted(raw, p, ended)))
 	if h.socket == nil {
 		c.Counts.CxConnect.Observe(float64(c.opts.Now().Sub(began).Milliseconds()))
 		return nc, nil

@@ -62,21 +62,16 @@ type dialing struct {
 }
 
 // openStream gives a stream of a connection that has one free; if none has, of one
-// that is made before the deadline.
-func (h *Host) openStream(ctx context.Context, p *pool, deadline time.Time) (*Conn, error) {
-	if !deadline.IsZero() {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, deadline)
-		defer cancel()
-	}
-	for waits := false; ; {
+// that is made. Pending: the request is counted as waiting already.
+func (h *Host) openStream(ctx context.Context, p *pool, pending bool) (*Conn, error) {
+	for waits := pending; ; {
 		p.mu.Lock()
 		if conn := h.takeStream(p); conn != nil {
 			p.mu.Unlock()
 			return conn, nil
 		}
 		if !waits {
-			if err := h.beginPending(); err != nil {
+			if err := h.beginPending(true); err != nil {
 				p.mu.Unlock()
 				return nil, err
 			}
@@ -125,7 +120,7 @@ func (h *Host) takeStream(p *pool) *Conn {
 			st, err := s.c.Open()
 			if err == nil {
 				conn := streams.Get().(*Conn)
-				*conn = Conn{Conn: st, W: st, stream: st, host: h, Reused: s.c.Streams() > 0}
+				*conn = Conn{Conn: st, W: st, stream: st, host: h, pool: p, Reused: s.c.Streams() > 0}
 				if most := h.cluster.maxPerConn; most > 0 && int64(s.c.Reserved()) >= most {
 					s.c.Shutdown()
 				}
@@ -149,6 +144,9 @@ var streams = sync.Pool{New: func() any { return new(Conn) }}
 // release ends the use of a stream.
 func (c *Conn) release() {
 	c.stream.Release()
+	if c.pool.wake() {
+		c.host.cluster.Counts.CxOverflow.Inc()
+	}
 	*c = Conn{}
 	streams.Put(c)
 }
@@ -160,9 +158,9 @@ func (h *Host) share(ctx context.Context, p *pool) (conn *Conn, err error) {
 	var nc net.Conn
 	generation := c.recycle.Load()
 	if c.speaks == byALPN {
-		nc, err = h.dialBounded(ctx, p, http2ALPN, http1ALPN)
+		nc, err = h.dialRequests(ctx, p, http2ALPN, http1ALPN)
 	} else {
-		nc, err = h.dialBounded(ctx, p, http2ALPN)
+		nc, err = h.dialRequests(ctx, p, http2ALPN)
 	}
 	if err != nil {
 		return nil, err
