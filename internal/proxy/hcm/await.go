@@ -19,7 +19,7 @@ func (s *session) awaitConnection(host *upstream.Host) (*upstream.Conn, error) {
 	case err == nil:
 	case s.lost.Load():
 		err = errClient
-	case err == context.DeadlineExceeded:
+	case err == context.DeadlineExceeded, !l.total.IsZero() && !s.clock().Before(l.total): // or it has ended the making of one
 		if l.timeout == errTimeout {
 			s.to.Counts.RqTimeout.Inc()
 		}
