@@ -168,9 +168,7 @@ func (s *session) once(host *upstream.Host, fresh bool) (*upstream.Conn, error) 
 // the pump for the rest.
 func (s *session) send(conn *upstream.Conn, l *limits, now time.Time) error {
 	x := &s.x
-	if l.idle > 0 {
-		conn.SetWriteDeadline(now.Add(l.idle))
-	}
+	conn.SetWriteDeadline(after(now, l.idle)) // the connection has that of an earlier request
 	if s.lost.Load() {
 		return errClient
 	}

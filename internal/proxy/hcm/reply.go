@@ -82,7 +82,13 @@ func grpcEscape(s string) string {
 
 // deadline bounds how long from now on a client may read nothing; 0: no bound.
 func (s *session) deadline(now time.Time, idle time.Duration) {
-	if idle > 0 {
-		s.nc.SetWriteDeadline(now.Add(idle))
+	s.nc.SetWriteDeadline(after(now, idle))
+}
+
+// after gives the time after d; none, which also ends an earlier bound, if d is 0.
+func after(now time.Time, d time.Duration) time.Time {
+	if d <= 0 {
+		return time.Time{}
 	}
+	return now.Add(d)
 }

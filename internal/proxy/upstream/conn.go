@@ -41,7 +41,7 @@ type Conn struct {
 	until      time.Time // the last time to begin a request; zero: none
 	raw        syscall.RawConn
 	alive      bool
-	peek       func(fd uintptr) bool
+	peek       func(fd uintptr)
 }
 
 func newConn(h *Host, p *pool, nc net.Conn, generation uint64) *Conn {
@@ -213,23 +213,23 @@ func (c *Conn) close() {
 // Alive looks, without waiting, whether the host has closed the connection, or has
 // sent what nobody asked for: bytes that come between two requests would be taken
 // for the answer of the next. TLS is no exception, since what it sends by itself
-// came before the first answer, and what comes later is most likely its end.
+// came before the first answer, and what comes later is most likely its end. That the
+// deadline of the last request has passed says nothing: the look heeds none.
 func (c *Conn) Alive() bool {
 	if c.raw == nil || c.stream != nil {
 		return true
 	}
 	c.alive = false
-	if err := c.raw.Read(c.peek); err != nil {
+	if err := c.raw.Control(c.peek); err != nil {
 		return false
 	}
 	return c.alive
 }
 
-func (c *Conn) peekByte(fd uintptr) bool {
+func (c *Conn) peekByte(fd uintptr) {
 	var b [1]byte
 	_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 	c.alive = err == syscall.EAGAIN || err == syscall.EINTR
-	return true
 }
 
 // sweepIdle closes idle connections that the host closed or that were idle for
