@@ -6,9 +6,9 @@ import (
 	"syscall"
 )
 
-// AwaitEnd waits until the peer has closed its side or reset the connection, and uses up
-// nothing of what it has sent. It returns false when the read deadline has passed, or if
-// that cannot be seen. Nobody else may read meanwhile.
+// AwaitEnd waits until the peer has closed its side or reset the connection, or until it is
+// closed here, and uses up nothing of what the peer has sent. It returns false when the read
+// deadline has passed, or if that cannot be seen. Nobody else may read meanwhile.
 func (c *Conn) AwaitEnd() (ended bool) {
 	raw := c.late.raw
 	if raw == nil {
@@ -19,8 +19,13 @@ func (c *Conn) AwaitEnd() (ended bool) {
 			ended, done = look(int(fd))
 			return done
 		})
-		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || c.read.passed(c.Conn.SetReadDeadline) {
+		switch {
+		case err == nil:
 			return ended
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return true
+		case c.read.passed(c.Conn.SetReadDeadline):
+			return false
 		}
 	}
 }

@@ -228,7 +228,14 @@ func (s *session) head(conn *upstream.Conn, l *limits, began time.Time) error {
 		try = began.Add(l.try)
 	}
 	deadline, what := l.next(began, try)
-	s.readUntil(conn, deadline)
+	until := s.noticed(began, deadline)
+	s.readUntil(conn, until)
+	var stop func()
+	defer func() {
+		if stop != nil {
+			stop()
+		}
+	}()
 	x := &s.x
 	for range maxInterim {
 		for {
@@ -236,10 +243,18 @@ func (s *session) head(conn *upstream.Conn, l *limits, began time.Time) error {
 			if err == nil {
 				break
 			}
+			if !until.Equal(deadline) && errors.Is(err, os.ErrDeadlineExceeded) && !s.interrupted() {
+				if stop, until = s.attend(conn), deadline; stop == nil {
+					until = s.noticed(time.Now(), deadline)
+				}
+				s.readUntil(conn, until)
+				continue
+			}
 			if s.pump != nil && errors.Is(err, os.ErrDeadlineExceeded) {
 				if s.early(what, &try) {
 					deadline, what = l.next(time.Now(), try)
-					s.readUntil(conn, deadline)
+					until = deadline
+					s.readUntil(conn, until)
 					continue
 				}
 				if what == errStreamIdle && !s.pump.finished() {

@@ -170,7 +170,7 @@ func (s *session) passReset(err error) {
 }
 
 // way is what a client that goes away interrupts: the connection or stream to the
-// upstream. Only a client of HTTP/2 is seen to go while its request waits for one.
+// upstream. A client of HTTP/1.1 is seen to go while somebody looks: see attend.
 type way struct {
 	lost atomic.Bool // the client is gone
 	gone func()      // clientGone; nil on HTTP/1.1
@@ -192,11 +192,15 @@ func (s *session) clientGone() {
 	}
 }
 
-// watch has the client's end interrupt the connection.
+// watch has the end of a client of HTTP/2 interrupt the connection.
 func (s *session) watch(conn *upstream.Conn) {
-	if s.gone == nil {
-		return
+	if s.gone != nil {
+		s.lead(conn)
 	}
+}
+
+// lead says which connection the client's end interrupts.
+func (s *session) lead(conn *upstream.Conn) {
 	s.way.mu.Lock()
 	s.way.conn = conn
 	s.way.mu.Unlock()

@@ -35,9 +35,14 @@ type pump struct {
 // readUntil sets the deadline for the answer.
 func (s *session) readUntil(conn *upstream.Conn, d time.Time) {
 	conn.SetReadDeadline(d)
-	if s.pump != nil && s.pump.client.Load() || s.lost.Load() {
+	if s.interrupted() {
 		conn.SetReadDeadline(past)
 	}
+}
+
+// interrupted tells whether nobody waits for the answer any more.
+func (s *session) interrupted() bool {
+	return s.pump != nil && s.pump.client.Load() || s.lost.Load()
 }
 
 // startPump takes over the request's body and the connection's write side until
@@ -106,15 +111,18 @@ func (p *pump) end() time.Time {
 	}
 }
 
-// wait waits for a pump that needs no force.
-func (p *pump) finished() bool {
+// over tells whether the pump has ended.
+func (p *pump) over() bool {
 	select {
 	case <-p.done:
-		return p.err == nil
+		return true
 	default:
 		return false
 	}
 }
+
+// finished tells whether it has sent everything.
+func (p *pump) finished() bool { return p.over() && p.err == nil }
 
 // timedBody moves the deadlines of both sides with each read.
 type timedBody struct {

@@ -102,7 +102,11 @@ func (s *session) write(r *route.Route, conn *upstream.Conn) error {
 	if s.m.limits.Trailers || s.r == nil {
 		trailer = &x.Response.Trailer
 	}
-	return s.w.Copy(&s.stream, chunked, trailer)
+	err = s.w.Copy(&s.stream, chunked, trailer)
+	if s.stream.stop != nil {
+		s.stream.stop()
+	}
+	return err
 }
 
 // streamBody moves the deadlines of both sides with each read of a long answer.
@@ -113,6 +117,7 @@ type streamBody struct {
 	step time.Duration
 	at   time.Time // when the deadlines were moved last
 	late *broken   // what their passing means
+	stop func()    // ends the look at the client, which begins with the first wait
 }
 
 // Buffered and Done let the writer see what is at hand.
@@ -126,6 +131,9 @@ func (t *streamBody) Read(b []byte) (int, error) {
 		d, t.late = t.s.limits.next(now, time.Time{})
 		t.s.readUntil(t.conn, d)
 		t.s.deadline(now, t.s.limits.idle)
+	}
+	if t.stop == nil && t.body.Buffered() == 0 && !t.body.Done() {
+		t.stop = t.s.attend(t.conn)
 	}
 	return t.body.Read(b)
 }

@@ -1,0 +1,94 @@
+package listener_test
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
+	"github.com/usher-mesh/usher/internal/proxy/proxytest"
+)
+
+// TestLeavesWhileUpstreamIsSilent: a client of HTTP/1.1 that goes, and a connection that is
+// closed here, end the request at the upstream, too, whether it has said nothing yet or is
+// silent within its answer, and whether or not the request had content.
+func TestLeavesWhileUpstreamIsSilent(t *testing.T) {
+	asked, ended := make(chan bool, 4), make(chan bool, 4)
+	logged := make(chan string, 4)
+	start := func(t *testing.T, head string) *proxy {
+		p := newProxy(t, nil)
+		p.opts.Observe = func(x *exchange.Exchange) { logged <- x.Flags + " " + x.Details }
+		p.cluster(staticCluster("up", proxytest.Serve(t, func(_ int, c net.Conn) {
+			rq, err := http.ReadRequest(bufio.NewReader(c))
+			if err == nil {
+				_, err = io.Copy(io.Discard, rq.Body)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			io.WriteString(c, head)
+			asked <- true
+			io.Copy(io.Discard, c)
+			ended <- true
+		}), ""))
+		return p.start(strings.Replace(plainListener("stream_idle_timeout: 0s"), "cluster: up", "cluster: up, timeout: 0s", 1))
+	}
+	within := func(t *testing.T, what string, events <-chan bool) {
+		t.Helper()
+		select {
+		case <-events:
+		case <-time.After(patience):
+			t.Fatalf("not %s", what)
+		}
+	}
+	for answer, head := range map[string]string{
+		"nothing yet":       "",
+		"content to come":   "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n",
+		"a head alone":      "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n",
+		"an interim answer": "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n",
+	} {
+		for kind, request := range map[string]string{
+			"GET":  "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+			"POST": "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+		} {
+			for _, way := range []string{"closes", "resets", "is closed here"} {
+				t.Run(answer+", "+kind+", "+way, func(t *testing.T) {
+					p := start(t, head)
+					c, err := net.Dial("tcp", p.addr)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer c.Close()
+					if _, err := io.WriteString(c, request); err != nil {
+						t.Fatal(err)
+					}
+					within(t, "asked", asked)
+					switch way {
+					case "closes":
+						c.Close()
+					case "resets":
+						c.(*net.TCPConn).SetLinger(0)
+						c.Close()
+					default:
+						closed := make(chan bool)
+						go func() { p.Close(); close(closed) }()
+						within(t, "closed", closed)
+					}
+					within(t, "ended", ended)
+					select {
+					case flags := <-logged:
+						if flags != "DC downstream_remote_disconnect" {
+							t.Error(flags)
+						}
+					case <-time.After(patience):
+						t.Fatal("not logged")
+					}
+				})
+			}
+		}
+	}
+}
