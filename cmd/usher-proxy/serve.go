@@ -55,6 +55,7 @@ func serve(args []string) int {
 	o.Halt = halt
 	reopen := make(chan os.Signal, 1)
 	signal.Notify(reopen, syscall.SIGUSR1) // as Envoy
+	signal.Ignore(syscall.SIGHUP)          // which tools send to have a configuration read again
 	o.Reopen = reopen
 	if n := supervise.NewNotifier(); n != nil {
 		var end context.CancelFunc

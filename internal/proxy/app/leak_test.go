@@ -48,7 +48,7 @@ const leakConfig = `{
       "from_headers": [{"name": "Authorization", "value_prefix": "Bearer "}, {"name": "X-Token"}, {"name": "x-tagged", "value_prefix": "t="}], "from_params": ["access_token", "jwt", "a b", "t+k", "p%q"], "from_cookies": ["session"]}},
      "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "p"}}]}},
     {"name": "router", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}],
-   "route_config": {"virtual_hosts": [{"name": "v", "domains": ["*"], "routes": [
+   "route_config": {"validate_clusters": false, "virtual_hosts": [{"name": "v", "domains": ["*"], "routes": [
     {"match": {"prefix": "/rewrite"}, "route": {"cluster": "up", "prefix_rewrite": "/elsewhere"}},
     {"match": {"prefix": "/redirect"}, "redirect": {"path_redirect": "/there", "strip_query": true}},
     {"match": {"prefix": "/direct"}, "direct_response": {"status": 200, "body": {"inline_string": "hello"}}},

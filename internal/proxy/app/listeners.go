@@ -17,6 +17,7 @@ import (
 
 	"github.com/usher-mesh/usher/internal/proxy/config"
 	"github.com/usher-mesh/usher/internal/proxy/listener"
+	"github.com/usher-mesh/usher/internal/proxy/strict"
 	"github.com/usher-mesh/usher/internal/proxy/takeover"
 )
 
@@ -63,6 +64,10 @@ type prepared struct {
 func (ls *listeners) Compile(m *listenerv3.Listener) (config.Prepared, error) {
 	s, err := listener.Compile(m, ls.o)
 	if err != nil {
+		return nil, err
+	}
+	if err := strict.Validate(m); err != nil {
+		s.Close()
 		return nil, err
 	}
 	return &prepared{ls, s}, nil

@@ -277,8 +277,23 @@ func build(o Options) (*proxy, error) {
 	}, &p.sockets, o.Drain, o.Halt)
 	clusters := upstream.Options{Secrets: secrets{p}, DialAllowed: notOwn(o.Bootstrap), HTTP2: &p.upstream, Counters: counts, Warmed: func() { p.store.Recheck() }, Log: p.loggers.of(logUpstreams), Now: time.Now}
 	so := config.Options{
-		Cluster:   func(m *clusterv3.Cluster) (*upstream.Cluster, error) { return upstream.Compile(m, clusters) },
-		Route:     func(m *routev3.RouteConfiguration) (*route.Table, error) { return route.Compile(m, filters) },
+		Cluster: func(m *clusterv3.Cluster) (*upstream.Cluster, error) {
+			c, err := upstream.Compile(m, clusters)
+			if err == nil {
+				if err = strict.Validate(m); err != nil {
+					c.Close()
+					return nil, err
+				}
+			}
+			return c, err
+		},
+		Route: func(m *routev3.RouteConfiguration) (*route.Table, error) {
+			t, err := route.Compile(m, filters)
+			if err == nil {
+				err = strict.Validate(m)
+			}
+			return t, err
+		},
 		Listeners: p.listeners, Source: bootstrap.Source(o.Bootstrap), Counters: counts, OnChange: p.resourcesChanged, Warm: p.keys.warm, Log: p.loggers.of(logConfig),
 	}
 	if p.own != nil {

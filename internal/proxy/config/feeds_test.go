@@ -44,7 +44,7 @@ func TestSourcesApart(t *testing.T) {
 		return &clusterv3.Cluster{Name: name, ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
 			EdsClusterConfig: &clusterv3.Cluster_EdsClusterConfig{ServiceName: "svc", EdsConfig: from}}
 	}
-	s.Apply(update(t, "1", eds("a", nil), eds("b", c)))
+	s.Apply(update(t, "1", eds("a", ofADS), eds("b", c)))
 	if got := s.Feeds(); !slices.Equal(got, []xds.Feed{{Source: file, Type: xds.EndpointType}}) {
 		t.Fatalf("feeds: %v", got)
 	}

@@ -2,10 +2,13 @@ package config
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
@@ -66,7 +69,9 @@ func (s *Store) Static(b *bootstrapv3.Bootstrap) error {
 		case s.listeners[l.GetName()] != nil:
 			err = strict.Errorf("name", "%q is there already", l.GetName())
 		default:
-			err = s.putListener(r)
+			if err = s.putListener(r); err == nil {
+				err = s.fits(l, b.GetStaticResources().GetListeners()[:i])
+			}
 		}
 		if err != nil {
 			return strict.At(at, err)
@@ -75,6 +80,30 @@ func (s *Store) Static(b *bootstrapv3.Bootstrap) error {
 	}
 	for name, why := range s.settle() {
 		return fmt.Errorf("listener %q: %s", name, why)
+	}
+	return nil
+}
+
+// fits tells whether a listener's routes lead to clusters that are there, and whether its
+// address is its own.
+func (s *Store) fits(l *listenerv3.Listener, others []*listenerv3.Listener) error {
+	for _, o := range others {
+		if a := l.GetAddress().GetSocketAddress(); a.GetPortValue() != 0 && proto.Equal(a, o.GetAddress().GetSocketAddress()) {
+			return strict.Errorf("address", "that of the listener %q, too", o.GetName())
+		}
+	}
+	named := newRefs()
+	for _, c := range chains(l) {
+		for _, f := range c.GetFilters() {
+			if m := manager(f).GetRouteConfig(); m != nil && (m.GetValidateClusters() == nil || m.GetValidateClusters().GetValue()) {
+				named.route(m)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(named.clusters)) {
+		if s.clusters[name] == nil && name != sidecar.XDSCluster {
+			return fmt.Errorf("its routes lead to the cluster %q, which is not there", name)
+		}
 	}
 	return nil
 }

@@ -169,8 +169,11 @@ func denies(l *listenerv3.Listener) bool {
 
 func static(name string) *clusterv3.Cluster { return &clusterv3.Cluster{Name: name} }
 
+var ofADS = &corev3.ConfigSource{ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}}}
+
 func eds(name string) *clusterv3.Cluster {
-	return &clusterv3.Cluster{Name: name, ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS}}
+	return &clusterv3.Cluster{Name: name, ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
+		EdsClusterConfig: &clusterv3.Cluster_EdsClusterConfig{EdsConfig: ofADS}}
 }
 
 func routes(name, cluster string) *routev3.RouteConfiguration {

@@ -36,7 +36,7 @@ func checked(t testing.TB, check, cluster string, p probe, warmed func()) (*Clus
 	t.Helper()
 	n := &counters.Set{}
 	m := new(clusterv3.Cluster)
-	proxytest.Decode(t, "name: c\ntype: EDS\nconnect_timeout: 1s\n"+cluster+"\ncommon_lb_config: {update_merge_window: 0s}\nhealth_checks: [{timeout: 3600s, interval: 3600s, "+check+"}]\n", m)
+	proxytest.Decode(t, "name: c\ntype: EDS\neds_cluster_config: {eds_config: {ads: {}}}\nconnect_timeout: 1s\n"+cluster+"\ncommon_lb_config: {update_merge_window: 0s}\nhealth_checks: [{timeout: 3600s, interval: 3600s, "+check+"}]\n", m)
 	c, err := Compile(m, Options{Counters: n, Warmed: warmed})
 	if err != nil {
 		t.Fatal(err)

@@ -294,6 +294,9 @@ func (c *Cluster) discovery(m *clusterv3.Cluster) error {
 		if err := strict.Only(m.GetEdsClusterConfig(), "eds_config", "service_name"); err != nil {
 			return strict.At("eds_cluster_config", err)
 		}
+		if m.GetEdsClusterConfig().GetEdsConfig() == nil {
+			return strict.Errorf("eds_cluster_config.eds_config", "missing")
+		}
 		source, err := origin.Open(m.GetEdsClusterConfig().GetEdsConfig())
 		if err != nil {
 			return strict.At("eds_cluster_config.eds_config", err)

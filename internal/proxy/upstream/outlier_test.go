@@ -22,7 +22,7 @@ func watched(t testing.TB, detection string) (*Cluster, *clock, *counters.Set) {
 	t.Helper()
 	k, n := &clock{time.Unix(1e9, 0)}, &counters.Set{}
 	m := new(clusterv3.Cluster)
-	proxytest.Decode(t, "name: c\ntype: EDS\nconnect_timeout: 1s\ncommon_lb_config: {update_merge_window: 0s}\noutlier_detection: {interval: 3600s, "+detection+"}\n", m)
+	proxytest.Decode(t, "name: c\ntype: EDS\neds_cluster_config: {eds_config: {ads: {}}}\nconnect_timeout: 1s\ncommon_lb_config: {update_merge_window: 0s}\noutlier_detection: {interval: 3600s, "+detection+"}\n", m)
 	c, err := Compile(m, Options{Counters: n, Now: func() time.Time { return k.now }})
 	if err != nil {
 		t.Fatal(err)
@@ -312,7 +312,7 @@ func BenchmarkAnswered(b *testing.B) {
 // which may take longer than the interval.
 func TestNoSweepBefore(t *testing.T) {
 	m := new(clusterv3.Cluster)
-	proxytest.Decode(t, "name: c\ntype: EDS\noutlier_detection: {interval: 0.001s}\n", m)
+	proxytest.Decode(t, "name: c\ntype: EDS\neds_cluster_config: {eds_config: {ads: {}}}\noutlier_detection: {interval: 0.001s}\n", m)
 	o := Options{Log: slog.New(slog.DiscardHandler), Now: time.Now}
 	c := &Cluster{Name: "c", opts: o, Counts: new(Counts)}
 	if err := c.compile(m); err != nil || c.outlier == nil || c.outlier.timer != nil {
