@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/usher-mesh/usher/internal/proxy/admin"
 	"github.com/usher-mesh/usher/internal/proxy/app"
 	"github.com/usher-mesh/usher/internal/proxy/bootstrap"
 	"github.com/usher-mesh/usher/internal/proxy/supervise"
@@ -27,14 +28,24 @@ func serve(args []string) int {
 	mode := fs.String("mode", "serve", "serve or validate")
 	drain := fs.Uint("drain-time-s", 0, "how long what is in flight may take at the end, in `seconds` (default $TERMINATION_DRAIN_DURATION_SECONDS, or 5)")
 	take := fs.String("takeover", "", "Unix `socket`: take over from the proxy that serves there, without a connection lost, and serve there for the next one (Linux)")
-	level := fs.String("l", "info", "log `level`: debug, info, warn, error")
+	level := fs.String("l", "info", "log `level`: trace, debug, info, warn, error, critical, off")
+	fs.StringVar(level, "log-level", "info", "the same")
 	if err := fs.Parse(args); err != nil {
 		return 2
 	}
-	var lv slog.Level
-	if err := lv.UnmarshalText([]byte(*level)); err != nil || *file == "" || fs.NArg() > 0 || *mode != "serve" && *mode != "validate" {
-		fs.Usage()
-		return 2
+	if *level == "warn" { // as Envoy takes it, too
+		*level = "warning"
+	}
+	lv, known := admin.Level(*level)
+	switch {
+	case !known:
+		return misused(fs, "-l %s: no level", *level)
+	case *file == "":
+		return misused(fs, "-c FILE is missing")
+	case fs.NArg() > 0:
+		return misused(fs, "%q: an argument too many", fs.Arg(0))
+	case *mode != "serve" && *mode != "validate":
+		return misused(fs, "--mode %s: neither serve nor validate", *mode)
 	}
 	b, err := bootstrap.Load(*file)
 	if err != nil {
@@ -75,6 +86,13 @@ func serve(args []string) int {
 		return fail(fmt.Errorf("%s: %w", *file, err))
 	}
 	return 0
+}
+
+// misused says how the command is used, and at last what was wrong.
+func misused(fs *flag.FlagSet, format string, args ...any) int {
+	fs.Usage()
+	fmt.Fprintf(os.Stderr, "usher-proxy: "+format+"\n", args...)
+	return 2
 }
 
 // signalled gives a context that ends with the first SIGTERM or SIGINT, and a channel

@@ -24,6 +24,16 @@ func levelNames() (out []string) {
 	return out
 }
 
+// Level gives the level of that name.
+func Level(name string) (slog.Level, bool) {
+	for _, l := range levels {
+		if l.name == name {
+			return l.level, true
+		}
+	}
+	return 0, false
+}
+
 // LevelName gives Envoy's name of a level.
 func LevelName(l slog.Level) string {
 	for _, x := range levels {
@@ -70,14 +80,14 @@ func (s *server) setLevels(r *http.Request) error {
 	names := s.o.Loggers.Names()
 	set := map[string]slog.Level{}
 	put := func(name, level string) error {
-		i := slices.Index(levelNames(), level)
+		l, known := Level(level)
 		switch {
-		case i < 0:
+		case !known:
 			return fmt.Errorf("unknown logger level")
 		case !slices.Contains(names, name):
 			return fmt.Errorf("unknown logger name")
 		}
-		set[name] = levels[i].level
+		set[name] = l
 		return nil
 	}
 	for key := range q {

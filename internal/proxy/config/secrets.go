@@ -139,7 +139,7 @@ func (s *Store) Certificate(name string) (*tls.Certificate, error) {
 	if e := (*s.served.Load())[name]; e != nil && e.cert != nil {
 		return e.cert, nil
 	}
-	return nil, fmt.Errorf("certificate %q: %w", name, errNoSecret)
+	return nil, fmt.Errorf("certificate %q: %w", proxytls.SecretName(name), errNoSecret)
 }
 
 // Roots gives the roots of that key as they are now.
@@ -153,5 +153,5 @@ func (s *Store) Roots(name string) (*x509.CertPool, error) {
 	if e := (*s.served.Load())[name]; e != nil && e.roots != nil {
 		return e.roots, nil
 	}
-	return nil, fmt.Errorf("roots %q: %w", name, errNoSecret)
+	return nil, fmt.Errorf("roots %q: %w", proxytls.SecretName(name), errNoSecret)
 }

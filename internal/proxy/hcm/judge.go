@@ -170,7 +170,7 @@ func (s *session) respondLocal(r *route.Route) {
 		body = s.rewrite(body)
 	}
 	_, grpc := x.LocalGRPC()
-	if match.GRPC(x) && (grpc || x.Response.Status != 200) && x.Request.Method != "CONNECT" {
+	if match.GRPC(x) && (grpc || x.Response.Status != 200 || x.Details == "direct_response") && x.Request.Method != "CONNECT" {
 		grpcReply(x, body)
 		body = ""
 	} else if body == "" {

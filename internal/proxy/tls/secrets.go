@@ -7,6 +7,7 @@ package tls
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"strings"
 
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 
@@ -40,6 +41,16 @@ const (
 // StaticSecret is the name that Secrets knows a secret of the bootstrap by: one that is
 // referred to without an sds_config. No name of SDS begins so.
 func StaticSecret(name string) string { return "\x00static " + name }
+
+// SecretName gives the name of a secret, as configurations have it, for errors.
+func SecretName(key string) string {
+	for _, kind := range []string{"\x00static ", "\x00own "} {
+		if name, ok := strings.CutPrefix(key, kind); ok {
+			return name
+		}
+	}
+	return origin.Parse(key).Name
+}
 
 // SecretKey gives the name that Secrets knows a secret by that a TLS context refers to.
 func SecretKey(s *tlsv3.SdsSecretConfig) (string, error) {

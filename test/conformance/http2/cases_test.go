@@ -53,6 +53,7 @@ func requests() []*request {
 		{name: "not found", fields: path(get, "/none")},
 		{name: "redirect", fields: path(get, "/redirect")},
 		{name: "direct", fields: path(get, "/direct")},
+		{name: "direct, as it should be, gRPC", fields: with(path(get, "/direct/ok"), "content-type: application/grpc")},
 		{name: "direct, gRPC", fields: with(path(get, "/none"), "content-type: application/grpc")},
 		{name: "no upstream", fields: path(get, "/nobody")},
 		{name: "no upstream, gRPC", fields: with(path(get, "/nobody"), "content-type: application/grpc")},

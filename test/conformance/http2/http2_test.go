@@ -84,6 +84,7 @@ func listener(name string, port int, up string, streamErrors bool) object {
 	routes := list{
 		route("/none", object{"route": object{"cluster": "absent"}}),
 		route("/redirect", object{"redirect": object{"host_redirect": "other.test"}}),
+		route("/direct/ok", object{"direct_response": object{"status": 200, "body": object{"inline_string": "tea"}}}),
 		route("/direct", object{"direct_response": object{"status": 418, "body": object{"inline_string": "tea"}}}),
 		route("/nobody", object{"route": object{"cluster": "nobody"}}),
 		route("/", object{"route": object{"cluster": up}}),
