@@ -35,11 +35,12 @@ func Spread(levels []Level, overprovisioning, panic uint32) []Load {
 		}
 		total = min(100, total+healthy[i]+degraded[i])
 	}
-	if total == 0 && panic == 0 {
+	if total == 0 {
 		loads[0].Healthy = 100 // nobody answers
-		return loads
-	}
-	if total > 0 {
+		if panic == 0 {
+			return loads
+		}
+	} else {
 		distribute(loads, healthy, degraded, total)
 	}
 	all := true

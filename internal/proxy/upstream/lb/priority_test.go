@@ -51,6 +51,7 @@ func TestSpread(t *testing.T) {
 
 func FuzzSpread(f *testing.F) {
 	f.Add(uint16(3), uint16(1), uint16(1), uint16(5), uint16(0), uint16(2), uint32(140), uint32(50))
+	f.Add(uint16(76), uint16(17), uint16(0), uint16(5), uint16(0), uint16(2), uint32(0), uint32(50)) // nothing counts
 	f.Fuzz(func(t *testing.T, a, h, d, a2, h2, d2 uint16, over, panic uint32) {
 		level := func(all, healthy, degraded uint16) Level {
 			healthy = min(healthy, all)
