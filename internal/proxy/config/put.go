@@ -98,6 +98,9 @@ func (s *Store) putEndpoints(key string, r xds.Resource) error {
 		return nil
 	}
 	m, err := s.decodeEndpoints(r)
+	if err == nil {
+		err = strict.Validate(m)
+	}
 	if err != nil {
 		return err
 	}

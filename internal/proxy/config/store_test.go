@@ -28,6 +28,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/usher-mesh/usher/internal/proxy/route"
 	"github.com/usher-mesh/usher/internal/proxy/upstream"
@@ -500,5 +501,15 @@ func TestSecretsInlineOnly(t *testing.T) {
 	}
 	if _, err := s.Certificate(proxytls.OwnCertificate); err == nil {
 		t.Error("an identity out of nowhere")
+	}
+}
+
+// TestEndpointsWithinBounds: endpoints keep to the constraints of Envoy's API.
+func TestEndpointsWithinBounds(t *testing.T) {
+	s, _ := store(t, "", time.Hour)
+	s.Apply(update(t, "1", eds("c")))
+	bad := &endpointv3.ClusterLoadAssignment{ClusterName: "c", Policy: &endpointv3.ClusterLoadAssignment_Policy{OverprovisioningFactor: wrapperspb.UInt32(0)}}
+	if r := s.Apply(update(t, "1", bad)); r["c"] != "policy.overprovisioning_factor: value must be greater than 0" {
+		t.Errorf("%v", r)
 	}
 }
