@@ -143,12 +143,41 @@ var streams = sync.Pool{New: func() any { return new(Conn) }}
 
 // release ends the use of a stream.
 func (c *Conn) release() {
-	c.stream.Release()
-	if c.pool.wake() {
+	more := false
+	if c.pool.waits.Load() > 0 {
+		more = c.giveRoom()
+	} else {
+		c.stream.Release()
+		more = c.pool.wake() // who has begun to wait meanwhile
+	}
+	if more {
 		c.host.cluster.Counts.CxOverflow.Inc()
 	}
 	*c = Conn{}
 	streams.Put(c)
+}
+
+// giveRoom ends the use of a stream while others wait: they have the place, and not whoever
+// comes now. It tells whether more wait.
+func (c *Conn) giveRoom() (more bool) {
+	p := c.pool
+	p.mu.Lock()
+	c.stream.Release()
+	given := false
+	for len(p.waiting) > 0 {
+		conn := c.host.takeStream(p)
+		if conn == nil {
+			break
+		}
+		given = true
+		p.next() <- conn
+	}
+	more = len(p.waiting) > 0
+	p.mu.Unlock()
+	if !given {
+		return p.wake()
+	}
+	return more
 }
 
 // share makes another connection and gives its first stream, or the connection

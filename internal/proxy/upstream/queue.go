@@ -44,6 +44,9 @@ func (h *Host) Await(ctx context.Context, deadline time.Time, major int, client 
 		conn, err := h.attempt(ctx, p, major)
 		if err != ErrBusy {
 			p.leave(w)
+			if err == nil && conn.stream != nil {
+				p.wake() // a connection that was made has room for more
+			}
 			return conn, err
 		}
 		select {
@@ -147,10 +150,13 @@ func (p *pool) leave(w chan *Conn) {
 	if i >= 0 {
 		return
 	}
-	if conn := <-w; conn != nil {
-		conn.giveBack()
-	} else {
+	switch conn := <-w; {
+	case conn == nil:
 		p.wake()
+	case conn.stream != nil:
+		conn.release()
+	default:
+		conn.giveBack()
 	}
 }
 

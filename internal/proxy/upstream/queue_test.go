@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -123,6 +124,61 @@ func TestQueue(t *testing.T) {
 		if n, w, a := h.cluster.pending.Load(), h.pool.waits.Load(), h.cluster.active.Load(); n != 0 || w != 0 || a != 0 {
 			t.Errorf("HTTP/2 %v: in the end %d pending, %d wait, %d requests", http2, n, w, a)
 		}
+	}
+}
+
+// TestQueueTakesAllStreams: when a connection is made, all who wait get its streams.
+func TestQueueTakesAllStreams(t *testing.T) {
+	s := serve(t, true, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) })
+	_, port, _ := net.SplitHostPort(s.Listener.Addr().String())
+	c := cluster(t, "{name: c, type: STATIC, circuit_breakers: {thresholds: [{max_connections: 1}]}"+strings.Replace(oneStream, "streams: 1", "streams: 3", 1)+"}")
+	set(t, c, port)
+	h := only(t, c)
+	var old []*Conn
+	for range 3 {
+		conn, err := h.Get(t.Context(), time.Time{}, false, 2, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old = append(old, conn)
+	}
+	var waiting []<-chan *Conn
+	for i := range int32(3) {
+		waiting = append(waiting, queued(t, t.Context(), h, i))
+	}
+	h.closeIdle() // it carries no further stream
+	for _, conn := range old {
+		conn.Put(false)
+	}
+	var all []*Conn
+	for _, got := range waiting {
+		all = append(all, soon(t, got))
+	}
+	for _, conn := range all {
+		conn.Put(true)
+	}
+	if n, w := h.cluster.pending.Load(), h.pool.waits.Load(); n != 0 || w != 0 {
+		t.Errorf("in the end %d pending, %d wait", n, w)
+	}
+}
+
+// TestQueueBeforeNewcomers: a stream that gets free is for who waits, also if that one leaves.
+func TestQueueBeforeNewcomers(t *testing.T) {
+	h := narrow(t, true)
+	conn, err := h.Get(t.Context(), time.Time{}, false, 2, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := h.pool.queue(false)
+	next := queued(t, t.Context(), h, 1)
+	conn.Put(true)
+	if _, err := h.Get(t.Context(), time.Time{}, false, 2, nil); err != ErrBusy {
+		t.Errorf("who comes last is served first: %v", err)
+	}
+	h.pool.leave(left)
+	soon(t, next).Put(true)
+	if n, a := h.cluster.pending.Load(), h.cluster.active.Load(); n != 0 || a != 0 {
+		t.Errorf("in the end %d pending, %d requests", n, a)
 	}
 }
 
