@@ -15,10 +15,9 @@ import (
 
 // pool has connections that are alike, so that any of them serves a request.
 type pool struct {
-	// header is what its connections have begun with; nil: they are for no client.
-	header []byte
-	of     *clients // nil: it lasts as long as the host
-	holds  int      // who asks for a connection, and open connections; guarded by the lock of clients
+	key   poolKey  // among those of clients
+	of    *clients // nil: it is for no client, and lasts as long as the host
+	holds int      // who asks for a connection, and open connections; guarded by the lock of clients
 
 	mu       sync.Mutex
 	idle     []*Conn // the one used last stands last
@@ -30,6 +29,12 @@ type pool struct {
 	open     int          // connections for requests, those on their way included
 	waiting  []chan *Conn // who is given a connection, or nil to try again
 	waits    atomic.Int32 // how many
+}
+
+// poolKey tells a client's pools from others'.
+type poolKey struct {
+	header string // what connections have begun with
+	apart  bool   // see Host.apart
 }
 
 // drain closes idle connections now, and others once their request is done.
@@ -115,8 +120,8 @@ type clients struct {
 	tlvs string // of the host, encoded
 
 	mu       sync.Mutex
-	pools    map[string]*list.Element // by header
-	recent   list.List                // of *pool; the one used last stands first
+	pools    map[poolKey]*list.Element
+	recent   list.List // of *pool; the one used last stands first
 	draining bool
 }
 
@@ -125,15 +130,20 @@ func clientsOf(p *proxied, tlvs string) *clients {
 	if p == nil {
 		return nil
 	}
-	return &clients{proxied: p, tlvs: tlvs, pools: map[string]*list.Element{}}
+	return &clients{proxied: p, tlvs: tlvs, pools: map[poolKey]*list.Element{}}
 }
 
-// hold gives the pool for a client, nil for the proxy itself, until it is let go.
-func (h *Host) hold(client *exchange.Conn) (*pool, error) {
+// hold gives the pool for requests of a version of HTTP of a client, nil for the proxy
+// itself, until it is let go.
+func (h *Host) hold(client *exchange.Conn, major int) (*pool, error) {
+	apart := h.cluster.speaks == asClient && major == 2
 	if h.clients == nil || client == nil {
+		if apart {
+			return &h.apart, nil
+		}
 		return &h.pool, nil
 	}
-	p, err := h.clients.hold(client)
+	p, err := h.clients.hold(client, apart)
 	if errors.Is(err, errLongHeader) {
 		h.clients.long.Add(1)
 	}
@@ -142,8 +152,8 @@ func (h *Host) hold(client *exchange.Conn) (*pool, error) {
 
 // tell begins a connection with its header.
 func (c *clients) tell(ctx context.Context, nc *net.TCPConn, p *pool) error {
-	header := p.header
-	if header == nil {
+	header := []byte(p.key.header)
+	if p.of == nil {
 		header = c.own(nc)
 	}
 	end, _ := ctx.Deadline()
@@ -157,7 +167,7 @@ func (c *clients) tell(ctx context.Context, nc *net.TCPConn, p *pool) error {
 }
 
 // hold gives the pool for a client, which is there until it is let go.
-func (c *clients) hold(client *exchange.Conn) (*pool, error) {
+func (c *clients) hold(client *exchange.Conn, apart bool) (*pool, error) {
 	var space [256]byte
 	header, err := c.append(space[:0], client, c.tlvs)
 	if err != nil {
@@ -165,7 +175,7 @@ func (c *clients) hold(client *exchange.Conn) (*pool, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e := c.pools[string(header)]; e != nil {
+	if e := c.pools[poolKey{string(header), apart}]; e != nil {
 		c.recent.MoveToFront(e)
 		p := e.Value.(*pool)
 		p.holds++
@@ -176,8 +186,8 @@ func (c *clients) hold(client *exchange.Conn) (*pool, error) {
 		c.forget(oldest)
 		defer oldest.Value.(*pool).drain() // without the lock, which connections take that are closed
 	}
-	p := &pool{header: append([]byte(nil), header...), of: c, holds: 1, draining: c.draining}
-	c.pools[string(header)] = c.recent.PushFront(p)
+	p := &pool{key: poolKey{string(header), apart}, of: c, holds: 1, draining: c.draining}
+	c.pools[p.key] = c.recent.PushFront(p)
 	return p, nil
 }
 
@@ -195,14 +205,14 @@ func (c *clients) letGo(p *pool) {
 	if p.holds--; p.holds > 0 {
 		return
 	}
-	if e := c.pools[string(p.header)]; e != nil && e.Value == p {
+	if e := c.pools[p.key]; e != nil && e.Value == p {
 		c.forget(e)
 	}
 }
 
 // forget takes a pool out. The lock is held.
 func (c *clients) forget(e *list.Element) {
-	delete(c.pools, string(e.Value.(*pool).header))
+	delete(c.pools, e.Value.(*pool).key)
 	c.recent.Remove(e)
 }
 

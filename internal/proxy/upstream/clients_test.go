@@ -156,7 +156,7 @@ func TestClientsAreBounded(t *testing.T) {
 	for n := range maxClients + 10 {
 		of := client(1)
 		of.Remote = netip.AddrPortFrom(of.Remote.Addr(), uint16(n))
-		p, err := c.hold(of)
+		p, err := c.hold(of, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,16 +173,16 @@ func TestClientsAreBounded(t *testing.T) {
 	if !first.draining {
 		t.Error("connections of a forgotten pool are kept")
 	}
-	again, _ := c.hold(&exchange.Conn{Remote: netip.AddrPortFrom(client(1).Remote.Addr(), 0), Local: client(1).Local})
+	again, _ := c.hold(&exchange.Conn{Remote: netip.AddrPortFrom(client(1).Remote.Addr(), 0), Local: client(1).Local}, false)
 	if again == first {
 		t.Error("a forgotten pool is used again")
 	}
 	first.letGo()
-	if c.pools[string(again.header)] == nil {
+	if c.pools[again.key] == nil {
 		t.Error("the end of a forgotten pool ends the one in its place")
 	}
 	again.letGo()
-	if c.pools[string(again.header)] != nil {
+	if c.pools[again.key] != nil {
 		t.Error("a pool that nobody holds stays")
 	}
 }

@@ -46,7 +46,10 @@ type Host struct {
 	session *session // nil: it is not checked
 	gone    bool     // the cluster has it no more; guarded by the cluster's lock
 
-	pool    pool
+	pool pool
+	// apart has connections of HTTP/2 where the cluster speaks what clients do: requests of
+	// HTTP/1.1 can use none of them, and are not to wait for them.
+	apart   pool
 	clients *clients  // nil: connections do not tell for whom they are
 	used    time.Time // of a host that requests or connections have named
 }
@@ -72,7 +75,7 @@ func (h *Host) TLS() bool { return h.socket != nil }
 // version of HTTP that the client speaks; a nil client is the proxy itself.
 func (h *Host) Get(ctx context.Context, deadline time.Time, fresh bool, major int, client *exchange.Conn) (*Conn, error) {
 	c := h.cluster
-	p, err := h.hold(client)
+	p, err := h.hold(client, major)
 	if err != nil {
 		return nil, err
 	}
@@ -197,7 +200,7 @@ func (h *Host) DialHTTP2(ctx context.Context) (net.Conn, error) {
 // Connect opens a connection for a client, nil for the proxy itself, within max_connections
 // (ErrOverflow), whose end outlier detection hears: nothing follows that would tell more.
 func (h *Host) Connect(ctx context.Context, client *exchange.Conn) (net.Conn, error) {
-	p, err := h.hold(client)
+	p, err := h.hold(client, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -326,6 +329,7 @@ func Refused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 // drain closes idle connections now, and others once their request is done.
 func (h *Host) drain() {
 	h.pool.drain()
+	h.apart.drain()
 	if h.clients != nil {
 		h.clients.drain()
 	}
@@ -333,6 +337,7 @@ func (h *Host) drain() {
 
 func (h *Host) closeIdle() {
 	h.pool.closeIdle()
+	h.apart.closeIdle()
 	if h.clients != nil {
 		for _, p := range h.clients.all() {
 			p.closeIdle()

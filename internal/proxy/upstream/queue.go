@@ -17,7 +17,7 @@ var ErrBusy = fmt.Errorf("%w: its connections are in use", ErrOverflow)
 // Await is Get for who got ErrBusy: it waits until a connection is free, first come first
 // served, or may be made. It ends with ctx, and with the deadline, in their errors.
 func (h *Host) Await(ctx context.Context, deadline time.Time, major int, client *exchange.Conn) (conn *Conn, err error) {
-	p, err := h.hold(client)
+	p, err := h.hold(client, major)
 	if err != nil {
 		return nil, err
 	}

@@ -182,6 +182,29 @@ func TestQueueBeforeNewcomers(t *testing.T) {
 	}
 }
 
+// TestQueueOfEachVersion: where hosts are spoken to as clients speak, a connection of HTTP/2
+// keeps no request of HTTP/1.1 waiting, which could not use it.
+func TestQueueOfEachVersion(t *testing.T) {
+	s := serve(t, true, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) })
+	_, port, _ := net.SplitHostPort(s.Listener.Addr().String())
+	c := cluster(t, "{name: c, type: STATIC, circuit_breakers: {thresholds: [{max_connections: 1}]}"+strings.Replace(oneStream, "explicit_http_config", "use_downstream_protocol_config", 1)+"}")
+	set(t, c, port)
+	h := only(t, c)
+	for _, major := range []int{2, 1} {
+		conn, err := h.Get(t.Context(), time.Time{}, false, major, nil)
+		if err != nil {
+			t.Fatalf("HTTP/%d: %v", major, err)
+		}
+		defer conn.Put(true)
+		if conn.HTTP2() != (major == 2) {
+			t.Errorf("HTTP/%d: another version", major)
+		}
+		if _, err := h.Get(t.Context(), time.Time{}, false, major, nil); err != ErrBusy {
+			t.Errorf("HTTP/%d: %v, want %v", major, err, ErrBusy)
+		}
+	}
+}
+
 // TestQueueForgetsNobody: however connections get free, end, and are given up, nobody waits
 // for ever.
 func TestQueueForgetsNobody(t *testing.T) {

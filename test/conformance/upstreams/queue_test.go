@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -114,6 +115,42 @@ func TestSameQueues(t *testing.T) {
 		if strings.HasPrefix(e[i], "late: upstream") { // as soon as they come
 			continue
 		}
+		if e[i] != u[i] {
+			t.Errorf("Envoy %s\nusher %s", e[i], u[i])
+		}
+	}
+}
+
+// TestSameQueueOfEachVersion: where endpoints are spoken to as clients speak, requests of one
+// version of HTTP do not wait for connections of the other.
+func TestSameQueueOfEachVersion(t *testing.T) {
+	say := func(p Program) (out []string) {
+		up := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Proto) }))
+		up.Config.Protocols = new(http.Protocols)
+		up.Config.Protocols.SetHTTP1(true)
+		up.Config.Protocols.SetUnencryptedHTTP2(true)
+		up.Start()
+		defer up.Close()
+		c := Cluster("up", up.Listener.Addr().(*net.TCPAddr).Port, false)
+		Read(t, `{circuit_breakers: {thresholds: [{max_connections: 1}]}, typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {"@type": `+Types+`upstreams.http.v3.HttpProtocolOptions, use_downstream_protocol_config: {http2_protocol_options: {}}}}}`, &c)
+		at := harness.FreePorts(t, 2)
+		var routes List
+		Read(t, "[{match: {prefix: /}, route: {cluster: up, timeout: 5s}}]", &routes)
+		l := Listener("l", at[0], Object{"route_config": Object{"virtual_hosts": List{Object{"name": "v", "domains": List{"*"}, "routes": routes}}}})
+		defer Start(t, at, Bootstrap(at[1], List{l}, List{c}), p)()
+		for _, http2 := range []bool{true, false, true, false} {
+			rs, b, err := (&Ask{HTTP2: http2}).Send(at[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, fmt.Sprintf("%d %s %s", rs.StatusCode, b, strings.Join(queued(t, at[1], "up"), ", ")))
+		}
+		return out
+	}
+	both := Programs(t)
+	e, u := say(both[0]), say(both[1])
+	for i := range e {
+		t.Log(e[i])
 		if e[i] != u[i] {
 			t.Errorf("Envoy %s\nusher %s", e[i], u[i])
 		}
