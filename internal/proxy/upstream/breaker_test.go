@@ -63,3 +63,17 @@ func TestBreakers(t *testing.T) {
 		}
 	}
 }
+
+// TestQueuesAreBounded: who may wait for connections is bounded where these are.
+func TestQueuesAreBounded(t *testing.T) {
+	for text, want := range map[string]int64{
+		"": unbounded,
+		"per_host_thresholds: [{priority: HIGH, max_connections: 1}]":                          unbounded,
+		"per_host_thresholds: [{max_connections: 1}]":                                          defaultBound,
+		"per_host_thresholds: [{max_connections: 1}], thresholds: [{max_pending_requests: 7}]": 7,
+	} {
+		if c := cluster(t, "{name: c, type: STATIC, circuit_breakers: {"+text+"}}"); c.maxPending != want {
+			t.Errorf("%s: %d may wait, want %d", text, c.maxPending, want)
+		}
+	}
+}

@@ -226,9 +226,8 @@ func (c *clients) all() (out []*pool) {
 	return out
 }
 
-// giveWay closes idle connections of the client that was served longest ago, for another
-// one's: theirs are of no use to it, and would stand in its way until they end. False: there
-// are none.
+// giveWay closes idle connections of the client that was served longest ago of those that
+// have some. False: none has.
 func (c *clients) giveWay() bool {
 	for _, p := range c.all() {
 		if p.giveWay() {

@@ -215,6 +215,27 @@ func TestClientsGiveWay(t *testing.T) {
 	}
 }
 
+// TestClientsGiveWayAtOtherHosts: where the cluster may have no more connections, unused ones
+// to another host give way.
+func TestClientsGiveWayAtOtherHosts(t *testing.T) {
+	for breakers, want := range map[string]error{
+		"thresholds: [{max_connections: 1}]":                                              nil,
+		"thresholds: [{max_connections: 1}], per_host_thresholds: [{max_connections: 1}]": nil,
+		"thresholds: [{max_connections: 8}], per_host_thresholds: [{max_connections: 1}]": nil,
+		"thresholds: [{max_connections: 1}], per_host_thresholds: [{max_connections: 0}]": ErrOverflow,
+	} {
+		a, _ := toldServer(t, false)
+		b, _ := toldServer(t, false)
+		c := cluster(t, "{name: c, type: STATIC"+tells("{}")+", circuit_breakers: {"+breakers+"}}")
+		set(t, c, a+" "+b)
+		for i, h := range c.Hosts() {
+			if _, err := ask(t.Context(), h, client(i)); err != want {
+				t.Errorf("%s: host %d: %v, want %v", breakers, i, err, want)
+			}
+		}
+	}
+}
+
 // TestUntellable: a client that cannot be told of gets no connection, which would pass for
 // the proxy's own, and the host is not blamed.
 func TestUntellable(t *testing.T) {

@@ -263,6 +263,9 @@ func (c *Cluster) limits(m *clusterv3.Cluster) error {
 		c.maxConns, c.maxRequests = bound(t.GetMaxConnections(), defaultBound), bound(t.GetMaxRequests(), defaultBound)
 		c.maxPending, c.maxRetries = bound(t.GetMaxPendingRequests(), defaultBound), bound(t.GetMaxRetries(), defaultRetries)
 	}
+	if !bounded && c.maxPerHost < unbounded { // there is a queue
+		c.maxPending = defaultBound
+	}
 	return nil
 }
 

@@ -223,11 +223,9 @@ func (h *Host) Connect(ctx context.Context, client *exchange.Conn) (net.Conn, er
 // dialAlone is dial within max_connections, for what is no request: the connection counts
 // until it is closed.
 func (h *Host) dialAlone(ctx context.Context, p *pool) (net.Conn, error) {
-	for gave := false; !h.mayConnect(); gave = true {
-		if gave || h.clients == nil || !h.clients.giveWay() {
-			h.cluster.Counts.CxOverflow.Inc()
-			return nil, ErrOverflow
-		}
+	if !h.findRoom() {
+		h.cluster.Counts.CxOverflow.Inc()
+		return nil, ErrOverflow
 	}
 	return h.dial(ctx, p, h.disconnected, http1ALPN)
 }

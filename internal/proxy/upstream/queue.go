@@ -84,10 +84,7 @@ func (h *Host) dialRequests(ctx context.Context, p *pool, protocols ...string) (
 	p.open++
 	first := p.open == 1
 	p.mu.Unlock()
-	for gave := false; !h.mayConnect(); gave = true {
-		if !gave && h.clients != nil && h.clients.giveWay() {
-			continue
-		}
+	if !h.findRoom() {
 		if !first {
 			p.unopened()
 			return nil, ErrBusy
@@ -99,12 +96,37 @@ func (h *Host) dialRequests(ctx context.Context, p *pool, protocols ...string) (
 		}
 		h.cluster.conns.Add(1)
 		h.open.Add(1)
-		break
 	}
 	return h.dial(ctx, p, func() {
 		h.disconnected()
 		p.closed()
 	}, protocols...)
+}
+
+// findRoom is mayConnect that has a connection give way which is for another client: it is of
+// no use to this one, and would stand in its way until it ends.
+func (h *Host) findRoom() bool {
+	for !h.mayConnect() {
+		if h.clients == nil || !h.giveWay() {
+			return false
+		}
+	}
+	return true
+}
+
+// giveWay closes idle connections for clients: the host's, else another one's if that makes
+// room. False: there are none.
+func (h *Host) giveWay() bool {
+	c := h.cluster
+	if h.clients.giveWay() {
+		return true
+	}
+	if h.open.Load() >= c.maxPerHost {
+		return false
+	}
+	return slices.ContainsFunc(c.everyHost(), func(other *Host) bool {
+		return other != h && other.clients != nil && other.clients.giveWay()
+	})
 }
 
 // mayConnect counts a connection within the bounds; false if there are too many.
