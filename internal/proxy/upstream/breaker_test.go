@@ -64,6 +64,23 @@ func TestBreakers(t *testing.T) {
 	}
 }
 
+// TestNamedAreBounded: where requests name their destination they are as many as in Envoy,
+// unless configured, since they may come again.
+func TestNamedAreBounded(t *testing.T) {
+	const forward = `cluster_type: {name: f, typed_config: {"@type": type.googleapis.com/envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig, dns_cache_config: {name: names}}}, lb_policy: CLUSTER_PROVIDED`
+	for text, want := range map[string][4]int64{
+		original: {1024, 1024, 1024, 3},
+		forward:  {1024, 1024, 1024, 3},
+		original + ", circuit_breakers: {thresholds: [{max_requests: 7000, max_connections: 7000, max_pending_requests: 7000, max_retries: 7000}]}": {7000, 7000, 7000, 7000},
+		"type: STATIC": {unbounded, unbounded, unbounded, unbounded},
+	} {
+		c := cluster(t, "{name: c, "+text+"}")
+		if got := [4]int64{c.maxConns, c.maxRequests, c.maxPending, c.maxRetries}; got != want {
+			t.Errorf("%s: %d, want %d", text, got, want)
+		}
+	}
+}
+
 // TestQueuesAreBounded: who may wait for connections is bounded where these are.
 func TestQueuesAreBounded(t *testing.T) {
 	for text, want := range map[string]int64{

@@ -230,6 +230,10 @@ func (c *Cluster) commonOptions(o *corev3.HttpProtocolOptions) error {
 
 func (c *Cluster) limits(m *clusterv3.Cluster) error {
 	c.maxConns, c.maxRequests, c.maxPending, c.maxRetries, c.maxPerHost = unbounded, unbounded, unbounded, unbounded, unbounded
+	if m.GetType() == clusterv3.Cluster_ORIGINAL_DST || m.GetClusterType() != nil {
+		// Requests name where they go: to this proxy, they come again, and again.
+		c.maxConns, c.maxRequests, c.maxPending, c.maxRetries = defaultBound, defaultBound, defaultBound, defaultRetries
+	}
 	b := m.GetCircuitBreakers()
 	if b == nil {
 		return nil

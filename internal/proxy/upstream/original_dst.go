@@ -139,6 +139,16 @@ func (o *originalDst) destination(a *Ask, invalid func()) (to netip.AddrPort, ok
 	return to, false
 }
 
+// leadsBack tells whether an address is the one that the connection was accepted at: what is
+// sent there comes again, with the same word of where to send it.
+func leadsBack(to netip.AddrPort, x *exchange.Exchange) bool {
+	if x == nil || x.Conn == nil || to.Port() != x.Conn.Accepted.Port() {
+		return false
+	}
+	at, addr := x.Conn.Accepted.Addr().WithZone(""), to.Addr().Unmap()
+	return addr == at || addr.IsUnspecified() && at.IsLoopback()
+}
+
 // told gives what the dynamic metadata say, if that is a string.
 func (o *originalDst) told(x *exchange.Exchange) (text string, ok bool) {
 	if o.metadata == nil || x == nil {
@@ -160,6 +170,9 @@ func (c *Cluster) pickOriginal(a Ask) (*Host, error) {
 	}
 	if p := c.original.port; p != 0 {
 		to = netip.AddrPortFrom(to.Addr(), p)
+	}
+	if leadsBack(to, a.For) {
+		return nil, ErrForbidden
 	}
 	if guard := c.opts.DialAllowed; guard != nil {
 		if err := guard(to); err != nil {

@@ -134,6 +134,28 @@ func TestOriginalGuarded(t *testing.T) {
 	}
 }
 
+// TestOriginalLeadsNotBack: no word of a client's leads to where its connection was accepted.
+func TestOriginalLeadsNotBack(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	c := originalCluster(t, &now, Options{})
+	for at, list := range map[string]map[string]error{
+		"127.0.0.1:1":   {"127.0.0.1:1": ErrForbidden, "0.0.0.0:1": ErrForbidden, "[::]:1": ErrForbidden, "[::ffff:127.0.0.1]:1": ErrForbidden, "[::ffff:0.0.0.0]:1": ErrForbidden, "127.0.0.1:2": nil, "127.0.0.2:1": nil},
+		"[::1]:1":       {"[::1]:1": ErrForbidden, "[::]:1": ErrForbidden, "0.0.0.0:1": ErrForbidden, "[::2]:1": nil},
+		"[fe80::1%a]:1": {"[fe80::1]:1": ErrForbidden, "[::]:1": nil},
+		"10.0.0.1:1":    {"10.0.0.1:1": ErrForbidden, "0.0.0.0:1": nil},
+	} {
+		for to, want := range list {
+			var h exchange.Header
+			h.Add(DestinationHeader, to)
+			x := &exchange.Exchange{Conn: &exchange.Conn{Accepted: netip.MustParseAddrPort(at)}}
+			x.Conn.Local = x.Conn.Accepted
+			if _, err := c.Pick(t.Context(), Ask{For: x, Header: &h}); err != want {
+				t.Errorf("accepted at %s, sent to %s: %v, want %v", at, to, err, want)
+			}
+		}
+	}
+}
+
 // TestOriginalAllocatesNothing: a host that is known costs a request no memory.
 func TestOriginalAllocatesNothing(t *testing.T) {
 	now := time.Unix(1e9, 0)
