@@ -2,6 +2,8 @@ package hcm
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"github.com/usher-mesh/usher/internal/proxy/upstream"
 )
@@ -12,18 +14,24 @@ func (s *session) awaitConnection(host *upstream.Host) (*upstream.Conn, error) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
 	stop := s.watchClient(cancel)
-	l := &s.limits
-	conn, err := host.Await(ctx, l.total, s.x.Request.ProtoMajor, s.x.Conn)
+	conn, err := host.Await(ctx, s.limits.total, s.x.Request.ProtoMajor, s.x.Conn)
 	stop()
-	switch {
-	case err == nil:
-	case s.lost.Load():
+	if err != nil && s.lost.Load() {
 		err = errClient
-	case err == context.DeadlineExceeded, !l.total.IsZero() && !s.clock().Before(l.total): // or it has ended the making of one
-		if l.timeout == errTimeout {
-			s.to.Counts.RqTimeout.Inc()
-		}
-		err = l.timeout
 	}
 	return conn, err
+}
+
+// late tells whether there is no connection because the request's time was over, and not that
+// of connecting, and counts that.
+func (s *session) late(err error) bool {
+	l := &s.limits
+	var c *upstream.ConnectError
+	if l.total.IsZero() || time.Now().Before(l.total) || err != context.DeadlineExceeded && !(errors.As(err, &c) && c.Timeout) {
+		return false
+	}
+	if l.timeout == errTimeout {
+		s.to.Counts.RqTimeout.Inc()
+	}
+	return true
 }

@@ -116,6 +116,9 @@ func (s *session) once(host *upstream.Host, fresh bool) (*upstream.Conn, error) 
 		}
 		if err != nil {
 			reportUnconnected(host, err, l)
+			if s.late(err) {
+				err = l.timeout
+			}
 			return nil, err
 		}
 		if conn.Reused && !conn.Alive() {

@@ -110,7 +110,7 @@ func (h *Host) Get(ctx context.Context, deadline time.Time, fresh bool, major in
 	if err == nil {
 		conn, err = h.connect(ctx, p)
 		h.endPending()
-		if err != nil && err != ErrOverflow && err != ErrBusy {
+		if err != nil && err != ErrOverflow && err != ErrBusy && ctx.Err() == nil {
 			c.Counts.RqEjected.Inc()
 		}
 	}

@@ -157,6 +157,53 @@ func TestSameQueueOfEachVersion(t *testing.T) {
 	}
 }
 
+// TestSameTimeWhileConnecting compares what becomes of a request whose time is over before
+// there is a connection, and of one for which connecting takes too long.
+func TestSameTimeWhileConnecting(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // connections to it get no further than TCP
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	say := func(p Program) (out []string) {
+		at := harness.FreePorts(t, 2)
+		var clusters, routes List
+		for name, connect := range map[string]string{"total": "30s", "connect": "0.2s"} {
+			c := Cluster(name, silent.Addr().(*net.TCPAddr).Port, false)
+			Read(t, "{connect_timeout: "+connect+`, transport_socket: {name: tls, typed_config: {"@type": `+Types+"transport_sockets.tls.v3.UpstreamTlsContext}}}", &c)
+			clusters = append(clusters, c)
+		}
+		Read(t, "[{match: {path: /total}, route: {cluster: total, timeout: 0.2s, retry_policy: {retry_on: connect-failure}}}, {match: {path: /connect}, route: {cluster: connect, timeout: 30s}}]", &routes)
+		l := Listener("l", at[0], Object{"route_config": Object{"virtual_hosts": List{Object{"name": "v", "domains": List{"*"}, "routes": routes}}}})
+		defer Start(t, at, Bootstrap(at[1], List{l}, clusters), p)()
+		for _, name := range []string{"total", "connect"} {
+			rs, b, err := (&Ask{Path: "/" + name}).Send(at[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, fmt.Sprintf("%s: %d %s", name, rs.StatusCode, b))
+			for _, counter := range []string{"upstream_rq_timeout", "upstream_rq_retry", "upstream_rq_total", "upstream_rq_pending_failure_eject"} {
+				rs, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/stats?filter=^cluster.%s.%s$", at[1], name, counter))
+				if err != nil {
+					t.Fatal(err)
+				}
+				b, _ := io.ReadAll(rs.Body)
+				rs.Body.Close()
+				out = append(out, string(b))
+			}
+		}
+		return out
+	}
+	both := Programs(t)
+	e, u := say(both[0]), say(both[1])
+	for i := range e {
+		t.Log(e[i])
+		if e[i] != u[i] {
+			t.Errorf("Envoy %s\nusher %s", e[i], u[i])
+		}
+	}
+}
+
 // TestWhoLeavesWaitsNoMore: a client that is gone makes room for others that wait.
 func TestWhoLeavesWaitsNoMore(t *testing.T) {
 	for _, p := range Programs(t) {
