@@ -83,7 +83,7 @@ const glance = time.Millisecond
 // Wait returns when all connections have ended or ctx has; Close ends the rest.
 func (l *Listener) Wait(ctx context.Context) error {
 	done := make(chan struct{})
-	go func() { l.wg.Wait(); close(done) }()
+	go func() { l.empty(); close(done) }()
 	select {
 	case <-done:
 		l.spec.Load().retire()
@@ -110,7 +110,7 @@ func (l *Listener) Close() {
 		c.raw.Close()
 	}
 	l.mu.Unlock()
-	l.wg.Wait()
+	l.empty()
 	l.spec.Load().retire()
 }
 

@@ -29,8 +29,11 @@ type Listener struct {
 
 	mu     sync.Mutex
 	conns  map[*conn]struct{}
-	closed bool           // none is served any more; of one that is unbound: no further one is
-	wg     sync.WaitGroup // of the goroutines
+	closed bool // none is served any more; of one that is unbound: no further one is
+	// serving counts the goroutines, left is told when there is none. They are no WaitGroup,
+	// which must not grow while somebody waits: others hand connections at any time.
+	serving int
+	left    sync.Cond
 }
 
 // On begins to accept on a socket that is bound to the spec's address; nil for one that is
@@ -38,6 +41,7 @@ type Listener struct {
 func On(s *Spec, ln net.Listener) *Listener {
 	l := &Listener{ln: ln, conns: make(map[*conn]struct{}), stopping: make(chan struct{}), accepted: make(chan struct{})}
 	l.ctx, l.end = context.WithCancel(context.Background())
+	l.left.L = &l.mu
 	l.spec.Store(s)
 	if ln == nil {
 		close(l.accepted)
@@ -188,10 +192,10 @@ func (l *Listener) admit(c *conn) {
 		return
 	}
 	l.conns[c] = struct{}{}
-	l.wg.Add(1)
+	l.serving++
 	l.mu.Unlock()
 	go func() {
-		defer l.wg.Done()
+		defer l.leave()
 		defer func() {
 			l.mu.Lock()
 			delete(l.conns, c)
@@ -204,6 +208,24 @@ func (l *Listener) admit(c *conn) {
 		defer contain(s)
 		c.serve()
 	}()
+}
+
+// leave ends a goroutine.
+func (l *Listener) leave() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.serving--; l.serving == 0 {
+		l.left.Broadcast()
+	}
+}
+
+// empty returns when nothing is served.
+func (l *Listener) empty() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.serving > 0 {
+		l.left.Wait()
+	}
 }
 
 // contain ends one connection, and not the process, when serving it finds a fault in
