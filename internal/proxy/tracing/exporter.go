@@ -7,11 +7,14 @@ import (
 	"time"
 
 	tracev1 "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
 )
 
-// exporter sends spans in batches. What the collector does not take in time is dropped.
+// exporter sends spans in batches. What the collector does not take in time is dropped, and
+// so is what is more than there is room for: clients make spans as large as their requests.
 type exporter struct {
 	spans   chan *tracev1.Span
+	bytes   atomic.Int64                                 // of spans that wait or are being sent
 	send    func(context.Context, []*tracev1.Span) error // waits until they are taken
 	flushed func()                                       // nil, or told that the interval has passed
 	lost    func(spans int)                              // nil, or told of those that are dropped
@@ -26,15 +29,21 @@ const (
 	maxBatch = 512             // spans
 	interval = 5 * time.Second // after which fewer are sent
 	lastSend = time.Second     // of what is left at the end
+	spanRoom = 2 << 10         // bytes that there are for each span that may wait; most have less than 1 KiB
 )
 
 // add never waits.
 func (e *exporter) add(s *tracev1.Span) {
-	select {
-	case e.spans <- s:
-	default:
-		e.drop(1)
+	n := int64(proto.Size(s))
+	if e.bytes.Add(n) <= int64(cap(e.spans))*spanRoom {
+		select {
+		case e.spans <- s:
+			return
+		default:
+		}
 	}
+	e.bytes.Add(-n)
+	e.drop(1)
 }
 
 func (e *exporter) drop(n int) {
@@ -97,6 +106,9 @@ func (e *exporter) export(ctx context.Context, batch []*tracev1.Span) {
 		return
 	}
 	err := e.send(ctx, batch)
+	for _, s := range batch {
+		e.bytes.Add(-int64(proto.Size(s)))
+	}
 	if err != nil {
 		e.drop(len(batch))
 		if !e.failing {

@@ -71,6 +71,27 @@ func TestNeverWaits(t *testing.T) {
 	}
 }
 
+// TestLargeSpans: what clients make spans of is bounded in bytes, too, until it is sent.
+func TestLargeSpans(t *testing.T) {
+	e := &exporter{spans: make(chan *tracev1.Span, 8), log: slog.New(slog.DiscardHandler), send: func(context.Context, []*tracev1.Span) error { return nil }}
+	large := &tracev1.Span{Name: strings.Repeat("a", 3*spanRoom)}
+	for range 8 {
+		e.add(large)
+	}
+	e.add(&tracev1.Span{Name: "small"})
+	if n := e.dropped.Load(); n != 6 || len(e.spans) != 3 {
+		t.Errorf("%d dropped, %d wait", n, len(e.spans))
+	}
+	batch := e.drain(nil)
+	if e.add(large); len(e.spans) != 0 {
+		t.Error("what is being sent takes no room")
+	}
+	e.export(context.Background(), batch)
+	if e.add(large); len(e.spans) != 1 {
+		t.Error("what was sent takes room")
+	}
+}
+
 const zipkin = `"@type": type.googleapis.com/envoy.config.trace.v3.ZipkinConfig, collector_endpoint_version: HTTP_JSON`
 
 const otel = `"@type": type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig`

@@ -44,7 +44,7 @@ func TestZipkinReports(t *testing.T) {
 		return &commonv1.KeyValue{Key: key, Value: &commonv1.AnyValue{Value: &commonv1.AnyValue_StringValue{StringValue: v}}}
 	}
 	batch := []*tracev1.Span{
-		{TraceId: make([]byte, 8), SpanId: []byte("abcdefgh"), Kind: tracev1.Span_SPAN_KIND_SERVER, Name: "a\"b", StartTimeUnixNano: 5_000_000, EndTimeUnixNano: 7_500_999, Attributes: []*commonv1.KeyValue{text("k", "v"), text("zone", "")}},
+		{TraceId: make([]byte, 8), SpanId: []byte("abcdefgh"), Kind: tracev1.Span_SPAN_KIND_SERVER, Name: "a\"<", StartTimeUnixNano: 5_000_000, EndTimeUnixNano: 7_500_999, Attributes: []*commonv1.KeyValue{text("k", "v"), text("zone", "")}},
 		{TraceId: make([]byte, 16), SpanId: make([]byte, 8), ParentSpanId: make([]byte, 8), Kind: tracev1.Span_SPAN_KIND_CLIENT, StartTimeUnixNano: 9_000, EndTimeUnixNano: 8_000},
 	}
 	for i, ok := range []bool{true, false, false, false} {
@@ -55,7 +55,7 @@ func TestZipkinReports(t *testing.T) {
 			t.Errorf("%d: %v", i, err)
 		}
 	}
-	const want = `[{"traceId":"0000000000000000","id":"6162636465666768","kind":"SERVER","name":"a\"b","timestamp":5000,"duration":2500,"shared":true,"localEndpoint":{"serviceName":"s"},"annotations":[{"timestamp":7500,"value":"ss"}],"tags":{"k":"v"}},` +
+	const want = `[{"traceId":"0000000000000000","id":"6162636465666768","kind":"SERVER","name":"a\"<","timestamp":5000,"duration":2500,"shared":true,"localEndpoint":{"serviceName":"s"},"annotations":[{"timestamp":7500,"value":"ss"}],"tags":{"k":"v"}},` +
 		`{"traceId":"00000000000000000000000000000000","parentId":"0000000000000000","id":"0000000000000000","kind":"CLIENT","name":"","timestamp":9,"duration":1,"localEndpoint":{"serviceName":"s"},"annotations":[{"timestamp":8,"value":"cr"}],"tags":{}}]`
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
