@@ -52,6 +52,7 @@ func (t *turns) give() {
 	if n == beforeLook { // one does
 		if _, err := t.w.Write(t.bell[:]); err != nil {
 			t.given.Store(0)
+			t.looked.Broadcast()
 			return
 		}
 	}

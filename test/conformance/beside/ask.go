@@ -6,12 +6,15 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
+
+	"github.com/usher-mesh/usher/internal/proxy/proxytest"
 )
 
 // Serve serves in clear on a port of its own until the test ends.
@@ -27,6 +30,47 @@ func Serve(t testing.TB, h http.Handler, http2 bool) (port int) {
 	go s.Serve(ln)
 	t.Cleanup(func() { s.Close() })
 	return ln.Addr().(*net.TCPAddr).Port
+}
+
+// ServeTCP serves connections on a port of its own until the test ends.
+func ServeTCP(t testing.TB, handle func(net.Conn)) (port int) {
+	t.Helper()
+	at := proxytest.Serve(t, func(_ int, c net.Conn) { handle(c) })
+	return int(netip.MustParseAddrPort(at).Port())
+}
+
+// Page gives a page of a program's administration interface.
+func Page(t testing.TB, admin int, path string) (status int, text string) {
+	t.Helper()
+	rs, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d%s", admin, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rs.Body.Close()
+	b, err := io.ReadAll(rs.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rs.StatusCode, string(b)
+}
+
+// SameList compares two lists in any order, and tells of the first element that differs.
+func SameList(t testing.TB, what string, envoy, usher []string) {
+	t.Helper()
+	slices.Sort(envoy)
+	slices.Sort(usher)
+	at := func(list []string, k int) string {
+		if k < len(list) {
+			return list[k]
+		}
+		return ""
+	}
+	for k := range max(len(envoy), len(usher)) {
+		if e, u := at(envoy, k), at(usher, k); e != u {
+			t.Errorf("%s %d of %d and %d:\nEnvoy: %s\nusher: %s", what, k, len(envoy), len(usher), e, u)
+			return
+		}
+	}
 }
 
 // ServeGRPC serves what is registered on a port of its own until the test ends.

@@ -140,16 +140,8 @@ func run(t *testing.T, worlds []*world, clusters list, program beside.Program) *
 
 func get(t *testing.T, admin int, path string) string {
 	t.Helper()
-	rs, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d%s", admin, path))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rs.Body.Close()
-	all, err := io.ReadAll(rs.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(all)
+	_, text := beside.Page(t, admin, path)
+	return text
 }
 
 // told gives the statistics whose names begin so; of histograms, which Envoy tells late,

@@ -258,21 +258,7 @@ func TestZipkin(t *testing.T) {
 			if name == "none" { // here nobody makes spans by a word, but for x-client-trace-id, which is allowed to
 				spans[0] = slices.DeleteFunc(spans[0], func(s string) bool { return !strings.Contains(s, "reason b") })
 			}
-			slices.Sort(spans[0])
-			slices.Sort(spans[1])
-			for k := range max(len(spans[0]), len(spans[1])) { // the first that differs
-				var e, u string
-				if k < len(spans[0]) {
-					e = spans[0][k]
-				}
-				if k < len(spans[1]) {
-					u = spans[1][k]
-				}
-				if e != u {
-					t.Errorf("span %d of %d and %d:\nEnvoy: %s\nusher: %s", k, len(spans[0]), len(spans[1]), e, u)
-					break
-				}
-			}
+			beside.SameList(t, "span", spans[0], spans[1])
 			t.Logf("%d answers and %d spans are compared", len(asks), len(spans[0]))
 		})
 	}

@@ -174,14 +174,9 @@ func TestALS(t *testing.T) {
 					if tt.tcp { // Envoy counts none of them
 						return true, nil
 					}
-					rs, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/stats?filter=logs_", ports[1]))
-					if err != nil {
-						return false, err
-					}
-					defer rs.Body.Close()
-					b, _ := io.ReadAll(rs.Body)
-					told := strings.Contains(string(b), fmt.Sprintf("access_logs.grpc_access_log.logs_written: %d\n", last+1)) && strings.Contains(string(b), "access_logs.grpc_access_log.logs_dropped: 0\n")
-					return told, string(b)
+					_, page := beside.Page(t, ports[1], "/stats?filter=logs_")
+					told := strings.Contains(page, fmt.Sprintf("access_logs.grpc_access_log.logs_written: %d\n", last+1)) && strings.Contains(page, "access_logs.grpc_access_log.logs_dropped: 0\n")
+					return told, page
 				})
 				stop()
 				s.mu.Lock()
@@ -208,24 +203,7 @@ func TestALS(t *testing.T) {
 
 // echo is a server that gives back what it gets.
 func echo(t *testing.T) (port int) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				io.Copy(c, c)
-				c.Close()
-			}()
-		}
-	}()
-	return ln.Addr().(*net.TCPAddr).Port
+	return beside.ServeTCP(t, func(c net.Conn) { io.Copy(c, c) })
 }
 
 // talk sends something and waits for the answer and the end.

@@ -139,14 +139,9 @@ func TestOTLP(t *testing.T) {
 					}
 				}
 				harness.Eventually(t, 30*time.Second, "counters", func() (bool, any) {
-					rs, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/stats?filter=logs_", ports[1]))
-					if err != nil {
-						return false, err
-					}
-					defer rs.Body.Close()
-					b, _ := io.ReadAll(rs.Body)
+					_, page := beside.Page(t, ports[1], "/stats?filter=logs_")
 					written, dropped := "access_logs.open_telemetry_access_log."+tt.prefix+"logs_written: 6\n", "access_logs.open_telemetry_access_log."+tt.prefix+"logs_dropped: 0\n"
-					return strings.Contains(string(b), written) && strings.Contains(string(b), dropped), string(b)
+					return strings.Contains(page, written) && strings.Contains(page, dropped), page
 				})
 				stop()
 				slices.Sort(c.records[:last])

@@ -135,7 +135,7 @@ func TestSameCleanup(t *testing.T) {
 		hosts := func(want int) {
 			t.Helper()
 			harness.Eventually(t, 20*time.Second, fmt.Sprintf("%s has %d hosts", p.Path, want), func() (bool, any) {
-				_, body := get(t, admin, "/clusters")
+				_, body := beside.Page(t, admin, "/clusters")
 				return strings.Count(body, "::hostname::c127.0.0.") == want, body
 			})
 		}

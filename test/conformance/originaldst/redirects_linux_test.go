@@ -105,33 +105,18 @@ func TestSameRedirects(t *testing.T) {
 // echo answers each connection with the bytes that it began with, in front of a request.
 func echo(t *testing.T) (port int) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
+	return beside.ServeTCP(t, func(c net.Conn) {
+		var all []byte
+		for b := make([]byte, 1024); !strings.HasSuffix(string(all), "\r\n\r\n") || !strings.Contains(string(all), "GET "); {
+			n, err := c.Read(b)
+			if all = append(all, b[:n]...); err != nil {
 				return
 			}
-			go func() {
-				defer c.Close()
-				var all []byte
-				for b := make([]byte, 1024); !strings.HasSuffix(string(all), "\r\n\r\n") || !strings.Contains(string(all), "GET "); {
-					n, err := c.Read(b)
-					if all = append(all, b[:n]...); err != nil {
-						return
-					}
-				}
-				before, _, _ := strings.Cut(string(all), "GET ")
-				text := fmt.Sprintf("%q", before)
-				fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
-			}()
 		}
-	}()
-	return ln.Addr().(*net.TCPAddr).Port
+		before, _, _ := strings.Cut(string(all), "GET ")
+		text := fmt.Sprintf("%q", before)
+		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
+	})
 }
 
 // TestSameTold compares what of a PROXY protocol header an upstream hears, also of a connection

@@ -135,21 +135,6 @@ func clusters(t *testing.T, text string) (list beside.List) {
 	return list
 }
 
-// get asks the administration.
-func get(t *testing.T, admin int, path string) (status int, text string) {
-	t.Helper()
-	rs, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d%s", admin, path))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rs.Body.Close()
-	b, err := io.ReadAll(rs.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return rs.StatusCode, string(b)
-}
-
 // failure is what Envoy says besides of why there is no connection.
 var failure = regexp.MustCompile(`\|[^ }]*}`)
 
@@ -165,7 +150,7 @@ func (w *world) start(t *testing.T, p beside.Program) (log string, stop func()) 
 	beside.Read(t, strings.ReplaceAll(string(b), "LOG", log), &bootstrap)
 	stop = beside.Start(t, []int{w.admin}, bootstrap, p)
 	harness.Eventually(t, 30*time.Second, p.Path+" is ready", func() (bool, any) {
-		status, text := get(t, w.admin, "/ready")
+		status, text := beside.Page(t, w.admin, "/ready")
 		return status == 200, text
 	})
 	return log, stop
@@ -189,7 +174,7 @@ func (w *world) run(t *testing.T, p beside.Program) (answers []string, counted m
 		})
 	}
 	counted = map[string]string{}
-	_, text := get(t, w.admin, "/stats")
+	_, text := beside.Page(t, w.admin, "/stats")
 	for l := range strings.Lines(text) {
 		if name, value, ok := strings.Cut(strings.TrimSpace(l), ": "); ok {
 			counted[name] = value

@@ -226,13 +226,9 @@ func run(t *testing.T, worlds []*world, clusters string, program beside.Program)
 			})
 		}
 	}
-	rs, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/stats?type=Counters", admin))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rs.Body.Close()
-	for sc := bufio.NewScanner(rs.Body); sc.Scan(); {
-		if name, value, ok := strings.Cut(sc.Text(), ": "); ok {
+	_, page := beside.Page(t, admin, "/stats?type=Counters")
+	for line := range strings.Lines(page) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ": "); ok {
 			p.counters[name] = value
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/usher-mesh/usher/test/conformance/beside"
 	"github.com/usher-mesh/usher/test/harness"
 )
 
@@ -18,20 +19,7 @@ import (
 // logged of them, and the counters.
 func TestSameTCPBreakers(t *testing.T) {
 	envoy, usher := harness.Envoy(t), harness.Bin(t, "usher-proxy")
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() { defer c.Close(); io.Copy(c, c) }()
-		}
-	}()
+	echo := beside.ServeTCP(t, func(c net.Conn) { io.Copy(c, c) })
 	at := harness.FreePorts(t, 3) // the last one is the administration's
 	log := filepath.Join(t.TempDir(), "log")
 	proxied := func(name string, port int) object {
@@ -40,7 +28,7 @@ func TestSameTCPBreakers(t *testing.T) {
 			"access_log": list{object{"name": "file", "typed_config": object{"@type": types + "extensions.access_loggers.file.v3.FileAccessLog", "path": log, "log_format": line}}}}
 		return object{"name": name, "address": address(port), "filter_chains": list{object{"filters": list{object{"name": "tcp", "typed_config": tcp}}}}}
 	}
-	up := balanced("up", []int{ln.Addr().(*net.TCPAddr).Port}, object{"circuit_breakers": object{"thresholds": list{object{"max_connections": 2}}}})
+	up := balanced("up", []int{echo}, object{"circuit_breakers": object{"thresholds": list{object{"max_connections": 2}}}})
 	file := writeWithAdmin(t, at[2], list{proxied("a", at[0]), proxied("b", at[1])}, list{up})
 	echoed := func(c net.Conn) string {
 		c.SetDeadline(time.Now().Add(10 * time.Second))

@@ -135,16 +135,8 @@ func TestSameNames(t *testing.T) {
 // shown gives a cluster's endpoints as /clusters has them.
 func shown(t *testing.T, admin int, cluster string, port int) (out []string) {
 	t.Helper()
-	rs, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/clusters", admin))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rs.Body.Close()
-	b, err := io.ReadAll(rs.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(b)) {
+	_, page := Page(t, admin, "/clusters")
+	for line := range strings.Lines(page) {
 		parts := strings.Split(strings.TrimSpace(line), "::")
 		if parts[0] != cluster || !strings.Contains(line, "::hostname::") {
 			continue

@@ -153,28 +153,13 @@ func serveProxied(t *testing.T, inTLS bool) (*proxiedServer, int) {
 // serveProxiedTCP answers with the header, and then what it gets.
 func serveProxiedTCP(t *testing.T) int {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				c.SetDeadline(time.Now().Add(20 * time.Second))
-				r := bufio.NewReader(c)
-				head, err := readHeader(r)
-				fmt.Fprintf(c, "%s %v\n", head, err)
-				io.Copy(c, r)
-			}()
-		}
-	}()
-	return ln.Addr().(*net.TCPAddr).Port
+	return ServeTCP(t, func(c net.Conn) {
+		c.SetDeadline(time.Now().Add(20 * time.Second))
+		r := bufio.NewReader(c)
+		head, err := readHeader(r)
+		fmt.Fprintf(c, "%s %v\n", head, err)
+		io.Copy(c, r)
+	})
 }
 
 func told(t *testing.T, config string) Object {

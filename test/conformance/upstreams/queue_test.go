@@ -183,13 +183,8 @@ func TestSameTimeWhileConnecting(t *testing.T) {
 			}
 			out = append(out, fmt.Sprintf("%s: %d %s", name, rs.StatusCode, b))
 			for _, counter := range []string{"upstream_rq_timeout", "upstream_rq_retry", "upstream_rq_total", "upstream_rq_pending_failure_eject"} {
-				rs, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/stats?filter=^cluster.%s.%s$", at[1], name, counter))
-				if err != nil {
-					t.Fatal(err)
-				}
-				b, _ := io.ReadAll(rs.Body)
-				rs.Body.Close()
-				out = append(out, string(b))
+				_, page := Page(t, at[1], fmt.Sprintf("/stats?filter=^cluster.%s.%s$", name, counter))
+				out = append(out, page)
 			}
 		}
 		return out
@@ -258,16 +253,8 @@ func TestWhoLeavesWaitsNoMore(t *testing.T) {
 // queued gives the counters of connections and of who waits for them.
 func queued(t *testing.T, admin int, cluster string) (out []string) {
 	t.Helper()
-	rs, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/stats?filter=^cluster.%s.upstream_", admin, cluster))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rs.Body.Close()
-	b, err := io.ReadAll(rs.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(b)) {
+	_, page := Page(t, admin, "/stats?filter=^cluster."+cluster+".upstream_")
+	for line := range strings.Lines(page) {
 		line = strings.TrimPrefix(strings.TrimSpace(line), "cluster."+cluster+".")
 		name, _, _ := strings.Cut(line, ":")
 		switch name {
