@@ -9,15 +9,20 @@ import (
 )
 
 // awaitConnection waits for a connection of a host that may have no more. It ends with the request's
-// time, and when the client is gone, who is not to keep others from waiting.
+// time, or its idle time, and when the client is gone, who is not to keep others from waiting.
 func (s *session) awaitConnection(host *upstream.Host) (*upstream.Conn, error) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
 	stop := s.watchClient(cancel)
-	conn, err := host.Await(ctx, s.limits.total, s.x.Request.ProtoMajor, s.x.Conn)
+	end, what := s.limits.whole(time.Now())
+	conn, err := host.Await(ctx, end, s.x.Request.ProtoMajor, s.x.Conn)
 	stop()
-	if err != nil && s.lost.Load() {
+	switch {
+	case err == nil:
+	case s.lost.Load():
 		err = errClient
+	case what == errStreamIdle && over(err, end):
+		err = what
 	}
 	return conn, err
 }
@@ -26,12 +31,17 @@ func (s *session) awaitConnection(host *upstream.Host) (*upstream.Conn, error) {
 // of connecting, and counts that.
 func (s *session) late(err error) bool {
 	l := &s.limits
-	var c *upstream.ConnectError
-	if l.total.IsZero() || time.Now().Before(l.total) || err != context.DeadlineExceeded && !(errors.As(err, &c) && c.Timeout) {
+	if !over(err, l.total) {
 		return false
 	}
 	if l.timeout == errTimeout {
 		s.to.Counts.RqTimeout.Inc()
 	}
 	return true
+}
+
+// over tells whether the deadline has ended the wait for a connection; zero: there is none.
+func over(err error, end time.Time) bool {
+	var c *upstream.ConnectError
+	return !end.IsZero() && !time.Now().Before(end) && (err == context.DeadlineExceeded || errors.As(err, &c) && c.Timeout)
 }

@@ -76,20 +76,27 @@ func (s *session) tellLimits(f *route.Forward, elapsed time.Duration) {
 	}
 }
 
+// whole gives the deadline of a wait that begins now and is no try's, and what its passing
+// means.
+func (l *limits) whole(now time.Time) (time.Time, *broken) {
+	d, what := l.total, l.timeout
+	if l.idle > 0 {
+		if i := now.Add(l.idle); d.IsZero() || i.Before(d) {
+			d, what = i, errStreamIdle
+		}
+	}
+	return d, what
+}
+
 // next gives the deadline of a read that begins now, and what its passing means.
 func (l *limits) next(now, try time.Time) (time.Time, *broken) {
-	d, what := l.total, l.timeout
+	d, what := l.whole(now)
 	if !try.IsZero() && (d.IsZero() || try.Before(d)) {
 		d, what = try, errPerTry
 	}
 	if l.tryIdle > 0 {
 		if i := now.Add(l.tryIdle); d.IsZero() || i.Before(d) {
 			d, what = i, errPerTryIdle
-		}
-	}
-	if l.idle > 0 {
-		if i := now.Add(l.idle); d.IsZero() || i.Before(d) {
-			d, what = i, errStreamIdle
 		}
 	}
 	return d, what

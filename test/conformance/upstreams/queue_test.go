@@ -250,6 +250,51 @@ func TestWhoLeavesWaitsNoMore(t *testing.T) {
 	}
 }
 
+// TestWhoWaitsIsIdle: who waits for a connection without a timeout does not for longer than
+// its idle time.
+func TestWhoWaitsIsIdle(t *testing.T) {
+	for _, p := range Programs(t) {
+		release := make(chan bool)
+		c := Cluster("up", Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { <-release }), false), false)
+		Read(t, "{circuit_breakers: {thresholds: [{max_connections: 1}]}}", &c)
+		at := harness.FreePorts(t, 2)
+		var routes List
+		Read(t, "[{match: {path: /hold}, route: {cluster: up, timeout: 0s, idle_timeout: 0s}}, {match: {prefix: /}, route: {cluster: up, timeout: 0s, idle_timeout: 0.5s}}]", &routes)
+		l := Listener("l", at[0], Object{"route_config": Object{"virtual_hosts": List{Object{"name": "v", "domains": List{"*"}, "routes": routes}}}})
+		stop := Start(t, at, Bootstrap(at[1], List{l}, List{c}), p)
+		send := func(path string) chan string {
+			answer := make(chan string, 1)
+			go func() {
+				rs, b, err := (&Ask{Path: path}).Send(at[0])
+				if err != nil {
+					answer <- err.Error()
+					return
+				}
+				answer <- fmt.Sprint(rs.StatusCode, " ", string(b))
+			}()
+			return answer
+		}
+		held := send("/hold")
+		harness.Eventually(t, 10*time.Second, "the connection is in use", func() (bool, any) {
+			got := queued(t, at[1], "up")
+			return slices.Contains(got, "upstream_rq_pending_total: 1") && slices.Contains(got, "upstream_rq_pending_active: 0"), got
+		})
+		select {
+		case got := <-send("/"):
+			if got != "504 stream timeout" {
+				t.Errorf("Envoy %v: %s", p.Envoy, got)
+			}
+		case <-time.After(10 * time.Second):
+			t.Errorf("Envoy %v: it waits on", p.Envoy)
+		}
+		release <- true
+		if got := <-held; got != "200 " {
+			t.Errorf("Envoy %v: held: %s", p.Envoy, got)
+		}
+		stop()
+	}
+}
+
 // queued gives the counters of connections and of who waits for them.
 func queued(t *testing.T, admin int, cluster string) (out []string) {
 	t.Helper()
