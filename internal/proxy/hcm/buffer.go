@@ -31,6 +31,7 @@ func (s *session) buffer(most int, partial bool) (b []byte, whole, ok bool) {
 	if !again {
 		if s.expect && body.Buffered() == 0 {
 			s.expect = false
+			s.deadline(time.Now(), s.m.streamIdle)
 			if s.w.Interim(&goOn) != nil {
 				return nil, false, s.left()
 			}

@@ -198,6 +198,7 @@ func (s *session) send(conn *upstream.Conn, l *limits, now time.Time) error {
 		return sent(err)
 	}
 	if b, ok := x.Request.Body.(content); ok && s.expect && b.Buffered() == 0 {
+		s.deadline(now, l.idle)
 		if s.w.Interim(&goOn) != nil {
 			return errClient
 		}

@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"strings"
+	"time"
 
 	"github.com/usher-mesh/usher/internal/proxy/route"
 	"github.com/usher-mesh/usher/internal/proxy/upstream"
@@ -106,6 +107,7 @@ func (s *session) established() bool {
 	x.Response.Status, x.Response.ContentLength, x.Details = 200, 0, "connect"
 	f := s.framing()
 	f.Close = false
+	s.deadline(time.Now(), s.m.streamIdle)
 	_, err := s.w.Response(&x.Response, f)
 	if err == nil {
 		err = s.w.Flush()

@@ -145,6 +145,7 @@ func (s *session) upgrade(r *route.Route, c route.Choice, conn *upstream.Conn) {
 	r.Respond(x, c)
 	s.encode()
 	s.complete()
+	s.deadline(time.Now(), s.idle(r.Forward))
 	_, err := s.w.Response(&x.Response, s.framing())
 	if err == nil {
 		err = s.w.Bytes(conn.Take())

@@ -3,6 +3,7 @@ package listener_test
 import (
 	"bufio"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -76,4 +77,42 @@ func TestSilentBodies(t *testing.T) {
 			t.Error("a client that does not read holds its upstream")
 		}
 	})
+}
+
+// TestDeadlinesOfRepliesAlone: what the proxy itself says to a client, before an answer or
+// instead of one, is not bound by the deadline of the answer before.
+func TestDeadlinesOfRepliesAlone(t *testing.T) {
+	const manager = "stream_idle_timeout: 0.3s\n"
+	start := func(up, more string) (net.Conn, *bufio.Reader) {
+		p := newProxy(t, nil)
+		p.cluster(staticCluster("up", up, ""))
+		c := p.start(plainListener(manager+more)).dial(t, nil)
+		c.SetDeadline(time.Now().Add(patience))
+		return c, bufio.NewReader(c)
+	}
+	say := func(c net.Conn, r *bufio.Reader, text string, want int) {
+		t.Helper()
+		_, _ = io.WriteString(c, text)
+		rs, err := http.ReadResponse(r, nil)
+		if err != nil || rs.StatusCode != want {
+			t.Fatalf("%v %v, want %d", rs, err, want)
+		}
+		_, _ = io.Copy(io.Discard, rs.Body)
+	}
+	later := func() { <-time.After(400 * time.Millisecond) } // the deadline passes
+	const asks = " HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+	c, r := start(websockets(t, true), takesWebsocket)
+	say(c, r, "GET /no"+asks, 403)
+	later()
+	_, _ = io.WriteString(c, "GET /chat"+asks)
+	if line, err := r.ReadString('\n'); !strings.Contains(line, " 101 ") {
+		t.Errorf("upgrade: %q %v", line, err)
+	}
+	c, r = start(backend(t, func(_ http.ResponseWriter, rq *http.Request) { _, _ = io.Copy(io.Discard, rq.Body) }), "")
+	say(c, r, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 200)
+	later()
+	_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n")
+	if line, err := r.ReadString('\n'); !strings.Contains(line, " 100 ") {
+		t.Errorf("continue: %q %v", line, err)
+	}
 }
