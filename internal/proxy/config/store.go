@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -152,6 +153,13 @@ func (s *Store) take(source origin.Source, u xds.Update) (rejected map[string]st
 			rejected[name] = why
 		}
 		s.reject(u.Type, key, why)
+	}
+	if u.All {
+		there := set{}
+		for _, r := range u.Resources {
+			there.add(r.Name)
+		}
+		maps.DeleteFunc(s.rejected[u.Type], func(name string, _ refused) bool { return !there[name] })
 	}
 	if !s.batch {
 		for name, why := range s.settle() {

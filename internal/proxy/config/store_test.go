@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -297,6 +298,25 @@ func TestRefused(t *testing.T) {
 				t.Errorf("%q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// TestRefusedAndWithdrawn: what a list of all resources does not have any more is not told as
+// refused, however many of them a server tries.
+func TestRefusedAndWithdrawn(t *testing.T) {
+	s, _ := store(t, "", time.Hour)
+	for _, names := range [][]string{{"a", "b"}, {"c"}} {
+		var all []*anypb.Any
+		for _, n := range names {
+			all = append(all, pack(t, lis(t, n, "bad", "p", "")))
+		}
+		xds.ApplyWorld(s, xds.ListenerType, "1", all)
+		if got := slices.Sorted(maps.Keys(s.rejected[xds.ListenerType])); !slices.Equal(got, names) {
+			t.Errorf("refused are %q, want %q", got, names)
+		}
+	}
+	if xds.ApplyWorld(s, xds.ListenerType, "2", nil); s.Refused() != "" {
+		t.Error(s.Refused())
 	}
 }
 

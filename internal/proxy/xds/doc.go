@@ -39,6 +39,7 @@ type Update struct {
 	Type      string // URL
 	Resources []Resource
 	Removed   []string
+	All       bool // there are no others: what was refused before is not wanted any more
 }
 
 // Sink keeps the resources. It is safe for concurrent use.

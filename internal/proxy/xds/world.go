@@ -103,7 +103,7 @@ func ApplyWorld(sink Sink, t, version string, all []*anypb.Any) (rejected map[st
 		there[r.Name] = true
 		u.Resources = append(u.Resources, r)
 	}
-	if lists(t) {
+	if u.All = lists(t); u.All {
 		for name := range sink.Versions(t) {
 			if !there[name] {
 				u.Removed = append(u.Removed, name)
