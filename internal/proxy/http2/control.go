@@ -48,9 +48,9 @@ func (c *Conn) settings(f *xh2.SettingsFrame) error {
 			st.window = int32(w)
 			c.offer(st)
 		}
-		c.schedule()
 	}
-	c.frame(xh2.FrameSettings, xh2.FlagSettingsAck, 0, 0)
+	c.frame(xh2.FrameSettings, xh2.FlagSettingsAck, 0, 0) // at once (RFC 9113, 6.5.3): in front of content that goes by the new window
+	c.schedule()
 	c.kick()
 	return c.flooded()
 }

@@ -288,6 +288,30 @@ func TestStalledReader(t *testing.T) {
 	}
 }
 
+// TestAcknowledgesFirst: settings are acknowledged at once (RFC 9113, 6.5.3), before the
+// content that goes by their window: who waits for the one would take it for the old window's.
+func TestAcknowledgesFirst(t *testing.T) {
+	p := serve(t, Defaults(), true, &handler{serve: func(st *Stream) {
+		var rq exchange.Request
+		st.ReadRequest(&rq)
+		answer(st, "content")
+	}})
+	p.fr.WriteSettings(xh2.Setting{ID: xh2.SettingInitialWindowSize, Val: 0})
+	p.headers(1, true, get...)
+	for f := p.next(); ; f = p.next() {
+		if _, ok := f.(*xh2.HeadersFrame); ok {
+			break
+		}
+	}
+	p.fr.WriteSettings(xh2.Setting{ID: xh2.SettingInitialWindowSize, Val: 1})
+	if f, ok := p.next().(*xh2.SettingsFrame); !ok || !f.IsAck() {
+		t.Fatalf("not acknowledged first: %v", f)
+	}
+	if f, ok := p.next().(*xh2.DataFrame); !ok || f.Length != 1 {
+		t.Errorf("no content of one byte: %v", f)
+	}
+}
+
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }

@@ -99,13 +99,13 @@ func FuzzKey(f *testing.F) {
 	f.Fuzz(func(t *testing.T, path, watched, cluster string, delta bool, within int64, name, path2, watched2, cluster2 string, delta2 bool, within2 int64, name2 string) {
 		for _, s := range []string{path, watched, cluster, path2, watched2, cluster2} {
 			if strings.Contains(s, "\x00") {
-				t.Skip() // Of gives none
+				return // Of gives none
 			}
 		}
 		a := Name{Source{path, watched, cluster, delta, time.Duration(within)}, name}
 		b := Name{Source{path2, watched2, cluster2, delta2, time.Duration(within2)}, name2}
 		if a.Source == ADS && strings.HasPrefix(name, "\x00") || b.Source == ADS && strings.HasPrefix(name2, "\x00") {
-			t.Skip() // the store takes none
+			return // the store takes none
 		}
 		if Parse(a.Key()) != a || (a.Key() == b.Key()) != (a == b) {
 			t.Errorf("%+v %+v", a, b)
