@@ -89,7 +89,7 @@ func (d dump) read(workload string, v any) {
 			d[workload+"route "+name] = v
 		case v["cluster_name"] != nil && v["endpoints"] != nil:
 			d[workload+"endpoints "+v["cluster_name"].(string)] = v
-		case v["connect_timeout"] != nil && v["type"] != nil:
+		case v["connect_timeout"] != nil && (v["type"] != nil || v["cluster_type"] != nil):
 			d[workload+"cluster "+name] = v
 		default:
 			for _, e := range v {
@@ -129,6 +129,7 @@ func (s *site) fromDump(d dump) (object, error) {
 			c["load_assignment"] = object{"cluster_name": name}
 			if e := d["client-v1 endpoints "+name]; e != nil {
 				c["load_assignment"] = e
+				unweighted(e["endpoints"])
 			}
 		}
 		if strings.HasSuffix(name, "||"+configured) {
@@ -139,6 +140,17 @@ func (s *site) fromDump(d dump) (object, error) {
 	b := object{"static_resources": object{"listeners": list{outbound, inbound}, "clusters": clusters}}
 	s.localize(b, routes)
 	return b, nil
+}
+
+// unweighted takes out the weight of 0 by which dumps, Envoy's too, say that a locality has
+// none: configurations may not say so.
+func unweighted(localities any) {
+	all, _ := localities.(list)
+	for _, l := range all {
+		if l, ok := l.(object); ok && fmt.Sprint(l["load_balancing_weight"]) == "0" {
+			delete(l, "load_balancing_weight")
+		}
+	}
 }
 
 // point sends all endpoints to a port of the site.
