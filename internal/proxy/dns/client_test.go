@@ -14,21 +14,14 @@ import (
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
+
+	"github.com/usher-mesh/usher/internal/proxy/proxytest"
 )
 
 // server answers over UDP by handle, with any number of messages, and over TCP by its last.
 func server(t *testing.T, handle func(q dnsmessage.Message) [][]byte) netip.AddrPort {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pc, err := net.ListenPacket("udp", ln.Addr().String())
-	if err != nil {
-		ln.Close()
-		t.Skip("the port is taken over UDP: ", err)
-	}
-	t.Cleanup(func() { ln.Close(); pc.Close() })
+	ln, pc := proxytest.ListenBoth(t)
 	ask := func(b []byte) [][]byte {
 		var q dnsmessage.Message
 		if q.Unpack(b) != nil {

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/net/dns/dnsmessage"
+
+	"github.com/usher-mesh/usher/internal/proxy/proxytest"
 )
 
 // dnsServer answers on one port of 127.0.0.1 over UDP and TCP.
@@ -32,22 +34,7 @@ type zoned struct {
 func serveDNS(t *testing.T) *dnsServer {
 	t.Helper()
 	s := &dnsServer{zone: map[string]zoned{}, asked: map[string]int{}}
-	var ln net.Listener
-	var pc net.PacketConn
-	for range 100 { // until a port is free in both
-		var err error
-		if ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-			t.Fatal(err)
-		}
-		if pc, err = net.ListenPacket("udp", ln.Addr().String()); err == nil {
-			break
-		}
-		ln.Close()
-	}
-	if pc == nil {
-		t.Fatal("no port for DNS")
-	}
-	t.Cleanup(func() { ln.Close(); pc.Close() })
+	ln, pc := proxytest.ListenBoth(t)
 	s.port = ln.Addr().(*net.TCPAddr).Port
 	go func() {
 		b := make([]byte, 4096)
