@@ -113,6 +113,18 @@ const (
 	parentSpan  = "b7ad6b7169203331"
 )
 
+// traced is the world's listener with a direction, and its manager, which makes ids of requests.
+func (w *world) traced(t *testing.T, port int, log, direction string) (l, manager object) {
+	l = w.listener(t, port, log)
+	l["traffic_direction"] = direction
+	if direction == "UNSPECIFIED" {
+		delete(l, "traffic_direction")
+	}
+	manager = l["filter_chains"].(list)[0].(object)["filters"].(list)[0].(object)["typed_config"].(object)
+	delete(manager, "generate_request_id")
+	return l, manager
+}
+
 // TestTracing holds that spans, and what an upstream is told of a trace, are Envoy's apart
 // from ids and times.
 func TestTracing(t *testing.T) {
@@ -196,13 +208,7 @@ func TestTracing(t *testing.T) {
 					{match: {path: /nowhere}, route: {cluster: none}},
 					{match: {prefix: /rewritten/}, route: {cluster: up, prefix_rewrite: /, host_rewrite_literal: other}},
 					{match: {prefix: /}, route: {cluster: up}}]`}
-				l := w.listener(t, ports[0], filepath.Join(dir, "log"))
-				l["traffic_direction"] = tt.direction
-				if tt.direction == "UNSPECIFIED" {
-					delete(l, "traffic_direction")
-				}
-				hcm := l["filter_chains"].(list)[0].(object)["filters"].(list)[0].(object)["typed_config"].(object)
-				delete(hcm, "generate_request_id")
+				l, hcm := w.traced(t, ports[0], filepath.Join(dir, "log"), tt.direction)
 				tracing, metadata := object{}, object{}
 				beside.Read(t, "{"+tt.tracing+"}", &tracing)
 				beside.Read(t, "{filter_metadata: {ns: {k: v, deep: {list: [1, true, x]}}}}", &metadata)

@@ -192,13 +192,7 @@ func TestZipkin(t *testing.T) {
 					{match: {path: /nowhere}, route: {cluster: none}},
 					{match: {prefix: /rewritten/}, route: {cluster: up, prefix_rewrite: /, host_rewrite_literal: other}},
 					{match: {prefix: /}, route: {cluster: up}}]`}
-				l := w.listener(t, ports[0], filepath.Join(dir, "log"))
-				l["traffic_direction"] = tt.direction
-				if tt.direction == "UNSPECIFIED" {
-					delete(l, "traffic_direction")
-				}
-				hcm := l["filter_chains"].(list)[0].(object)["filters"].(list)[0].(object)["typed_config"].(object)
-				delete(hcm, "generate_request_id")
+				l, hcm := w.traced(t, ports[0], filepath.Join(dir, "log"), tt.direction)
 				tracing, provider := object{}, object{"@type": "type.googleapis.com/envoy.config.trace.v3.ZipkinConfig", "collector_endpoint_version": "HTTP_JSON"}
 				beside.Read(t, "{"+tt.tracing+"}", &tracing)
 				beside.Read(t, "{"+tt.fields+"}", &provider)
