@@ -39,7 +39,11 @@ func (s *session) relay(r *route.Route, c route.Choice, conn *upstream.Conn) {
 	} else if b, ok := x.Request.Body.(content); ok && !b.Done() {
 		b.Skip() // it was sent as a whole
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case s.stream.left == 0 && s.lost.Load():
+		s.keep = false // it went with all of the length that it was told; the upstream's end alone was to come
+	default:
 		s.keep = false
 		var read *http1.ReadError
 		if errors.As(err, &read) && !s.lost.Load() {
@@ -70,6 +74,7 @@ func (s *session) release(conn *upstream.Conn, reuse bool) {
 func (s *session) write(r *route.Route, conn *upstream.Conn) error {
 	x := &s.x
 	f := s.framing()
+	s.stream.left = exchange.UnknownLength
 	if x.Response.ContentLength < 0 && x.Response.Body != nil && f.HTTP10 {
 		s.keep, f.Close = false, true
 	}
@@ -97,7 +102,7 @@ func (s *session) write(r *route.Route, conn *upstream.Conn) error {
 		src.Skip()
 		return s.w.Flush()
 	}
-	s.stream = streamBody{s: s, body: src, conn: conn, step: s.limits.step()}
+	s.stream = streamBody{s: s, body: src, conn: conn, step: s.limits.step(), left: x.Response.ContentLength}
 	var trailer *exchange.Header
 	if s.m.limits.Trailers || s.r == nil {
 		trailer = &x.Response.Trailer
@@ -114,6 +119,7 @@ type streamBody struct {
 	s    *session
 	body content
 	conn *upstream.Conn
+	left int64 // of the length that the client was told; below 0: it was told none
 	step time.Duration
 	at   time.Time // when the deadlines were moved last
 	late *broken   // what their passing means
@@ -135,7 +141,11 @@ func (t *streamBody) Read(b []byte) (int, error) {
 	if t.stop == nil && t.body.Buffered() == 0 && !t.body.Done() {
 		t.stop = t.s.attend(t.conn)
 	}
-	return t.body.Read(b)
+	n, err := t.body.Read(b)
+	if t.left > 0 {
+		t.left -= int64(n)
+	}
+	return n, err
 }
 
 // upgrade answers 101 and carries bytes from there on.

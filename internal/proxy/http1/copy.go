@@ -15,8 +15,11 @@ const (
 	chunkTail = 2 + 5
 )
 
-// buffered is a body that knows how much it can give at once.
-type buffered interface{ Buffered() int }
+// buffered is a body that knows how much it can give at once, and whether it is at its end.
+type buffered interface {
+	Buffered() int
+	Done() bool
+}
 
 // Bytes holds back content that is at hand, or writes it if it is large.
 func (w *Writer) Bytes(b []byte) error {
@@ -99,14 +102,10 @@ func (w *Writer) prepare(src io.Reader) error {
 	return w.room(buffer.Medium / 2)
 }
 
+// waits tells whether the next read may wait, while something is held back here.
 func (w *Writer) waits(src io.Reader) bool {
 	b, ok := src.(buffered)
-	return len(w.buf) > 0 && (!ok || b.Buffered() == 0) && !done(src)
-}
-
-func done(src io.Reader) bool {
-	b, ok := src.(*Body)
-	return ok && b.kind == lengthBody && b.left == 0
+	return len(w.buf) > 0 && (!ok || b.Buffered() == 0 && !b.Done())
 }
 
 // readInto reads once into the free end of the buffer, framed as a chunk.

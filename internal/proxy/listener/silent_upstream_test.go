@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	xh2 "golang.org/x/net/http2"
+
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/proxytest"
 )
@@ -89,6 +91,55 @@ func TestLeavesWhileUpstreamIsSilent(t *testing.T) {
 					}
 				})
 			}
+		}
+	}
+}
+
+// TestLeavesWithAll: a client that goes with all of the length that it was told has not broken
+// off, though the upstream has not said that this was the end; with less it has.
+func TestLeavesWithAll(t *testing.T) {
+	for content, flags := range map[string]string{"hello": " via_upstream", "hel": "DC downstream_remote_disconnect"} {
+		logged, reset := make(chan string, 1), newEvent()
+		p := newProxy(t, nil)
+		p.opts.Observe = func(x *exchange.Exchange) { logged <- x.Flags + " " + x.Details }
+		p.cluster(staticCluster("up", frames(t, func(_ int, fr *xh2.Framer) {
+			for {
+				switch f, err := fr.ReadFrame(); f := f.(type) {
+				case *xh2.HeadersFrame:
+					fr.WriteHeaders(xh2.HeadersFrameParam{StreamID: f.StreamID, BlockFragment: []byte("\x88\x0f\x0d\x015"), EndHeaders: true}) // :status: 200, content-length: 5
+					fr.WriteData(f.StreamID, false, []byte(content))
+				case *xh2.RSTStreamFrame:
+					reset.set()
+				default:
+					if err != nil {
+						return
+					}
+				}
+			}
+		}), speak(explicit2)))
+		p.start(strings.Replace(plainListener("stream_idle_timeout: 0s"), "cluster: up", "cluster: up, timeout: 0s", 1))
+		c, err := net.Dial("tcp", p.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		rs, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := make([]byte, len(content))
+		if _, err := io.ReadFull(rs.Body, b); err != nil || string(b) != content {
+			t.Fatal(string(b), err)
+		}
+		c.Close()
+		reset.wait(t, "the end of the stream")
+		select {
+		case got := <-logged:
+			if got != flags {
+				t.Errorf("%q of 5: %s", content, got)
+			}
+		case <-time.After(patience):
+			t.Fatal("not logged")
 		}
 	}
 }
