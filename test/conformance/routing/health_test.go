@@ -48,7 +48,7 @@ func TestSameHealth(t *testing.T) {
 	}
 	var clusters, routes list
 	for _, s := range all {
-		for k, v := range (object{"timeout": "0.3s", "interval": "100s", "no_traffic_interval": "100s", "unhealthy_threshold": 2, "healthy_threshold": 2}) {
+		for k, v := range (object{"timeout": "2s", "interval": "100s", "no_traffic_interval": "100s", "unhealthy_threshold": 2, "healthy_threshold": 2}) {
 			s.check[k] = v
 		}
 		c := balanced(s.name, s.ports, object{"health_checks": list{s.check}, "common_lb_config": object{"update_merge_window": "0s"}})

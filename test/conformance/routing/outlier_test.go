@@ -229,8 +229,8 @@ func TestSameOutlierSweeps(t *testing.T) {
 	all := []scenario{
 		{"rate", "0", "500", "1 2 3 4", object{"max_ejection_percent": 20, "consecutive_5xx": 0, "success_rate_request_volume": 10}},
 		{"failures", "0", "500", "1 2 3 4", object{"max_ejection_percent": 20, "consecutive_5xx": 0, "enforcing_success_rate": 0, "enforcing_failure_percentage": 100, "failure_percentage_request_volume": 10}},
-		{"back", "0", "500", "0 1 2 3 4", object{"max_ejection_percent": 20, "base_ejection_time": "0.4s"}},
-		{"undegraded", "0", "degraded", "0 1 2 3 4", object{"detect_degraded_hosts": true, "base_ejection_time": "0.4s"}},
+		{"back", "0", "500", "0 1 2 3 4", object{"max_ejection_percent": 20, "base_ejection_time": "1.5s"}},
+		{"undegraded", "0", "degraded", "0 1 2 3 4", object{"detect_degraded_hosts": true, "base_ejection_time": "1.5s"}},
 	}
 	var clusters, routes list
 	for _, s := range all {
