@@ -174,20 +174,25 @@ func (c *clients) hold(client *exchange.Conn, apart bool) (*pool, error) {
 		return nil, err
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if e := c.pools[poolKey{string(header), apart}]; e != nil {
+		defer c.mu.Unlock()
 		c.recent.MoveToFront(e)
 		p := e.Value.(*pool)
 		p.holds++
 		return p, nil
 	}
+	var old *pool
 	if len(c.pools) >= maxClients {
 		oldest := c.recent.Back()
 		c.forget(oldest)
-		defer oldest.Value.(*pool).drain() // without the lock, which connections take that are closed
+		old = oldest.Value.(*pool)
 	}
 	p := &pool{key: poolKey{string(header), apart}, of: c, holds: 1, draining: c.draining}
 	c.pools[p.key] = c.recent.PushFront(p)
+	c.mu.Unlock()
+	if old != nil {
+		old.drain() // without the lock, which connections take that are closed
+	}
 	return p, nil
 }
 

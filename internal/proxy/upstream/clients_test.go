@@ -187,6 +187,40 @@ func TestClientsAreBounded(t *testing.T) {
 	}
 }
 
+// TestForgottenClientsEnd: the connections of a pool that goes are closed, which the pool hears.
+func TestForgottenClientsEnd(t *testing.T) {
+	port, conns := toldServer(t, false)
+	c := cluster(t, "{name: c, type: STATIC"+tells("{}")+"}")
+	set(t, c, port)
+	h := only(t, c)
+	if _, err := ask(t.Context(), h, client(0)); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		for n := range maxClients {
+			of := client(1)
+			of.Remote = netip.AddrPortFrom(of.Remote.Addr(), uint16(n))
+			p, err := h.clients.hold(of, false)
+			if err != nil {
+				ended <- err
+				return
+			}
+			defer p.letGo()
+		}
+		_, err := ask(t.Context(), h, client(0))
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		if err != nil || conns.Load() != 2 {
+			t.Errorf("%v, %d connections", err, conns.Load())
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the host serves nobody any more")
+	}
+}
+
 // TestClientsGiveWay: connections of others that nobody uses do not keep a client from
 // connecting, those in use do.
 func TestClientsGiveWay(t *testing.T) {
