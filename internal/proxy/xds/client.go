@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
-	"math/rand/v2"
 	"net"
 	"runtime/debug"
 	"slices"
@@ -24,8 +23,6 @@ import (
 
 // How the client paces and bounds itself.
 const (
-	minBackoff     = 50 * time.Millisecond
-	maxBackoff     = 5 * time.Second
 	connectTimeout = 5 * time.Second
 	maxMessage     = 64 << 20 // bytes of a response
 	bufferSize     = 8 << 10  // bytes, each way
@@ -54,6 +51,8 @@ type Options struct {
 	// Fallback, if set, is called once, between two streams, if the first one brings
 	// no answer: the control plane is away.
 	Fallback func()
+	// Pauses between streams; zero: those that a control plane is given.
+	Pauses Pauses
 	// OnRefusal, if set, is told what of a response is refused, before the server is.
 	OnRefusal func(rejected map[string]string)
 	// OnChange, if set, is called after each response was answered, and when the
@@ -77,6 +76,9 @@ type Client struct {
 func New(o Options) *Client {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Pauses == (Pauses{}) {
+		o.Pauses = adsPauses
 	}
 	return &Client{o: o, accepted: map[string]string{}, woken: make(chan struct{}, 1), asked: subscriptions{}}
 }
@@ -102,6 +104,7 @@ func (c *Client) Run(ctx context.Context) error {
 		if fallback != nil {
 			patience = firstAnswer
 		}
+		began := time.Now()
 		talked, err := c.attempt(ctx, patience)
 		if ctx.Err() != nil {
 			return nil
@@ -111,11 +114,8 @@ func (c *Client) Run(ctx context.Context) error {
 			fallback()
 		}
 		fallback = nil
-		if talked && !errors.Is(err, errFault) {
-			pause = 0
-		}
-		pause = min(max(minBackoff, 2*pause), maxBackoff)
-		wait := pause/2 + rand.N(pause/2)
+		var wait time.Duration
+		pause, wait = c.o.Pauses.after(pause, talked && time.Since(began) >= c.o.Pauses.Most)
 		c.o.Log.Warn("no control plane", "address", c.o.Addr, "error", err, "retry", wait.Round(time.Millisecond))
 		t := time.NewTimer(wait)
 		select {

@@ -21,7 +21,7 @@ type server struct {
 func newServer(ctx context.Context, which Feed, o *FeedsOptions) *server {
 	s := &server{feed: which, sink: o.Hub.From(which.Source), ended: make(chan struct{}), waits: map[string]*time.Timer{}}
 	s.client = New(Options{
-		Addr: which.Source.Cluster, Type: which.Type, World: !which.Source.Delta, Node: o.Node, Sink: s.sink, Log: o.Log, OnRefusal: s.refused,
+		Addr: which.Source.Cluster, Type: which.Type, World: !which.Source.Delta, Node: o.Node, Sink: s.sink, Log: o.Log, OnRefusal: s.refused, Pauses: serverPauses,
 		Dial: func(ctx context.Context) (net.Conn, error) { return o.Dial(ctx, which.Source.Cluster) },
 	})
 	ctx, s.end = context.WithCancel(ctx)
