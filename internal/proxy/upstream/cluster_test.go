@@ -166,9 +166,14 @@ func TestEndpointChange(t *testing.T) {
 const forwardProxyType = `"@type": type.googleapis.com/envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig`
 
 func TestRefused(t *testing.T) {
+	const provided = "lb_policy: CLUSTER_PROVIDED goes with ORIGINAL_DST and dynamic_forward_proxy, and these with nothing else"
 	for _, tt := range []struct{ text, want string }{
 		{"{type: STATIC}", "name: empty"},
-		{"{name: c, type: ORIGINAL_DST}", "lb_policy: ORIGINAL_DST goes with CLUSTER_PROVIDED alone"},
+		{"{name: c, type: ORIGINAL_DST}", provided},
+		{"{name: c, lb_policy: CLUSTER_PROVIDED}", provided},
+		{"{name: c, type: STRICT_DNS, lb_policy: CLUSTER_PROVIDED}", provided},
+		{"{name: c, cluster_type: {name: x, typed_config: {" + forwardProxyType + ", dns_cache_config: {name: c}}}}", provided},
+		{`{name: c, lb_policy: CLUSTER_PROVIDED, cluster_type: {name: x, typed_config: {` + forwardProxyType + `, dns_cache_config: {name: c}}}, load_balancing_policy: {policies: [{typed_extension_config: {name: r, typed_config: {"@type": type.googleapis.com/envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin}}}]}}`, provided},
 		{"{name: c, type: ORIGINAL_DST, lb_policy: CLUSTER_PROVIDED, load_assignment: {cluster_name: c}}", "load_assignment: of type ORIGINAL_DST: not supported"},
 		{"{name: c, type: ORIGINAL_DST, lb_policy: CLUSTER_PROVIDED, outlier_detection: {}}", "outlier_detection: of type ORIGINAL_DST: not supported"},
 		{"{name: c, type: ORIGINAL_DST, lb_policy: CLUSTER_PROVIDED, cleanup_interval: 0s}", "cleanup_interval: must be above 0"},

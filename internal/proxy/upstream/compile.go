@@ -76,7 +76,7 @@ func (c *Cluster) start() {
 }
 
 func (c *Cluster) compile(m *clusterv3.Cluster) error {
-	for _, step := range []func(*clusterv3.Cluster) error{c.sockets, c.settings, c.balancing, c.subsets, c.httpOptions, c.limits, c.outliers, c.checks, c.discovery} {
+	for _, step := range []func(*clusterv3.Cluster) error{c.sockets, c.settings, c.balancing, c.subsets, c.httpOptions, c.limits, c.outliers, c.checks, c.discovery, provided} {
 		if err := step(m); err != nil {
 			return err
 		}

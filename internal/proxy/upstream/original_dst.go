@@ -36,9 +36,6 @@ const (
 
 // originalDestination compiles a cluster of type ORIGINAL_DST.
 func (c *Cluster) originalDestination(m *clusterv3.Cluster) error {
-	if m.GetLbPolicy() != clusterv3.Cluster_CLUSTER_PROVIDED || m.GetLoadBalancingPolicy() != nil {
-		return strict.Errorf("lb_policy", "ORIGINAL_DST goes with CLUSTER_PROVIDED alone")
-	}
 	for _, f := range []struct {
 		name string
 		set  bool

@@ -64,6 +64,16 @@ func (c *Cluster) balancing(m *clusterv3.Cluster) error {
 	return strict.Errorf("lb_policy", "%s: %w", m.GetLbPolicy(), strict.ErrUnsupported)
 }
 
+// provided holds that a cluster that chooses among its hosts itself says so, and no other.
+func provided(m *clusterv3.Cluster) error {
+	itself := m.GetClusterType() != nil || m.GetType() == clusterv3.Cluster_ORIGINAL_DST
+	says := m.GetLoadBalancingPolicy() == nil && m.GetLbPolicy() == clusterv3.Cluster_CLUSTER_PROVIDED
+	if itself != says {
+		return strict.Errorf("lb_policy", "CLUSTER_PROVIDED goes with ORIGINAL_DST and dynamic_forward_proxy, and these with nothing else")
+	}
+	return nil
+}
+
 // common reads common_lb_config, part of which does not go with load_balancing_policy.
 func (b *balance) common(m *clusterv3.Cluster_CommonLbConfig, typed bool) (err error) {
 	names := []string{"healthy_panic_threshold", "close_connections_on_host_set_change", "update_merge_window", "ignore_new_hosts_until_first_hc"}
