@@ -78,7 +78,7 @@ type event struct {
 	folder int
 	name   string
 	lost   bool // events were lost: anything may have happened
-	gone   bool // the folder is not watched any more
+	gone   bool // the folder is not watched any more, or is not where it was
 }
 
 func (w *Watcher) happened(e event) {
@@ -89,8 +89,9 @@ func (w *Watcher) happened(e event) {
 			continue
 		}
 		if e.gone {
-			w.log().Error("a folder is gone, so that files in it are not read again", "folder", f.path)
+			w.log().Error("a folder was removed or renamed, so that files in it are not read again", "folder", f.path)
 			delete(w.folders, id)
+			w.kernel.unwatch(id)
 			continue
 		}
 		for x := range f.by {

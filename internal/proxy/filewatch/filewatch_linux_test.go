@@ -1,8 +1,11 @@
 package filewatch
 
 import (
+	"bytes"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -90,43 +93,62 @@ func TestMoves(t *testing.T) {
 	}
 }
 
-// TestLost: when the kernel has lost events, anything may have happened; a folder that is
-// gone is forgotten.
+// TestLost: when the kernel has lost events, anything may have happened; of a folder that is
+// removed or renamed it is said that nothing more is told of it, and it is forgotten.
 func TestLost(t *testing.T) {
 	dir := t.TempDir()
-	gone := filepath.Join(dir, "gone")
-	if err := os.Mkdir(gone, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	w := &Watcher{}
+	var said bytes.Buffer
+	w := &Watcher{Log: slog.New(slog.NewTextHandler(&said, nil))}
 	t.Cleanup(func() { w.Close() })
-	told := make(chan struct{}, 100)
-	stop, err := w.File(filepath.Join(dir, "a"), func() { told <- struct{}{} })
+	told := make(chan string, 100)
+	stop, err := w.File(filepath.Join(dir, "a"), func() { told <- "a" })
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer stop()
 	w.happened(event{folder: -1, lost: true})
 	if len(told) != 1 {
-		t.Error("not told")
+		t.Fatal("not told")
 	}
-	stopGone, err := w.Folder(gone, func() {})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Remove(gone); err != nil {
-		t.Fatal(err)
-	}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
-		w.mu.Lock()
-		n := len(w.folders)
-		w.mu.Unlock()
-		if n == 1 {
-			break
+	<-told
+	for name, leave := range map[string]func(string) error{
+		"removed": os.Remove, "renamed": func(path string) error { return os.Rename(path, path+"-away") },
+	} {
+		gone := filepath.Join(dir, name)
+		if err := os.Mkdir(gone, 0o700); err != nil {
+			t.Fatal(err)
 		}
-		if time.Now().After(deadline) {
-			t.Fatal("it is not forgotten")
+		stop, err := w.Folder(gone, func() { told <- name })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := leave(gone); err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+			w.mu.Lock()
+			n, line := len(w.folders), said.String()
+			w.mu.Unlock()
+			if n == 1 && strings.Contains(line, gone) {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: %d folders, said: %s", name, n, line)
+			}
+		}
+		stop()
+	}
+	// What is moved into the folder that has another name now is told to nobody.
+	from := filepath.Join(dir, "from")
+	for _, to := range []string{filepath.Join(dir, "renamed-away", "x"), filepath.Join(dir, "a")} {
+		if err := os.WriteFile(from, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
 		}
 	}
-	stopGone()
+	if got := <-told; got != "a" {
+		t.Errorf("told of %q", got)
+	}
 }

@@ -26,7 +26,7 @@ func open() (*kernel, error) {
 // watch begins to watch a folder, if it is not watched yet, and gives its number.
 func (k *kernel) watch(path string) (id int, err error) {
 	err = k.do(func(fd int) (err error) {
-		id, err = syscall.InotifyAddWatch(fd, path, syscall.IN_MOVED_TO|syscall.IN_ONLYDIR)
+		id, err = syscall.InotifyAddWatch(fd, path, syscall.IN_MOVED_TO|syscall.IN_MOVE_SELF|syscall.IN_ONLYDIR)
 		return err
 	})
 	if err != nil {
@@ -67,7 +67,7 @@ func (k *kernel) read(happened func(event)) {
 			id, mask := int32(binary.NativeEndian.Uint32(b)), binary.NativeEndian.Uint32(b[4:])
 			size := syscall.SizeofInotifyEvent + int(binary.NativeEndian.Uint32(b[12:]))
 			name, _, _ := bytes.Cut(b[syscall.SizeofInotifyEvent:size], []byte{0})
-			happened(event{int(id), string(name), mask&syscall.IN_Q_OVERFLOW != 0, mask&syscall.IN_IGNORED != 0})
+			happened(event{int(id), string(name), mask&syscall.IN_Q_OVERFLOW != 0, mask&(syscall.IN_IGNORED|syscall.IN_MOVE_SELF) != 0})
 			b = b[size:]
 		}
 	}
