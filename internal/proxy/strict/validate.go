@@ -2,6 +2,7 @@ package strict
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"unicode"
 
@@ -12,8 +13,8 @@ import (
 )
 
 // Validate holds m and all messages in it, those in Any included, against the constraints
-// that Envoy's API states for them (protoc-gen-validate): what is required, bounds, lengths. Nor is any duration negative.
-// It comes after the compilers: what they take has no depth that would be dear to unpack.
+// that Envoy's API states for them (protoc-gen-validate): what is required, bounds, lengths.
+// Nor is any duration negative, or longer than Envoy takes. It comes after the compilers: what they take has no depth that would be dear to unpack.
 func Validate(m proto.Message) error {
 	if v, ok := m.(interface{ Validate() error }); ok {
 		if err := v.Validate(); err != nil {
@@ -22,6 +23,12 @@ func Validate(m proto.Message) error {
 	}
 	return within(m.ProtoReflect())
 }
+
+// The longest that Envoy takes.
+const (
+	maxSeconds = math.MaxInt64/1_000_000_000 - 1
+	maxNanos   = 999_999_999
+)
 
 // within validates what the Any messages in m hold.
 func within(m protoreflect.Message) (err error) {
@@ -33,8 +40,11 @@ func within(m protoreflect.Message) (err error) {
 		}
 		return Validate(held)
 	case *durationpb.Duration:
-		if m.AsDuration() < 0 {
+		switch {
+		case m.GetSeconds() < 0 || m.GetNanos() < 0:
 			return errors.New("must not be negative")
+		case m.GetSeconds() > maxSeconds || m.GetNanos() > maxNanos:
+			return errors.New("out of range")
 		}
 		return nil
 	}
