@@ -84,6 +84,8 @@ func TestOthersAnswers(t *testing.T) {
 			pack(t, q, func(m *dnsmessage.Message) { m.Response = false }, wrong),
 			pack(t, q, func(m *dnsmessage.Message) { m.Questions[0].Name = nameOf("b.test.") }, wrong),
 			pack(t, q, func(m *dnsmessage.Message) { m.ID++; m.RCode = dnsmessage.RCodeNameError }),
+			pack(t, q, func(m *dnsmessage.Message) { m.Questions, m.RCode = nil, dnsmessage.RCodeNameError }),
+			pack(t, q, func(m *dnsmessage.Message) { m.Questions = nil }, wrong),
 			pack(t, q, nil, a("a.test.", "192.0.2.1", 60)),
 		}
 	})
@@ -111,6 +113,41 @@ func TestTruncated(t *testing.T) {
 	always.Store(true)
 	if got, err = to(t, at).Lookup(t.Context(), "a.test", false); err == nil || errors.Is(err, ErrNone) {
 		t.Errorf("always truncated: %s, %v", show(got), err)
+	}
+}
+
+// TestWithoutEDNS: a server that does not know EDNS is asked without it, however it says that it
+// does not understand; one that never understands is asked but once more.
+func TestWithoutEDNS(t *testing.T) {
+	for name, bare := range map[string]bool{"it says the question": false, "it says none": true} {
+		t.Run(name, func(t *testing.T) {
+			var asked atomic.Int64
+			var never atomic.Bool
+			at := server(t, func(q dnsmessage.Message) [][]byte {
+				asked.Add(1)
+				if len(q.Additionals) > 0 || never.Load() {
+					return [][]byte{pack(t, q, func(m *dnsmessage.Message) {
+						if m.RCode = dnsmessage.RCodeFormatError; bare {
+							m.Questions = nil
+						}
+					})}
+				}
+				return [][]byte{pack(t, q, nil, a("a.test.", "192.0.2.1", 60))}
+			})
+			for _, tcp := range []bool{false, true} {
+				asked.Store(0)
+				never.Store(false)
+				c := to(t, at)
+				c.TCP = tcp
+				if got, err := c.Lookup(t.Context(), "a.test", false); err != nil || show(got) != "[192.0.2.1 1m0s]" || asked.Load() != 2 {
+					t.Errorf("over TCP %v: %s, %v, asked %d times", tcp, show(got), err, asked.Load())
+				}
+				never.Store(true)
+				if got, err := c.Lookup(t.Context(), "a.test", false); err == nil || errors.Is(err, ErrNone) || asked.Load() != 4 {
+					t.Errorf("over TCP %v, never: %s, %v, asked %d times", tcp, show(got), err, asked.Load())
+				}
+			}
+		})
 	}
 }
 

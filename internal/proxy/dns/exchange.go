@@ -28,9 +28,26 @@ type answer struct {
 	truncated bool
 }
 
-// exchange asks one question. Whatever does not answer it is passed over: over UDP anybody
-// may send, and is not to end the waiting for the server.
+// says is what a server answers that cannot tell.
+type says dnsmessage.RCode
+
+func (s says) Error() string {
+	return "the server says " + strings.TrimPrefix(dnsmessage.RCode(s).String(), "RCode")
+}
+
+// exchange asks one question, once more without EDNS if the server does not understand it: as
+// one does that does not know EDNS (RFC 6891, section 7).
 func exchange(ctx context.Context, network string, server netip.AddrPort, q dnsmessage.Question) (answer, error) {
+	a, err := exchangeOnce(ctx, network, server, q, true)
+	if err == says(dnsmessage.RCodeFormatError) {
+		a, err = exchangeOnce(ctx, network, server, q, false)
+	}
+	return a, err
+}
+
+// exchangeOnce asks by one message. Whatever does not answer it is passed over: over UDP anybody
+// may send, and is not to end the waiting for the server.
+func exchangeOnce(ctx context.Context, network string, server netip.AddrPort, q dnsmessage.Question, edns bool) (answer, error) {
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, network, server.String())
 	if err != nil {
@@ -40,7 +57,7 @@ func exchange(ctx context.Context, network string, server netip.AddrPort, q dnsm
 	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	id := uint16(rand.Uint32())
-	b, err := question(id, q, network == "tcp")
+	b, err := question(id, q, edns, network == "tcp")
 	if err != nil {
 		return answer{}, err
 	}
@@ -71,15 +88,16 @@ func exchange(ctx context.Context, network string, server netip.AddrPort, q dnsm
 }
 
 // question is a message that asks; framed as over TCP if that is wanted.
-func question(id uint16, q dnsmessage.Question, frame bool) ([]byte, error) {
+func question(id uint16, q dnsmessage.Question, edns, frame bool) ([]byte, error) {
 	b := dnsmessage.NewBuilder(make([]byte, 2, 514), dnsmessage.Header{ID: id, RecursionDesired: true})
 	b.EnableCompression()
-	var opt dnsmessage.ResourceHeader
-	for _, err := range []error{b.StartQuestions(), b.Question(q), b.StartAdditionals(),
-		opt.SetEDNS0(maxUDP, dnsmessage.RCodeSuccess, false), b.OPTResource(opt, dnsmessage.OPTResource{})} {
-		if err != nil {
-			return nil, err
-		}
+	err := errors.Join(b.StartQuestions(), b.Question(q))
+	if edns {
+		var opt dnsmessage.ResourceHeader
+		err = errors.Join(err, b.StartAdditionals(), opt.SetEDNS0(maxUDP, dnsmessage.RCodeSuccess, false), b.OPTResource(opt, dnsmessage.OPTResource{}))
+	}
+	if err != nil {
+		return nil, err
 	}
 	m, err := b.Finish()
 	if err != nil {
@@ -113,22 +131,24 @@ func parse(m []byte, id uint16, q dnsmessage.Question) (answer, error) {
 	if err != nil || h.ID != id || !h.Response || h.OpCode != 0 {
 		return answer{}, errOther
 	}
+	told := h.RCode == dnsmessage.RCodeSuccess || h.RCode == dnsmessage.RCodeNameError
 	asked, err := p.Question()
+	if err == dnsmessage.ErrSectionDone && !told {
+		return answer{}, says(h.RCode) // who has not understood the question cannot say it again
+	}
 	if err != nil || asked.Type != q.Type || asked.Class != q.Class || !same(asked.Name, q.Name) {
 		return answer{}, errOther
 	}
 	if err := p.SkipAllQuestions(); err != nil {
 		return answer{}, errOther
 	}
-	switch h.RCode {
-	case dnsmessage.RCodeSuccess, dnsmessage.RCodeNameError:
-	default:
-		return answer{}, fmt.Errorf("the server says %s", strings.TrimPrefix(h.RCode.String(), "RCode"))
+	if !told {
+		return answer{}, says(h.RCode)
 	}
 	if h.Truncated {
 		return answer{truncated: true}, nil
 	}
-	r, err := read(&p)
+	r, err := read(&p, q.Type)
 	if err != nil {
 		return answer{}, fmt.Errorf("the answer is malformed: %w", err)
 	}
@@ -139,7 +159,7 @@ func parse(m []byte, id uint16, q dnsmessage.Question) (answer, error) {
 	return answer{addrs: addrs}, nil
 }
 
-// records are those of an answer, by the name that they are of.
+// records are those of an answer that are wanted, by the name that they are of.
 type records struct {
 	addrs   map[string][]Address
 	aliases map[string]alias
@@ -150,7 +170,7 @@ type alias struct {
 	ttl time.Duration
 }
 
-func read(p *dnsmessage.Parser) (records, error) {
+func read(p *dnsmessage.Parser, wanted dnsmessage.Type) (records, error) {
 	r := records{map[string][]Address{}, map[string]alias{}}
 	for n := 0; ; {
 		h, err := p.AnswerHeader()
@@ -166,20 +186,20 @@ func read(p *dnsmessage.Parser) (records, error) {
 		}
 		var addr netip.Addr
 		switch {
-		case h.Class == dnsmessage.ClassINET && h.Type == dnsmessage.TypeA:
+		case h.Class != dnsmessage.ClassINET || h.Type != wanted && h.Type != dnsmessage.TypeCNAME:
+			err = p.SkipAnswer()
+		case h.Type == dnsmessage.TypeA:
 			var a dnsmessage.AResource
 			a, err = p.AResource()
 			addr = netip.AddrFrom4(a.A)
-		case h.Class == dnsmessage.ClassINET && h.Type == dnsmessage.TypeAAAA:
+		case h.Type == dnsmessage.TypeAAAA:
 			var a dnsmessage.AAAAResource
 			a, err = p.AAAAResource()
 			addr = netip.AddrFrom16(a.AAAA)
-		case h.Class == dnsmessage.ClassINET && h.Type == dnsmessage.TypeCNAME:
+		default:
 			var a dnsmessage.CNAMEResource
 			a, err = p.CNAMEResource()
 			r.aliases[name] = alias{key(a.CNAME), ttl}
-		default:
-			err = p.SkipAnswer()
 		}
 		if err != nil {
 			return r, err

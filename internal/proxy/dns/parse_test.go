@@ -70,6 +70,8 @@ func TestParse(t *testing.T) {
 		{"the alias stands last", nil, []dnsmessage.Resource{a("b.test.", "192.0.2.1", 2), cname("a.test.", "B.test.", 3)}, "[192.0.2.1 2s]"},
 		{"another name's", nil, []dnsmessage.Resource{a("b.test.", "192.0.2.1", 5)}, ErrNone.Error()},
 		{"of another class", nil, []dnsmessage.Resource{other}, ErrNone.Error()},
+		{"of another kind", nil, []dnsmessage.Resource{a("a.test.", "2001:db8::1", 5)}, ErrNone.Error()},
+		{"of another kind, too", nil, []dnsmessage.Resource{a("a.test.", "2001:db8::1", 5), one}, "[192.0.2.1 1m0s]"},
 		{"an alias of itself", nil, []dnsmessage.Resource{cname("a.test.", "a.test.", 3)}, ErrNone.Error()},
 		{"aliases in a ring", nil, []dnsmessage.Resource{cname("a.test.", "b.test.", 3), cname("b.test.", "a.test.", 3)}, ErrNone.Error()},
 		{"many aliases", nil, chain(maxAliases - 1), "[192.0.2.1 9s]"},
