@@ -1,8 +1,12 @@
 package hcm
 
 import (
+	"context"
+	"errors"
+	"io"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/usher-mesh/usher/internal/proxy/route"
@@ -22,16 +26,48 @@ func (s *session) outlive(up net.Conn, idle time.Duration) {
 		}
 		return until, ok
 	}, s.x.Until, func() { tunnel.Reset(s.nc); tunnel.Reset(up) })
+	// A side whose end has come is not read any more, and would not tell that it was closed.
+	closed := context.AfterFunc(s.ctx, func() { s.nc.Close(); up.Close() })
 	var first []byte
 	if s.r != nil {
 		first = s.r.Take()
 	}
-	s.x.BytesReceived, s.x.BytesSent = tunnel.Run(s.nc, up, first, idle)
+	a, b := s.nc, up
+	var left atomic.Pointer[string]
+	if s.x.Request.Upgrade != "" {
+		a, b = side{a, "DC", &left}, side{b, "UC", &left}
+	}
+	s.x.BytesReceived, s.x.BytesSent = tunnel.Run(a, b, first, idle)
+	closed()
 	stop()
+	if flag := left.Load(); flag != nil {
+		s.x.Flags, s.x.Details = *flag, leftDetails[*flag]
+	}
 	if revoked != "" {
 		s.x.Details = revoked
 		s.m.o.Log.Debug("connection ended", slog.String("listener", s.m.o.Listener), slog.String("reason", revoked))
 	}
+}
+
+// side is one of the two of an upgrade. To HTTP the end of one is that of both: it has no
+// half-close to pass on, unlike a tunnel.
+type side struct {
+	net.Conn
+	flag string
+	left *atomic.Pointer[string] // the flag of the side that ended first
+}
+
+func (s side) Read(b []byte) (int, error) {
+	n, err := s.Conn.Read(b)
+	if ne, ok := err.(net.Error); err == io.EOF || err != nil && !errors.Is(err, net.ErrClosed) && !(ok && ne.Timeout()) {
+		s.left.CompareAndSwap(nil, &s.flag)
+	}
+	return n, err
+}
+
+var leftDetails = map[string]string{
+	"DC": "downstream_remote_disconnect",
+	"UC": "upstream_reset_after_response_started{connection_termination}",
 }
 
 // again judges the connection's last request as if it came now: the peer by the
