@@ -17,7 +17,6 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -166,8 +165,8 @@ func TestBadRouteDenies(t *testing.T) {
 	s, ls := store(t, "", time.Hour)
 	s.Apply(update(t, "1", lis(t, "l", "", "", "r")))
 	bad := routes("r", "c")
-	bad.VirtualHosts[0].RequireTls = routev3.VirtualHost_ALL
-	if r := s.Apply(update(t, "1", bad)); r["r"] != "virtual_hosts[0].require_tls: not supported" {
+	bad.InternalOnlyHeaders = []string{"x"}
+	if r := s.Apply(update(t, "1", bad)); r["r"] != "internal_only_headers: not supported" {
 		t.Fatalf("%v", r)
 	}
 	if s.Snapshot().Routes["r"] == nil || ls.get("l") == nil {

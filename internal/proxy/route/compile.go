@@ -67,10 +67,10 @@ func (c *compiler) virtualHost(m *routev3.VirtualHost) error {
 		"request_mirror_policies", "rate_limits"); err != nil {
 		return err
 	}
-	if m.GetRequireTls() != routev3.VirtualHost_NONE {
-		return strict.Errorf("require_tls", "%w", strict.ErrUnsupported)
-	}
 	v := &VirtualHost{Name: m.GetName(), attempts: m.GetIncludeRequestAttemptCount(), attemptsAnswer: m.GetIncludeAttemptCountInResponse()}
+	if err := v.requireTLS(m.GetRequireTls()); err != nil {
+		return err
+	}
 	if len(m.GetDomains()) == 0 {
 		return strict.Errorf("domains", "empty")
 	}

@@ -125,6 +125,7 @@ type Redirect struct {
 	regex      *regexp.Regexp
 	substitute string
 	stripQuery bool
+	secures    bool // to the same by https, port and all
 }
 
 // Forward is what a route to a cluster says.
@@ -299,6 +300,9 @@ func (r *Route) Respond(x *exchange.Exchange, c Choice) {
 // Location gives the target of a redirection.
 func (d *Redirect) Location(x *exchange.Exchange, r *Route) string {
 	scheme, host := x.Request.Scheme, x.Request.Authority
+	if d.secures {
+		return "https://" + host + x.Request.Path
+	}
 	switch {
 	case d.https:
 		scheme = "https"

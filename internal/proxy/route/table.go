@@ -24,7 +24,8 @@ type Table struct {
 // VirtualHost is the routes of some domains.
 type VirtualHost struct {
 	Name     string
-	CatchAll bool // its domain is "*"
+	CatchAll bool    // its domain is "*"
+	secure   *secure // nil: any request is looked up
 	routes   []*Route
 	index    index
 	attempts bool // include_request_attempt_count
@@ -44,8 +45,11 @@ func (t *Table) Lookup(x *exchange.Exchange, authority string) *Route {
 			v = w
 		}
 	}
-	if v == nil {
+	switch {
+	case v == nil:
 		return nil
+	case v.secure.of(x):
+		return v.secure.route
 	}
 	return v.lookup(x)
 }

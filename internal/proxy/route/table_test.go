@@ -127,7 +127,7 @@ func TestRefused(t *testing.T) {
 		{"virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, tracing: {operation: x}, route: {cluster: a}}]}]", "virtual_hosts[0].routes[0].tracing.operation: not supported"},
 		{"virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, tracing: {client_sampling: {denominator: 7}}, route: {cluster: a}}]}]", "virtual_hosts[0].routes[0].tracing.client_sampling.denominator: not supported"},
 		{"virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, tracing: {custom_tags: [{tag: a}]}, route: {cluster: a}}]}]", "virtual_hosts[0].routes[0].tracing.custom_tags[0].type: missing"},
-		{"virtual_hosts: [{name: v, domains: ['*'], require_tls: ALL}]", "virtual_hosts[0].require_tls: not supported"},
+		{"virtual_hosts: [{name: v, domains: ['*'], require_tls: 7}]", "virtual_hosts[0].require_tls: 7: not supported"},
 		{"virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, route: {cluster: a, hash_policy: [{terminal: true}]}}]}]",
 			"virtual_hosts[0].routes[0].route.hash_policy[0].policy_specifier: missing"},
 		{"virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}}]}]", "virtual_hosts[0].routes[0].action: missing"},
@@ -257,6 +257,39 @@ func TestRedirect(t *testing.T) {
 		r := table.Lookup(x, "")
 		if got := r.Redirect.Location(x, r); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.action, got, tt.want)
+		}
+	}
+}
+
+// TestRequireTLS holds who is sent to https, and that the rest of the virtual host is not
+// asked then.
+func TestRequireTLS(t *testing.T) {
+	for _, tt := range []struct {
+		require string
+		x       *exchange.Exchange
+		want    string // "": a route of the list
+	}{
+		{"NONE", request("GET", "h", "/a"), ""},
+		{"ALL", request("GET", "h:80", "/a?q=1"), "https://h:80/a?q=1"},
+		{"ALL", request("GET", "h", "/", "x-forwarded-proto:http"), "https://h/"},
+		{"ALL", request("GET", "h", "/", "x-forwarded-proto:http", "x-envoy-internal:true"), "https://h/"},
+		{"ALL", request("GET", "h", "/", "x-forwarded-proto:https"), ""},
+		{"EXTERNAL_ONLY", request("GET", "h", "/none", "x-forwarded-proto:http"), "https://h/none"},
+		{"EXTERNAL_ONLY", request("GET", "h", "/", "x-forwarded-proto:http", "x-envoy-internal:false"), "https://h/"},
+		{"EXTERNAL_ONLY", request("GET", "h", "/a", "x-forwarded-proto:http", "x-envoy-internal:true"), ""},
+	} {
+		table, err := compile(t, "response_headers_to_add: [{header: {key: a, value: b}}]\nvirtual_hosts: [{name: v, domains: ['*'], require_tls: "+tt.require+", routes: [{name: r, match: {prefix: /a}, direct_response: {status: 200}}, {name: r, match: {prefix: /}, route: {cluster: c}}]}]")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := table.Lookup(tt.x, "")
+		got := ""
+		if r.Redirect != nil {
+			got = r.Redirect.Location(tt.x, r)
+			r.Respond(tt.x, Choice{})
+		}
+		if got != tt.want || (r.Name == "r") != (tt.want == "") || tt.x.Response.Header.Len() > 0 {
+			t.Errorf("%s %v: %q by route %q, want %q", tt.require, tt.x.Request.Header.Fields(), got, r.Name, tt.want)
 		}
 	}
 }
