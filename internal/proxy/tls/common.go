@@ -24,21 +24,22 @@ const (
 
 // common is a compiled CommonTlsContext.
 type common struct {
-	min, max uint16
-	alpn     []string
-	certs    []func() (*tls.Certificate, error)
-	roots    func() (*x509.CertPool, error) // nil: the peer is not verified
-	foreign  bool                           // roots are not the mesh's
-	names    []nameMatcher                  // one must match; none: any
+	parameters
+	alpn    []string
+	certs   []func() (*tls.Certificate, error)
+	roots   func() (*x509.CertPool, error) // nil: the peer is not verified
+	foreign bool                           // roots are not the mesh's
+	names   []nameMatcher                  // one must match; none: any
 }
 
 func compileCommon(m *tlsv3.CommonTlsContext, secrets Secrets) (*common, error) {
-	c := &common{min: tls.VersionTLS12, max: tls.VersionTLS13, alpn: slices.Clone(m.GetAlpnProtocols())}
+	c := &common{alpn: slices.Clone(m.GetAlpnProtocols())}
 	if err := strict.Only(m, "tls_params", "tls_certificates", "tls_certificate_sds_secret_configs", "validation_context",
 		"validation_context_sds_secret_config", "combined_validation_context", "alpn_protocols"); err != nil {
 		return nil, err
 	}
-	if err := c.params(m.GetTlsParams()); err != nil {
+	var err error
+	if c.parameters, err = compileParameters(m.GetTlsParams()); err != nil {
 		return nil, strict.At("tls_params", err)
 	}
 	for i, t := range m.GetTlsCertificates() {
@@ -153,33 +154,6 @@ func (c *common) context(v *tlsv3.CertificateValidationContext) error {
 	return nil
 }
 
-func (c *common) params(p *tlsv3.TlsParameters) error {
-	if p == nil {
-		return nil
-	}
-	if err := strict.Only(p, "tls_minimum_protocol_version", "tls_maximum_protocol_version"); err != nil {
-		return err
-	}
-	switch p.GetTlsMinimumProtocolVersion() {
-	case tlsv3.TlsParameters_TLS_AUTO, tlsv3.TlsParameters_TLSv1_2:
-	case tlsv3.TlsParameters_TLSv1_3:
-		c.min = tls.VersionTLS13
-	default:
-		return strict.Errorf("tls_minimum_protocol_version", "below TLS 1.2: %w", strict.ErrUnsupported)
-	}
-	switch p.GetTlsMaximumProtocolVersion() {
-	case tlsv3.TlsParameters_TLS_AUTO, tlsv3.TlsParameters_TLSv1_3:
-	case tlsv3.TlsParameters_TLSv1_2:
-		c.max = tls.VersionTLS12
-	default:
-		return strict.Errorf("tls_maximum_protocol_version", "below TLS 1.2: %w", strict.ErrUnsupported)
-	}
-	if c.min > c.max {
-		return strict.Errorf("tls_maximum_protocol_version", "below the minimum")
-	}
-	return nil
-}
-
 func staticCertificate(t *tlsv3.TlsCertificate) (*tls.Certificate, error) {
 	if err := strict.Only(t, "certificate_chain", "private_key"); err != nil {
 		return nil, err
@@ -225,7 +199,7 @@ func (c *common) validates() bool { return c.roots != nil }
 
 // base is what both sides of a handshake share.
 func (c *common) base() *tls.Config {
-	return &tls.Config{MinVersion: c.min, MaxVersion: c.max, NextProtos: c.alpn}
+	return &tls.Config{MinVersion: c.min, MaxVersion: c.max, CipherSuites: c.suites, CurvePreferences: c.groups, NextProtos: c.alpn}
 }
 
 // verify checks the peer's chain and names, and tells when the chain ends. It runs
