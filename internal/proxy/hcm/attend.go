@@ -11,12 +11,31 @@ import (
 const notice = 100 * time.Millisecond
 
 // attend has the end of a client of HTTP/1.1, and of its connection here, interrupt the wait
-// for an upstream, until stop is called. Nil: it is seen elsewhere, by HTTP/2 or by the pump
-// that still reads what the client sends.
+// for an upstream, until stop is called. While the request is still being sent, its pump sees
+// that, and attending begins with the pump's end. Nil: it is seen by HTTP/2.
 func (s *session) attend(conn *upstream.Conn) (stop func()) {
-	if s.gone != nil || s.pumping() {
+	switch {
+	case s.gone != nil:
 		return nil
+	case s.pump == nil || s.pump.over():
+		return s.attendNow(conn)
 	}
+	left, begun := make(chan struct{}), make(chan func(), 1)
+	go func() {
+		select {
+		case <-s.pump.done:
+			begun <- s.attendNow(conn)
+		case <-left:
+			begun <- func() {}
+		}
+	}()
+	return func() {
+		close(left)
+		(<-begun)()
+	}
+}
+
+func (s *session) attendNow(conn *upstream.Conn) (stop func()) {
 	s.lead(conn)
 	unwatch := s.watchClient(func() {})
 	return func() {
@@ -24,9 +43,6 @@ func (s *session) attend(conn *upstream.Conn) (stop func()) {
 		s.lead(nil)
 	}
 }
-
-// pumping tells whether the request is still being sent.
-func (s *session) pumping() bool { return s.pump != nil && !s.pump.over() }
 
 // noticed gives the first deadline of a wait that begins now and may last until d.
 func (s *session) noticed(now, d time.Time) time.Time {

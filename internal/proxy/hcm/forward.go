@@ -136,12 +136,16 @@ func (s *session) once(host *upstream.Host, fresh bool) (*upstream.Conn, error) 
 	}
 	x.UpstreamLocal = exchange.AddrPort(conn.LocalAddr())
 	began := s.clock()
-	err := s.send(conn, l, began)
+	var try time.Time // until when it may take; zero: no bound of its own
+	if l.try > 0 {
+		try = began.Add(l.try)
+	}
+	err := s.send(conn, l, began, try)
 	if s.pump == nil { // else it tells
 		x.RequestEnd, x.Sent = x.Start, s.stamp()
 	}
 	if err == nil {
-		err = s.head(conn, l, began)
+		err = s.head(conn, l, began, try)
 	}
 	if err == nil {
 		s.reportAnswer(host)
@@ -169,9 +173,10 @@ func (s *session) once(host *upstream.Host, fresh bool) (*upstream.Conn, error) 
 
 // send writes the request's head and what is at hand of its content, and starts
 // the pump for the rest.
-func (s *session) send(conn *upstream.Conn, l *limits, now time.Time) error {
+func (s *session) send(conn *upstream.Conn, l *limits, now, try time.Time) error {
 	x := &s.x
-	conn.SetWriteDeadline(after(now, l.idle)) // the connection has that of an earlier request
+	end, what := l.next(now, try)
+	conn.SetWriteDeadline(end) // the connection has that of an earlier request
 	if s.lost.Load() {
 		return errClient
 	}
@@ -184,10 +189,10 @@ func (s *session) send(conn *upstream.Conn, l *limits, now time.Time) error {
 		if errors.Is(err, http1.ErrUnsent) {
 			return errProtocol
 		}
-		return sent(err)
+		return unsent(err, what)
 	}
 	if x.Request.Body == nil {
-		return sent(conn.W.Flush())
+		return unsent(conn.W.Flush(), what)
 	}
 	if whole {
 		err := conn.W.Bytes(all)
@@ -195,7 +200,7 @@ func (s *session) send(conn *upstream.Conn, l *limits, now time.Time) error {
 			err = conn.W.Flush()
 		}
 		s.x.BytesReceived = int64(len(all))
-		return sent(err)
+		return unsent(err, what)
 	}
 	if b, ok := x.Request.Body.(content); ok && s.expect && b.Buffered() == 0 {
 		s.deadline(now, l.idle)
@@ -203,6 +208,7 @@ func (s *session) send(conn *upstream.Conn, l *limits, now time.Time) error {
 			return errClient
 		}
 	}
+	conn.SetWriteDeadline(after(now, l.idle)) // who waits for the answer knows of the other bounds
 	s.pump = startPump(s, conn, l.idle)
 	return nil
 }
@@ -210,12 +216,14 @@ func (s *session) send(conn *upstream.Conn, l *limits, now time.Time) error {
 // goOn is 100 (Continue).
 var goOn = exchange.Response{Status: http.StatusContinue}
 
-// sent tells what a failure to send means. The server may have answered nevertheless:
-// a stream of HTTP/2 may end before its request does.
-func sent(err error) error {
+// unsent tells what a failure to send means; what is a passed deadline. The server may have
+// answered nevertheless: a stream of HTTP/2 may end before its request does.
+func unsent(err error, what *broken) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return what
 	case errors.Is(err, http2.ErrNotProcessed):
 		return errRefused
 	}
@@ -226,11 +234,7 @@ func sent(err error) error {
 const maxInterim = 16
 
 // head reads the answer's head, past interim ones.
-func (s *session) head(conn *upstream.Conn, l *limits, began time.Time) error {
-	var try time.Time
-	if l.try > 0 {
-		try = began.Add(l.try)
-	}
+func (s *session) head(conn *upstream.Conn, l *limits, began, try time.Time) error {
 	deadline, what := l.next(began, try)
 	until := s.noticed(began, deadline)
 	s.readUntil(conn, until)
@@ -248,9 +252,7 @@ func (s *session) head(conn *upstream.Conn, l *limits, began time.Time) error {
 				break
 			}
 			if !until.Equal(deadline) && errors.Is(err, os.ErrDeadlineExceeded) && !s.interrupted() {
-				if stop, until = s.attend(conn), deadline; stop == nil {
-					until = s.noticed(time.Now(), deadline)
-				}
+				stop, until = s.attend(conn), deadline
 				s.readUntil(conn, until)
 				continue
 			}

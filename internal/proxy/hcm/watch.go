@@ -20,6 +20,7 @@ func (s *session) watchClient(f func()) (stop func()) {
 	unwatch := func() {}
 	if c := socket(s.nc); s.gone == nil && c != nil {
 		done := make(chan struct{})
+		s.nc.SetReadDeadline(noDeadline) // that of the head, or of the content, is no bound of the wait
 		go func() {
 			defer close(done)
 			if c.AwaitEnd() {

@@ -95,6 +95,116 @@ func TestLeavesWhileUpstreamIsSilent(t *testing.T) {
 	}
 }
 
+// TestLeavesLate: a client is seen to go also when the time to wait for its next request has
+// passed since it sent this one.
+func TestLeavesLate(t *testing.T) {
+	asked, ended := newEvent(), newEvent()
+	p := newProxy(t, nil)
+	p.cluster(staticCluster("up", proxytest.Serve(t, func(_ int, c net.Conn) {
+		c.Read(make([]byte, 4096))
+		asked.set()
+		io.Copy(io.Discard, c)
+		ended.set()
+	}), ""))
+	p.start(strings.Replace(plainListener("common_http_protocol_options: {idle_timeout: 1s}"), "cluster: up", "cluster: up, timeout: 0s", 1))
+	c, err := net.Dial("tcp", p.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	asked.wait(t, "the request")
+	select {
+	case <-ended:
+		t.Fatal("it ends before the client")
+	case <-time.After(1200 * time.Millisecond):
+	}
+	c.Close()
+	ended.wait(t, "the end")
+}
+
+// TestLeavesBehindItsContent: a client whose answer began while it was sending is seen to go
+// once it has sent all.
+func TestLeavesBehindItsContent(t *testing.T) {
+	asked, ended := newEvent(), newEvent()
+	p := newProxy(t, nil)
+	p.cluster(staticCluster("up", proxytest.Serve(t, func(_ int, c net.Conn) {
+		rq, err := http.ReadRequest(bufio.NewReader(c))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		io.WriteString(c, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n")
+		io.Copy(io.Discard, rq.Body)
+		asked.set()
+		io.Copy(io.Discard, c)
+		ended.set()
+	}), ""))
+	p.start(strings.Replace(plainListener("stream_idle_timeout: 0s"), "cluster: up", "cluster: up, timeout: 0s", 1))
+	c, err := net.Dial("tcp", p.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+	rs, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(rs.Body, make([]byte, 5)); err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(c, "0\r\n\r\n")
+	asked.wait(t, "all of the request")
+	c.Close()
+	ended.wait(t, "the end")
+}
+
+// TestTakesNoContent: a request's time also ends while the upstream takes nothing of what has
+// come of its content.
+func TestTakesNoContent(t *testing.T) {
+	p := newProxy(t, nil)
+	p.cluster(staticCluster("up", frames(t, func(_ int, fr *xh2.Framer) {
+		fr.WriteSettings(xh2.Setting{ID: xh2.SettingInitialWindowSize, Val: 0})
+		first := uint32(0)
+		for acks := 0; ; {
+			f, err := fr.ReadFrame()
+			if err != nil {
+				return
+			}
+			switch f := f.(type) {
+			case *xh2.HeadersFrame:
+				if first == 0 {
+					first = f.StreamID
+				}
+			case *xh2.SettingsFrame:
+				if f.IsAck() {
+					acks++
+				}
+			}
+			if acks == 2 && first != 0 {
+				ok(fr, first) // it knows of the window
+				acks = 0
+			}
+		}
+	}), speak(explicit2)))
+	p.start(strings.Replace(plainListener(""), "cluster: up", "cluster: up, timeout: 0.3s", 1))
+	cl := client(t)
+	cl.Timeout = patience
+	for _, tc := range []struct {
+		content string
+		status  int
+	}{{"", 200}, {"content", 504}} {
+		rs, err := cl.Post("http://"+p.addr+"/", "text/plain", strings.NewReader(tc.content))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rs.Body.Close()
+		if rs.StatusCode != tc.status {
+			t.Errorf("%q: %s, want %d", tc.content, rs.Status, tc.status)
+		}
+	}
+}
+
 // TestLeavesWithAll: a client that goes with all of the length that it was told has not broken
 // off, though the upstream has not said that this was the end; with less it has.
 func TestLeavesWithAll(t *testing.T) {
