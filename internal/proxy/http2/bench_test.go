@@ -33,7 +33,7 @@ func BenchmarkExchange(b *testing.B) {
 			st.Flush()
 		},
 	}, Defaults(), nil)
-	c := Dial(near, Defaults(), nil, ended.open)
+	c := Dial(near, Defaults(), nil, func() {}, ended.open)
 	b.ReportAllocs()
 	b.SetParallelism(8)
 	b.RunParallel(func(pb *testing.PB) {

@@ -10,9 +10,11 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 )
 
-// Dial begins HTTP/2 as the client on a connection. Ended is called when it is closed.
-func Dial(nc net.Conn, o Options, n *Counters, ended func()) *Conn {
+// Dial begins HTTP/2 as the client on a connection. Room is called when the server takes more
+// streams at once than before, ended when the connection is closed.
+func Dial(nc net.Conn, o Options, n *Counters, room, ended func()) *Conn {
 	c := newConn(nc, nil, o, n)
+	c.room = room
 	c.mu.Lock()
 	c.out = append(buffer.Get(buffer.Small)[:0], xh2.ClientPreface...)
 	c.begin()
@@ -36,10 +38,10 @@ func (c *Conn) Open() (*Stream, error) {
 	switch {
 	case c.err != nil || c.leaving || c.goneAway || c.ending || c.last > 1<<30:
 		return nil, ErrClosed
-	case min(c.o.MaxStreams, c.peerStreams) == 0:
+	case c.mostStreams() == 0:
 		c.leave()
 		return nil, ErrClosed
-	case c.active >= int(min(c.o.MaxStreams, c.peerStreams)):
+	case c.active >= int(c.mostStreams()):
 		return nil, ErrFull
 	}
 	c.active++
@@ -47,6 +49,9 @@ func (c *Conn) Open() (*Stream, error) {
 	st := c.newStream()
 	return st, nil
 }
+
+// mostStreams is how many a client may have open. The lock is held.
+func (c *Conn) mostStreams() uint32 { return min(c.o.MaxStreams, c.peerStreams) }
 
 // Reserved counts the streams that were ever opened.
 func (c *Conn) Reserved() int {

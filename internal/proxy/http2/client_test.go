@@ -19,7 +19,7 @@ func dial(t testing.TB, o Options, settings ...xh2.Setting) (*Conn, *peer) {
 	a, b := pair(t, true)
 	p := newPeer(t, b)
 	ended := newGate()
-	c := Dial(a, o, p.n, ended.open)
+	c := Dial(a, o, p.n, func() {}, ended.open)
 	t.Cleanup(func() { b.Close(); ended.await() })
 	preface := make([]byte, len(xh2.ClientPreface))
 	if _, err := io.ReadFull(b, preface); err != nil || string(preface) != xh2.ClientPreface {
@@ -179,7 +179,7 @@ func TestCertainlyNotProcessed(t *testing.T) {
 func TestNotSent(t *testing.T) {
 	a, b := pair(t, true)
 	ended := newGate()
-	c := Dial(a, Defaults(), nil, ended.open)
+	c := Dial(a, Defaults(), nil, func() {}, ended.open)
 	st, err := c.Open()
 	if err != nil {
 		t.Fatal(err)

@@ -46,6 +46,8 @@ type Conn struct {
 	prio     int
 	windows  int
 	settled  bool // the peer's first SETTINGS came
+	grown    bool // client: they came to allow more streams, and room was not called yet
+	room     func()
 
 	mu          sync.Mutex
 	err         error // why it ended

@@ -12,6 +12,7 @@ func (c *Conn) settings(f *xh2.SettingsFrame) error {
 		c.dec.SetAllowedMaxDynamicTableSize(c.o.TableSize)
 		return nil
 	}
+	before := c.mostStreams()
 	if !c.greeted {
 		c.greeted, c.peerStreams = true, 1<<31-1
 		defer c.unblock()
@@ -38,6 +39,7 @@ func (c *Conn) settings(f *xh2.SettingsFrame) error {
 	if err != nil {
 		return err
 	}
+	c.grown = !c.server && c.mostStreams() > before
 	if delta := int64(window) - int64(c.peerWindow); delta != 0 {
 		c.peerWindow = window
 		for _, st := range c.streams {

@@ -172,7 +172,7 @@ func FuzzClient(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		s := &script{in: bytes.NewReader(in), wait: newGate()}
 		ended := newGate()
-		c := Dial(s, Defaults(), nil, ended.open)
+		c := Dial(s, Defaults(), nil, func() {}, ended.open)
 		var streams []*Stream
 		for range 2 {
 			st, err := c.Open()

@@ -16,6 +16,10 @@ func (c *Conn) read() error {
 				err = c.take(fh, f)
 			}
 		}
+		if c.grown {
+			c.grown = false
+			c.room() // without the lock
+		}
 		if err == nil {
 			continue
 		}

@@ -163,21 +163,27 @@ func (c *Conn) giveRoom() (more bool) {
 	p := c.pool
 	p.mu.Lock()
 	c.stream.Release()
-	given := false
-	for len(p.waiting) > 0 {
-		conn := c.host.takeStream(p)
-		if conn == nil {
-			break
-		}
-		given = true
-		p.next() <- conn
-	}
+	given := c.host.giveStreams(p)
 	more = len(p.waiting) > 0
 	p.mu.Unlock()
 	if !given {
 		return p.wake()
 	}
 	return more
+}
+
+// giveStreams gives who waits the streams that are free, and tells whether there was one. The
+// lock is held.
+func (h *Host) giveStreams(p *pool) (given bool) {
+	for len(p.waiting) > 0 {
+		conn := h.takeStream(p)
+		if conn == nil {
+			break
+		}
+		given = true
+		p.next() <- conn
+	}
+	return given
 }
 
 // share makes another connection and gives its first stream, or the connection
@@ -212,6 +218,10 @@ func (h *Host) share(ctx context.Context, p *pool) (conn *Conn, err error) {
 		})
 	}
 	s.c = http2.Dial(nc, o, c.opts.HTTP2, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		h.giveStreams(p)
+	}, func() {
 		if old != nil {
 			old.Stop()
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -11,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	xh2 "golang.org/x/net/http2"
+
+	"github.com/usher-mesh/usher/internal/proxy/proxytest"
 	"github.com/usher-mesh/usher/test/harness"
 )
 
@@ -159,6 +163,47 @@ func TestQueueTakesAllStreams(t *testing.T) {
 	}
 	if n, w := h.cluster.pending.Load(), h.pool.waits.Load(); n != 0 || w != 0 {
 		t.Errorf("in the end %d pending, %d wait", n, w)
+	}
+}
+
+// TestQueueHearsOfRoom: who waits has the streams that a server allows later.
+func TestQueueHearsOfRoom(t *testing.T) {
+	known, more := make(chan bool), make(chan bool)
+	addr := proxytest.Serve(t, func(_ int, c net.Conn) {
+		io.ReadFull(c, make([]byte, len(xh2.ClientPreface)))
+		fr := xh2.NewFramer(c, c)
+		fr.WriteSettings(xh2.Setting{ID: xh2.SettingMaxConcurrentStreams, Val: 1})
+		for {
+			f, err := fr.ReadFrame()
+			if err != nil {
+				return
+			}
+			if s, ok := f.(*xh2.SettingsFrame); ok && s.IsAck() {
+				if _, wait := <-known; wait {
+					<-more
+					fr.WriteSettings(xh2.Setting{ID: xh2.SettingMaxConcurrentStreams, Val: 3})
+				}
+			}
+		}
+	})
+	_, port, _ := net.SplitHostPort(addr)
+	c := cluster(t, "{name: c, type: STATIC, circuit_breakers: {thresholds: [{max_connections: 1}]}"+over2+"}")
+	set(t, c, port)
+	h := only(t, c)
+	first, err := h.Get(t.Context(), time.Time{}, false, 2, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known <- true
+	close(known)
+	second := queued(t, t.Context(), h, 0)
+	third := queued(t, t.Context(), h, 1)
+	close(more)
+	soon(t, second).Put(true)
+	soon(t, third).Put(true)
+	first.Put(true)
+	if n, w, a := h.cluster.pending.Load(), h.pool.waits.Load(), h.cluster.active.Load(); n != 0 || w != 0 || a != 0 {
+		t.Errorf("in the end %d pending, %d wait, %d requests", n, w, a)
 	}
 }
 
