@@ -174,7 +174,7 @@ func edgeRoutes(m *mesh.Model, name string, port uint16, servers []edgeServer) (
 			Name: fmt.Sprintf("%s:%d", h, port), Domains: domains, Routes: byHost[h],
 		})
 	}
-	return cfg, refs
+	return longAnswers(cfg), refs
 }
 
 func httpsRedirect() *routev3.Route {

@@ -66,7 +66,7 @@ func outboundConfig(m *mesh.Model, p *mesh.Proxy) *Resource {
 		}
 	}
 	b.hosts = append(b.hosts, unknownHosts(m.Settings.OutboundAny))
-	return newResource(RouteType, outboundName, &routev3.RouteConfiguration{Name: outboundName, VirtualHosts: b.hosts}, b.origins...)
+	return newResource(RouteType, outboundName, longAnswers(&routev3.RouteConfiguration{Name: outboundName, VirtualHosts: b.hosts}), b.origins...)
 }
 
 // hostTable gathers virtual hosts whose domains must not repeat.

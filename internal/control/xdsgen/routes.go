@@ -228,3 +228,21 @@ func retryPolicy(r *mesh.Retries) *routev3.RetryPolicy {
 	}
 	return out
 }
+
+// What a table's own answers may have, in bytes: by default, and as Istio allows.
+const (
+	defaultAnswer = 4 << 10
+	longestAnswer = 1 << 20
+)
+
+// longAnswers has a table say so if answers of its own are longer than proxies take by default.
+func longAnswers(cfg *routev3.RouteConfiguration) *routev3.RouteConfiguration {
+	for _, v := range cfg.GetVirtualHosts() {
+		for _, r := range v.GetRoutes() {
+			if len(r.GetDirectResponse().GetBody().GetInlineString()) > defaultAnswer {
+				cfg.MaxDirectResponseBodySizeBytes = wrapperspb.UInt32(longestAnswer)
+			}
+		}
+	}
+	return cfg
+}

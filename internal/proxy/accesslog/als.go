@@ -3,7 +3,6 @@ package accesslog
 import (
 	"context"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	datav3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
 	grpcv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/grpc/v3"
 	alsv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
@@ -58,8 +57,6 @@ func compileALS[E proto.Message](m *grpcv3.CommonGrpcAccessLogConfig, o Options,
 		return at(err)
 	case m.GetLogName() == "":
 		return at(strict.Errorf("log_name", "empty"))
-	case m.GetTransportApiVersion() != corev3.ApiVersion_V3:
-		return at(strict.Errorf("transport_api_version", "%s: %w (want V3)", m.GetTransportApiVersion(), strict.ErrUnsupported))
 	case service == nil:
 		return at(strict.Errorf("grpc_service", "missing"))
 	}

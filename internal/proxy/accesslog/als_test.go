@@ -25,7 +25,8 @@ import (
 func TestALSRefused(t *testing.T) {
 	const good = "log_name: a, transport_api_version: V3, grpc_service: {envoy_grpc: {cluster_name: c}}"
 	for fields, want := range map[string]string{
-		"common_config: {log_name: a}": "typed_config.common_config.transport_api_version: AUTO: not supported (want V3)",
+		"common_config: {log_name: a, transport_api_version: V2}":                                                               "typed_config.common_config.transport_api_version: V2: not supported",
+		"common_config: {log_name: a}":                                                                                          "typed_config.common_config.grpc_service: missing",
 		"common_config: {transport_api_version: V3, grpc_service: {envoy_grpc: {cluster_name: c}}}":                             "typed_config.common_config.log_name: empty",
 		"common_config: {log_name: a, transport_api_version: V3}":                                                               "typed_config.common_config.grpc_service: missing",
 		"common_config: {log_name: a, transport_api_version: V3, grpc_service: {google_grpc: {target_uri: x, stat_prefix: z}}}": "typed_config.common_config.grpc_service.google_grpc: not supported",

@@ -99,7 +99,7 @@ func Compile(m *accesslogv3.AccessLog, o Options) (*Logger, error) {
 func compileRecorder(any *anypb.Any, o Options) (recorder, error) {
 	m, err := any.UnmarshalNew()
 	if err != nil {
-		return nil, strict.Errorf("", "%s: %w", any.GetTypeUrl(), strict.ErrUnsupported)
+		return nil, strict.Unknown(any)
 	}
 	switch m := m.(type) {
 	case *filev3.FileAccessLog:
@@ -123,7 +123,7 @@ func compileRecorder(any *anypb.Any, o Options) (recorder, error) {
 			return compileTCPGRPC(m, o)
 		}
 	}
-	return nil, strict.Errorf("", "%s: %w", any.GetTypeUrl(), strict.ErrUnsupported)
+	return nil, strict.Unknown(any)
 }
 
 // lines writes lines to a file.

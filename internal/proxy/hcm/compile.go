@@ -86,7 +86,11 @@ func (m *Manager) codec(c *hcmv3.HttpConnectionManager) error {
 		if err := strict.Only(u, "upgrade_type", "enabled"); err != nil {
 			return strict.AtIndex("upgrade_configs", i, err)
 		}
-		m.upgrades[strings.ToLower(u.GetUpgradeType())] = u.GetEnabled() == nil || u.GetEnabled().GetValue()
+		name := strings.ToLower(u.GetUpgradeType())
+		if _, there := m.upgrades[name]; there {
+			return strict.AtIndex("upgrade_configs", i, strict.Errorf("upgrade_type", "%q is there already", name))
+		}
+		m.upgrades[name] = u.GetEnabled() == nil || u.GetEnabled().GetValue()
 	}
 	return nil
 }
@@ -227,7 +231,7 @@ func (m *Manager) httpFilter(f *hcmv3.HttpFilter) error {
 		m.filters = append(m.filters, namedFilter{f.GetName(), made, f.GetDisabled()})
 		return nil
 	}
-	return strict.Errorf("typed_config", "%s: %w", f.GetTypedConfig().GetTypeUrl(), strict.ErrUnsupported)
+	return strict.At("typed_config", strict.Unknown(f.GetTypedConfig()))
 }
 
 func (m *Manager) accessLogs(c *hcmv3.HttpConnectionManager) error {

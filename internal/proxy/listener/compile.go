@@ -124,7 +124,7 @@ func (s *Spec) compileListenerFilter(f *listenerv3.ListenerFilter, at int) error
 		}
 		return strict.At("typed_config", err)
 	}
-	return strict.Errorf("typed_config", "%s: %w", any.GetTypeUrl(), strict.ErrUnsupported)
+	return strict.At("typed_config", strict.Unknown(any))
 }
 
 func (s *Spec) compileChains(m *listenerv3.Listener, o Options) error {
@@ -260,7 +260,7 @@ func (s *Spec) compileFilter(c *chain, f *listenerv3.Filter, o Options, usher *s
 		c.tcp, err = compileTCP(m, s.Name, o)
 		return strict.At("typed_config", err)
 	}
-	return strict.Errorf("typed_config", "%s: %w", any.GetTypeUrl(), strict.ErrUnsupported)
+	return strict.At("typed_config", strict.Unknown(any))
 }
 
 func (c *chain) compileMatch(m *listenerv3.FilterChainMatch) error {

@@ -118,7 +118,7 @@ func (m *Manager) monitor(r *overloadv3.ResourceMonitor, seen map[string]*resour
 			return nil
 		}
 	default:
-		err = strict.Errorf("", "%s: %w", any.GetTypeUrl(), strict.ErrUnsupported)
+		err = strict.Unknown(any)
 	}
 	if err != nil {
 		return strict.At("typed_config", err)

@@ -23,7 +23,9 @@ import (
 
 const (
 	defaultTimeout = 15 * time.Second
-	maxDirectBody  = 64 << 10
+	// Bytes of a direct response, where the table says nothing and at most.
+	defaultDirectBody = 4 << 10
+	maxDirectBody     = 64 << 10
 )
 
 // grpcBound is what a gRPC client may ask for at most; 0: anything; negative: it is not
@@ -86,7 +88,14 @@ func compileForward(m *routev3.RouteAction, p *pathMatcher, v *VirtualHost) (*Fo
 		if f.Upgrades == nil {
 			f.Upgrades = map[string]bool{}
 		}
-		f.Upgrades[strings.ToLower(u.GetUpgradeType())] = u.GetEnabled() == nil || u.GetEnabled().GetValue()
+		name := strings.ToLower(u.GetUpgradeType())
+		if _, there := f.Upgrades[name]; there {
+			return nil, strict.AtIndex("upgrade_configs", i, strict.Errorf("upgrade_type", "%q is there already", name))
+		}
+		f.Upgrades[name] = u.GetEnabled() == nil || u.GetEnabled().GetValue()
+	}
+	if m.GetPrefixRewrite() != "" && m.GetRegexRewrite() != nil || m.GetPathRewritePolicy() != nil && (m.GetPrefixRewrite() != "" || m.GetRegexRewrite() != nil) {
+		return nil, strict.Errorf("", "more than one of prefix_rewrite, regex_rewrite and path_rewrite_policy")
 	}
 	var err error
 	if f.regexRewrite, f.regexSubst, err = compileSubstitution(m.GetRegexRewrite()); err != nil {
@@ -220,7 +229,7 @@ func compileRedirect(m *routev3.RedirectAction) (*Redirect, error) {
 	return d, nil
 }
 
-func compileDirect(m *routev3.DirectResponseAction) (*Direct, error) {
+func compileDirect(m *routev3.DirectResponseAction, most int) (*Direct, error) {
 	if err := strict.Only(m, "status", "body", "body_format"); err != nil {
 		return nil, err
 	}
@@ -233,8 +242,8 @@ func compileDirect(m *routev3.DirectResponseAction) (*Direct, error) {
 		if err != nil {
 			return nil, strict.At("body", err)
 		}
-		if len(b) > maxDirectBody {
-			return nil, strict.Errorf("body", "larger than %d bytes", maxDirectBody)
+		if len(b) > most {
+			return nil, strict.Errorf("body", "larger than %d bytes (max_direct_response_body_size_bytes, at most %d)", most, maxDirectBody)
 		}
 		d.body = string(b)
 	}

@@ -18,12 +18,13 @@ import (
 
 // compiler compiles one RouteConfiguration.
 type compiler struct {
-	factories []filter.Factory
-	table     *Table
-	top       *mutations
-	topMost   bool // most_specific_header_mutations_wins
-	filters   perFilter
-	mirrors   []Mirror
+	factories  []filter.Factory
+	table      *Table
+	top        *mutations
+	topMost    bool // most_specific_header_mutations_wins
+	filters    perFilter
+	mirrors    []Mirror
+	directBody int // bytes of a direct response at most
 }
 
 // perFilter is a compiled typed_per_filter_config.
@@ -41,7 +42,10 @@ func Compile(m *routev3.RouteConfiguration, factories []filter.Factory) (*Table,
 		return nil, err
 	}
 	c := &compiler{factories: factories, topMost: m.GetMostSpecificHeaderMutationsWins(),
-		table: &Table{Name: m.GetName(), ignorePort: m.GetIgnorePortInHostMatching()}}
+		directBody: defaultDirectBody, table: &Table{Name: m.GetName(), ignorePort: m.GetIgnorePortInHostMatching()}}
+	if n := m.GetMaxDirectResponseBodySizeBytes(); n != nil {
+		c.directBody = min(int(n.GetValue()), maxDirectBody)
+	}
 	var err error
 	if c.top, err = compileMutations(m); err != nil {
 		return nil, err
@@ -158,7 +162,7 @@ func (c *compiler) route(m *routev3.Route, v *VirtualHost, vm *mutations, vf per
 		r.Redirect, err = compileRedirect(a.Redirect)
 		err = strict.At("redirect", err)
 	case *routev3.Route_DirectResponse:
-		r.Direct, err = compileDirect(a.DirectResponse)
+		r.Direct, err = compileDirect(a.DirectResponse, c.directBody)
 		err = strict.At("direct_response", err)
 	default:
 		err = strict.Errorf("action", "missing")
@@ -271,7 +275,7 @@ func (c *compiler) oneFilter(out *perFilter, name string, any *anypb.Any) error 
 			return nil
 		}
 	}
-	return strict.Errorf("", "%s: %w", any.GetTypeUrl(), strict.ErrUnsupported)
+	return strict.Unknown(any)
 }
 
 // packageOf cuts the message's name off a type URL.

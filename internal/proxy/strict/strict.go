@@ -98,10 +98,20 @@ func Only(m proto.Message, names ...string) error {
 	return nil
 }
 
+// Unknown is the reason of an extension that nobody takes, or that is not there.
+func Unknown(a *anypb.Any) error {
+	if a.GetTypeUrl() == "" {
+		return errMissing
+	}
+	return fmt.Errorf("%s: %w", a.GetTypeUrl(), ErrUnsupported)
+}
+
+var errMissing = errors.New("missing")
+
 // Unpack decodes a into m, which must be of its type.
 func Unpack(a *anypb.Any, m proto.Message) error {
 	if a == nil {
-		return errors.New("missing")
+		return errMissing
 	}
 	want := m.ProtoReflect().Descriptor().FullName()
 	if a.MessageName() != want {

@@ -96,7 +96,7 @@ func Compile(m *hcmv3.HttpConnectionManager_Tracing, o Options) (*Tracing, error
 	case a.MessageIs(new(tracev3.ZipkinConfig)):
 		err = t.zipkin(a, o)
 	default:
-		err = strict.Errorf("", "%s: %w", a.GetTypeUrl(), strict.ErrUnsupported)
+		err = strict.Unknown(a)
 	}
 	if err != nil {
 		return nil, strict.At("provider.typed_config", err)

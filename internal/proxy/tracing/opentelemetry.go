@@ -9,7 +9,6 @@ import (
 	commonv1 "go.opentelemetry.io/proto/otlp/common/v1"
 	resourcev1 "go.opentelemetry.io/proto/otlp/resource/v1"
 	tracev1 "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/usher-mesh/usher/internal/proxy/otlp"
@@ -30,7 +29,7 @@ func (t *Tracing) openTelemetry(a *anypb.Any, o Options) error {
 	if s := c.GetSampler(); s != nil {
 		m := new(samplersv3.AlwaysOnSamplerConfig)
 		if !s.GetTypedConfig().MessageIs(m) {
-			return strict.Errorf("sampler.typed_config", "%s: %w", s.GetTypedConfig().GetTypeUrl(), strict.ErrUnsupported)
+			return strict.At("sampler.typed_config", strict.Unknown(s.GetTypedConfig()))
 		}
 		t.always = true
 	}
@@ -67,7 +66,7 @@ func (t *Tracing) openTelemetry(a *anypb.Any, o Options) error {
 		return err
 	}
 	if m.send == nil {
-		m.send = func(context.Context, proto.Message) error { return nil } // nobody is told
+		return strict.Errorf("grpc_service", "missing, and http_service, too")
 	}
 	t.exporter = &exporter{log: o.Log, spans: make(chan *tracev1.Span, n), send: m.export}
 	return nil

@@ -103,10 +103,12 @@ func TestRefused(t *testing.T) {
 		`{operation: "%METHOD%"}`:                                    "operation: not supported",
 		`{random_sampling: {value: 101}}`:                            "random_sampling: not from 0 to 100",
 		`{custom_tags: [{tag: a, metadata: {kind: {request: {}}}}]}`: "custom_tags[0].metadata.metadata_key: no key, or no path",
-		`{custom_tags: [{tag: a, literal: {value: b}}, {tag: a, literal: {value: c}}]}`:                                                  `custom_tags[1].tag: "a" is there already`,
-		`{custom_tags: [{tag: a, value: "%NONE%"}]}`:                                                                                     "custom_tags[0].value: %NONE%: unknown command",
-		`{custom_tags: [{tag: a, literal: {value: "1"}, value_type: INT}]}`:                                                              "custom_tags[0].value_type: not supported",
-		`{provider: {name: x, typed_config: {` + otel + `, max_cache_size: 0}}}`:                                                         "provider.typed_config.max_cache_size: not from 1 to 65536",
+		`{custom_tags: [{tag: a, literal: {value: b}}, {tag: a, literal: {value: c}}]}`: `custom_tags[1].tag: "a" is there already`,
+		`{custom_tags: [{tag: a, value: "%NONE%"}]}`:                                    "custom_tags[0].value: %NONE%: unknown command",
+		`{custom_tags: [{tag: a, literal: {value: "1"}, value_type: INT}]}`:             "custom_tags[0].value_type: not supported",
+		`{provider: {name: x}}`:                                                  "provider.typed_config: missing",
+		`{provider: {name: x, typed_config: {` + otel + `}}}`:                    "provider.typed_config.grpc_service: missing, and http_service, too",
+		`{provider: {name: x, typed_config: {` + otel + `, max_cache_size: 0}}}`: "provider.typed_config.max_cache_size: not from 1 to 65536",
 		`{provider: {name: x, typed_config: {` + otel + `, grpc_service: {google_grpc: {target_uri: x, stat_prefix: z}}}}}`:              "provider.typed_config.grpc_service.google_grpc: not supported",
 		`{provider: {name: x, typed_config: {` + otel + `, http_service: {http_uri: {uri: /x, cluster: c, timeout: 1s}}}}}`:              "provider.typed_config.http_service.http_uri: uri must be a URL; cluster and timeout must be there",
 		`{provider: {name: x, typed_config: {` + strings.Replace(zipkin, "HTTP_JSON", "HTTP_PROTO", 1) + `}}}`:                           "provider.typed_config.collector_endpoint_version: HTTP_PROTO: not supported (want HTTP_JSON)",
@@ -129,10 +131,10 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestEnds holds that a tracer without a collector is taken, and leaves nothing running.
+// TestEnds holds that a tracer whose collector is not there leaves nothing running.
 func TestEnds(t *testing.T) {
 	m := new(hcmv3.HttpConnectionManager_Tracing)
-	proxytest.Decode(t, `{provider: {name: x, typed_config: {`+otel+`}}}`, m)
+	proxytest.Decode(t, `{provider: {name: x, typed_config: {`+otel+`, grpc_service: {envoy_grpc: {cluster_name: c}}}}}`, m)
 	tr, err := Compile(m, Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)

@@ -72,7 +72,7 @@ func compileLibrary(m *corev3.TypedExtensionConfig) (*library, error) {
 			err = l.zstd(&c)
 		}
 	default:
-		err = strict.Errorf("", "%s: %w", any.GetTypeUrl(), strict.ErrUnsupported)
+		err = strict.Unknown(any)
 	}
 	return l, strict.At("typed_config", err)
 }
