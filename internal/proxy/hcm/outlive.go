@@ -34,7 +34,7 @@ func (s *session) outlive(up net.Conn, idle time.Duration) {
 	}
 	a, b := s.nc, up
 	var left atomic.Pointer[string]
-	if s.x.Request.Upgrade != "" {
+	if s.x.Request.Upgrade != "" && s.x.Request.ProtoMajor == 1 {
 		a, b = side{a, "DC", &left}, side{b, "UC", &left}
 	}
 	s.x.BytesReceived, s.x.BytesSent = tunnel.Run(a, b, first, idle)
@@ -49,8 +49,8 @@ func (s *session) outlive(up net.Conn, idle time.Duration) {
 	}
 }
 
-// side is one of the two of an upgrade. To HTTP the end of one is that of both: it has no
-// half-close to pass on, unlike a tunnel.
+// side is one of the two of an upgrade over HTTP/1.1, which has no half-close to pass on: the
+// end of one side is that of both. A tunnel and a stream of HTTP/2 have one.
 type side struct {
 	net.Conn
 	flag string

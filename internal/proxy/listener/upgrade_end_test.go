@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,9 +62,10 @@ func TestUpgradeEnds(t *testing.T) {
 
 	p.Close()
 	p.opts.AccessLogs.Flush()
-	want := "/stay DC downstream_remote_disconnect\n/bye UC upstream_reset_after_response_started{connection_termination}\n"
-	if log.String() != want {
-		t.Errorf("%q, want %q", log.String(), want)
+	for _, want := range []string{"/stay DC downstream_remote_disconnect\n", "/bye UC upstream_reset_after_response_started{connection_termination}\n"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("%q, want %q", log.String(), want)
+		}
 	}
 }
 
