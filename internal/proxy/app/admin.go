@@ -6,7 +6,6 @@ import (
 	"runtime"
 	rmetrics "runtime/metrics"
 	"slices"
-	"strings"
 	"time"
 
 	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
@@ -22,6 +21,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/config"
 	"github.com/usher-mesh/usher/internal/proxy/listener"
 	"github.com/usher-mesh/usher/internal/proxy/metrics"
+	"github.com/usher-mesh/usher/internal/proxy/overload"
 	"github.com/usher-mesh/usher/internal/version"
 )
 
@@ -142,6 +142,11 @@ func (p *proxy) clusterStatuses() *adminv3.Clusters {
 	return out
 }
 
+// addOverload shows what the overload manager has measured, under Envoy's names.
+func addOverload(m *metrics.Registry, o *overload.Manager) {
+	o.Each(func(name string, value func() float64) { m.Add(name, metrics.Gauge, "Envoy's "+name+".", value) })
+}
+
 func (p *proxy) addMetrics() {
 	m := p.metrics
 	m.Add("server.live", metrics.Gauge, "1 if the proxy is ready.", func() float64 { return flag(p.ready()) })
@@ -165,9 +170,7 @@ func (p *proxy) addMetrics() {
 	m.Add("usher_overload_requests_refused_total", metrics.Counter, "Requests answered 503 because the proxy is overloaded.", func() float64 { return float64(o.Requests.Hits()) })
 	m.Add("usher_connections_refused_total", metrics.Counter, "Connections closed at once: too many, or the proxy is overloaded.", func() float64 { return float64(o.Refused()) })
 	m.Add("usher_connections", metrics.Gauge, "Open connections of clients.", func() float64 { return float64(o.Open()) })
-	p.overload.Each(func(name string, value func() float64) {
-		m.Add("envoy_"+strings.NewReplacer(".", "_", "-", "_").Replace(name), metrics.Gauge, "Envoy's "+name+".", value)
-	})
+	addOverload(m, p.overload)
 	http2Counters(m, "http2.", &p.downstream)
 	http2Counters(m, "cluster.http2.", &p.upstream)
 	if p.own != nil {
