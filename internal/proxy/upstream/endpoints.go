@@ -225,11 +225,11 @@ func (c *Cluster) endpoint(a *assignment, l *endpointv3.LocalityLbEndpoints, e *
 		out.key.addr = netip.AddrPortFrom(ip, out.port)
 	case names && s.GetAddress() != "":
 		out.dns = s.GetAddress()
-		if out.key.name == "" {
-			out.key.name = out.dns
-		}
 	default:
 		return strict.Errorf("endpoint.address.socket_address.address", "not an IP address")
+	}
+	if names && out.key.name == "" {
+		out.key.name = s.GetAddress() // also one that is an address, as in Envoy
 	}
 	if t := c.subsetting; t != nil {
 		md := e.GetMetadata().GetFilterMetadata()[subset.Metadata]
