@@ -104,7 +104,7 @@ func TestParse(t *testing.T) {
 		{"number", "port_value: 10000", "port_value: ten", `static_resources.listeners[0].address.socket_address.port_value: invalid value for uint32 field portValue: "ten"`},
 		{"type", "router.v3.Router", "router.v3.Rooter", `http_filters[0].typed_config.@type: "type.googleapis.com/envoy.extensions.filters.http.router.v3.Rooter" is not a type that usher-proxy knows`},
 		{"admin port", "port_value: 9901", "port_value: 99010", "admin.address.socket_address.port_value: 99010 is not a port"},
-		{"admin for other machines", "address: 127.0.0.1, port_value: 9901", "address: 0.0.0.0, port_value: 9901", "admin.address.socket_address.address: 0.0.0.0 is not an address of loopback"},
+		{"admin for other machines", "address: 127.0.0.1, port_value: 9901", "address: 0.0.0.0, port_value: 9901", "admin.address.socket_address.address: 0.0.0.0 is not an address of loopback, and anybody who reaches it could ask: take 127.0.0.1 or a Unix socket (pipe)"},
 		{"admin for other users", "socket_address: {protocol: TCP, address: 127.0.0.1, port_value: 9901}", "pipe: {path: /a, mode: 438}", "admin.address.pipe.mode: 0666"},
 		{"admin that anybody finds", "socket_address: {protocol: TCP, address: 127.0.0.1, port_value: 9901}", `pipe: {path: "@a"}`, "admin.address.pipe.path"},
 		{"admin log", "admin:\n", "admin:\n  access_log_path: /dev/null\n", "admin.access_log_path: not supported"},

@@ -103,7 +103,7 @@ func adminAddress(a *corev3.Address) (string, error) {
 		return "", err
 	}
 	if ip, _ := netip.ParseAddr(a.GetSocketAddress().GetAddress()); !ip.IsLoopback() {
-		return "", strict.Errorf("socket_address.address", "%s is not an address of loopback, and who asks is not asked who they are", ip)
+		return "", strict.Errorf("socket_address.address", "%s is not an address of loopback, and anybody who reaches it could ask: take 127.0.0.1 or a Unix socket (pipe)", ip)
 	}
 	return at, nil
 }
