@@ -39,7 +39,7 @@ func (l *alsLog[E]) common(x *exchange.Exchange) *datav3.AccessLogCommon {
 		StreamId: valid(cmp.Or(x.RequestID, x.Request.Header.Get("x-request-id"))), AccessLogType: datav3.AccessLogType(datav3.AccessLogType_value[x.LogType]), ResponseFlags: flagsOf(x),
 	}
 	if n := x.Conn; n != nil {
-		c.DownstreamRemoteAddress, c.DownstreamDirectRemoteAddress, c.DownstreamLocalAddress = address(n.Remote), address(n.Direct), address(n.Local)
+		c.DownstreamRemoteAddress, c.DownstreamDirectRemoteAddress, c.DownstreamLocalAddress = address(x.Remote()), address(n.Direct), address(n.Local)
 		c.TlsProperties = tlsOf(n)
 	}
 	if x.UpstreamHost != "" {

@@ -113,7 +113,7 @@ func queryParameters(m *routev3.RateLimit_Action_QueryParameters) (action, error
 }
 
 // remote is the address of who connects: that of headers is not believed.
-func remote(x *exchange.Exchange) netip.Addr { return x.Conn.Remote.Addr().Unmap().WithZone("") }
+func remote(x *exchange.Exchange) netip.Addr { return x.Remote().Addr().Unmap().WithZone("") }
 
 func masked(m *routev3.RateLimit_Action_MaskedRemoteAddress) (action, error) {
 	v4, v6 := uint32(32), uint32(128)

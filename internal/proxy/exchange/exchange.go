@@ -123,6 +123,10 @@ type Exchange struct {
 	Start    time.Time
 	Facts
 
+	// Client is who asks, by the word of proxies that are trusted: the address has no port.
+	// Not valid where none is: see Remote.
+	Client netip.Addr
+
 	// Route is what the route table selected (*route.Route); nil before, and
 	// after ClearRoute.
 	Route any
@@ -274,6 +278,17 @@ func (x *Exchange) SetFilterState(name, value string) {
 		x.FilterState = make(map[string]string, 1)
 	}
 	x.FilterState[name] = value
+}
+
+// Remote is the client's address: what trusted proxies say, else the connection's.
+func (x *Exchange) Remote() netip.AddrPort {
+	switch {
+	case x.Client.IsValid():
+		return netip.AddrPortFrom(x.Client, 0)
+	case x.Conn == nil:
+		return netip.AddrPort{}
+	}
+	return x.Conn.Remote
 }
 
 // ClearRoute makes the connection manager choose the route again, since a filter

@@ -26,11 +26,11 @@ const (
 	portOnly
 )
 
-func remote(c *exchange.Conn) netip.AddrPort   { return c.Remote }
 func direct(c *exchange.Conn) netip.AddrPort   { return c.Direct }
 func local(c *exchange.Conn) netip.AddrPort    { return c.Local }
 func accepted(c *exchange.Conn) netip.AddrPort { return c.Accepted }
 
+func remote(s *Subject) netip.AddrPort        { return s.X.Remote() }
 func upstreamLocal(s *Subject) netip.AddrPort { return s.X.UpstreamLocal }
 
 // upstreamRemote is the endpoint that there was a connection to.

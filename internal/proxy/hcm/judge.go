@@ -242,7 +242,7 @@ func (s *session) complete() {
 		h.Add("date", s.now())
 	}
 	if m.via != "" {
-		h.Add("via", m.via)
+		addVia(h, m.via)
 	}
 	if m.idInResponse && s.x.RequestID != "" {
 		h.Set("x-request-id", s.x.RequestID)

@@ -36,6 +36,9 @@ func (s *session) sanitize() {
 	}
 	s.clientCert()
 	s.forwarded(inside)
+	if m.via != "" {
+		addVia(h, m.via)
+	}
 	if m.requestID {
 		id, ok := h.Lookup("x-request-id")
 		if !ok || m.useRemote && !m.preserveID && !inside {
@@ -73,8 +76,13 @@ func (s *session) forwarded(inside bool) {
 		if s.peer == "" {
 			s.peer = x.Conn.Remote.Addr().String()
 		}
+		x.Client = m.client(joined(h, "x-forwarded-for"))
 		if !inside {
-			h.Set("x-envoy-external-address", m.client(joined(h, "x-forwarded-for"), s.peer))
+			external := s.peer
+			if x.Client.IsValid() {
+				external = x.Client.String()
+			}
+			h.Set("x-envoy-external-address", external)
 		}
 		if !m.skipXFFAppend {
 			peer := s.peer
@@ -94,14 +102,14 @@ func (s *session) forwarded(inside bool) {
 	x.Request.Scheme = proto
 }
 
-// client gives the address of who asks at the edge: that of the connection, or what the
-// first of the trusted proxies has said.
-func (m *Manager) client(forwarded, peer string) string {
+// client gives the address of who asks as the first of the trusted proxies has said it;
+// not valid: the connection's counts.
+func (m *Manager) client(forwarded string) netip.Addr {
 	for hops := m.trustedHops; hops > 0; hops-- {
 		i := strings.LastIndexByte(forwarded, ',')
 		if hops == 1 {
 			if a, err := netip.ParseAddr(strings.TrimSpace(forwarded[i+1:])); err == nil {
-				return a.String()
+				return a
 			}
 		}
 		if i < 0 {
@@ -109,7 +117,15 @@ func (m *Manager) client(forwarded, peer string) string {
 		}
 		forwarded = forwarded[:i]
 	}
-	return peer
+	return netip.Addr{}
+}
+
+// addVia says that a message went through this proxy, too.
+func addVia(h *exchange.Header, via string) {
+	if old := joined(h, "via"); old != "" {
+		via = old + ", " + via
+	}
+	h.Set("via", via)
 }
 
 // joined gives all values of a field, by commas.

@@ -77,7 +77,7 @@ func compileHash(m *routev3.RouteAction_HashPolicy) (h hashPolicy, err error) {
 func nothing(*exchange.Exchange) (uint64, string, bool) { return 0, "", false }
 
 func hashSource(x *exchange.Exchange) (uint64, string, bool) {
-	return xxhash.Sum64String(x.Conn.Remote.Addr().Unmap().String()), "", true
+	return xxhash.Sum64String(x.Remote().Addr().Unmap().String()), "", true
 }
 
 // hashHeader: the values of all fields of the name, in the order of the values.

@@ -42,7 +42,7 @@ func address(a netip.AddrPort) *corev3.Address {
 // source is the client. A certificate that the mesh does not vouch for gives no
 // identity of the mesh: its URI is not named.
 func (f *Filter) source(x *exchange.Exchange) *authv3.AttributeContext_Peer {
-	p := &authv3.AttributeContext_Peer{Address: address(x.Conn.Remote), Service: utf8(x.Request.Header.Get("x-envoy-downstream-service-cluster"))}
+	p := &authv3.AttributeContext_Peer{Address: address(x.Remote()), Service: utf8(x.Request.Header.Get("x-envoy-downstream-service-cluster"))}
 	c := x.Conn.Peer
 	if c == nil {
 		return p

@@ -48,7 +48,7 @@ func sourcedMetadata(m *rbacv3.SourcedMetadata) (matcher, error) {
 // believed, so two of Envoy's three kinds are this one.
 func remote(path string, m *corev3.CidrRange) (matcher, error) {
 	p, err := compilePrefix(m)
-	return func(x *exchange.Exchange) bool { return p.Contains(x.Conn.Remote.Addr().Unmap().WithZone("")) }, strict.At(path, err)
+	return func(x *exchange.Exchange) bool { return p.Contains(x.Remote().Addr().Unmap().WithZone("")) }, strict.At(path, err)
 }
 
 // direct compares the address of the connection's other end, whomever that tells.
