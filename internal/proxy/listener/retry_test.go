@@ -24,7 +24,8 @@ func TestPreviousHosts(t *testing.T) {
 {endpoint: {address: {socket_address: {address: %s, port_value: %d}}}}, {endpoint: {address: {socket_address: {address: %s, port_value: %d}}}}]}]}}`,
 		good.Addr(), good.Port(), bad.Addr(), bad.Port())
 	for hosts, failures := range map[string]bool{
-		"host_selection_retry_max_attempts: 30, retry_host_predicate: [{name: envoy.retry_host_predicates.previous_hosts}]": false,
+		"host_selection_retry_max_attempts: 30, retry_host_predicate: [{name: envoy.retry_host_predicates.previous_hosts}]":                                                                             false,
+		"host_selection_retry_max_attempts: 30, retry_host_predicate: [{name: x, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate}}]": false,
 		"host_selection_retry_max_attempts: 30": true,
 	} {
 		p := newProxy(t, nil)

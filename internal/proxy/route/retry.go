@@ -6,6 +6,7 @@ import (
 	"time"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	previoushostsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/match"
@@ -174,13 +175,11 @@ func defaultRetry() *Retry {
 	return &Retry{Times: 1, Base: 25 * time.Millisecond, Max: 250 * time.Millisecond}
 }
 
-const previousHosts = "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
-
 // compileHostPredicates takes the one that avoids endpoints that were asked before, and
 // gives how often another one is chosen instead.
 func compileHostPredicates(p *routev3.RetryPolicy) (choices int, err error) {
 	for i, h := range p.GetRetryHostPredicate() {
-		if h.GetName() != "envoy.retry_host_predicates.previous_hosts" && h.GetTypedConfig().GetTypeUrl() != previousHosts {
+		if h.GetName() != "envoy.retry_host_predicates.previous_hosts" && !h.GetTypedConfig().MessageIs(&previoushostsv3.PreviousHostsPredicate{}) {
 			return 0, strict.AtIndex("retry_host_predicate", i, strict.Errorf("name", "%q: %w", h.GetName(), strict.ErrUnsupported))
 		}
 		if choices = 1; p.GetHostSelectionRetryMaxAttempts() > 0 {
