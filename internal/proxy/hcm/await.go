@@ -15,7 +15,7 @@ func (s *session) awaitConnection(host *upstream.Host) (*upstream.Conn, error) {
 	defer cancel()
 	stop := s.watchClient(cancel)
 	end, what := s.limits.whole(time.Now())
-	conn, err := host.Await(ctx, end, s.x.Request.ProtoMajor, s.x.Conn)
+	conn, err := host.Await(ctx, end, s.from())
 	stop()
 	switch {
 	case err == nil:

@@ -104,6 +104,11 @@ func (s *session) upgradeAllowed(r *route.Route) bool {
 	return on
 }
 
+// from is what of the request decides which connections it may have.
+func (s *session) from() upstream.From {
+	return upstream.From{Major: s.x.Request.ProtoMajor, Client: s.x.Conn, Priority: s.limits.priority}
+}
+
 // once sends the request to one host and reads the answer's head.
 func (s *session) once(host *upstream.Host, fresh bool) (*upstream.Conn, error) {
 	x, l := &s.x, &s.limits
@@ -111,7 +116,7 @@ func (s *session) once(host *upstream.Host, fresh bool) (*upstream.Conn, error) 
 	var conn *upstream.Conn
 	for {
 		var err error
-		if conn, err = host.Get(s.ctx, l.total, fresh, x.Request.ProtoMajor, x.Conn); err == upstream.ErrBusy {
+		if conn, err = host.Get(s.ctx, l.total, fresh, s.from()); err == upstream.ErrBusy {
 			conn, err = s.awaitConnection(host)
 		}
 		if err != nil {

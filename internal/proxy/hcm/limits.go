@@ -7,6 +7,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/match"
 	"github.com/usher-mesh/usher/internal/proxy/route"
+	"github.com/usher-mesh/usher/internal/proxy/upstream"
 )
 
 // limits of one request's way through an upstream.
@@ -15,7 +16,8 @@ type limits struct {
 	timeout      *broken       // what total means
 	answer       time.Duration // of which total is made, as far as it is a timeout; 0: none
 	idle         time.Duration
-	try, tryIdle time.Duration // of each try, up to the answer's head, and between its bytes; 0: none
+	priority     upstream.Priority // whose circuit breakers and connections are the request's
+	try, tryIdle time.Duration     // of each try, up to the answer's head, and between its bytes; 0: none
 }
 
 // idle is how long nothing may happen; 0: any time.
@@ -28,7 +30,7 @@ func (s *session) idle(f *route.Forward) time.Duration {
 
 // limit sets the limits of the request, and tells the upstream of them.
 func (s *session) limit(f *route.Forward) {
-	l := limits{timeout: errTimeout, idle: s.idle(f)}
+	l := limits{timeout: errTimeout, idle: s.idle(f), priority: f.Priority}
 	now := s.clock()
 	answer, stream := s.timeouts(f)
 	if f.Retry != nil {

@@ -145,7 +145,7 @@ func (s *session) carry(r *route.Route, answered bool) {
 	}
 	if err == nil {
 		x.UpstreamHost = host.Text
-		nc, dialErr := host.Connect(s.ctx, x.Conn)
+		nc, dialErr := host.Connect(s.ctx, x.Conn, r.Forward.Priority)
 		if err = dialErr; err == nil {
 			if !answered && !s.established() {
 				nc.Close()

@@ -24,7 +24,7 @@ func (s *session) try(r *route.Route, choice route.Choice, cluster *upstream.Clu
 	retrying := false
 	defer func() {
 		if retrying {
-			cluster.EndRetry()
+			cluster.EndRetry(f.Priority)
 		}
 	}()
 	for {
@@ -97,7 +97,7 @@ func (s *session) mayRetry(cluster *upstream.Cluster, retrying *bool, p *route.R
 		cluster.Counts.RqRetryLimit.Inc()
 		s.x.Unretried = "URX"
 		return false
-	case !*retrying && !cluster.BeginRetry():
+	case !*retrying && !cluster.BeginRetry(s.limits.priority):
 		s.x.Unretried = "UO"
 		return false
 	}

@@ -161,7 +161,7 @@ func (t *tcpProxy) dial(ctx context.Context, x *exchange.Exchange) net.Conn {
 			x.Flags = "UH"
 			return nil
 		}
-		up, err := h.Connect(ctx, x.Conn)
+		up, err := h.Connect(ctx, x.Conn, upstream.Default)
 		if err == upstream.ErrOverflow { // no attempt, and none follows
 			x.Flags = "UO"
 			return nil

@@ -18,6 +18,7 @@ import (
 
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 	"github.com/usher-mesh/usher/internal/proxy/tls"
+	"github.com/usher-mesh/usher/internal/proxy/upstream"
 	"github.com/usher-mesh/usher/internal/proxy/upstream/subset"
 )
 
@@ -65,7 +66,11 @@ func compileForward(m *routev3.RouteAction, p *pathMatcher, v *VirtualHost) (*Fo
 		f.Timeout, f.GRPCTimeout = 0, -1 // it replaces them
 	}
 	f.criteria = subset.New(m.GetMetadataMatch().GetFilterMetadata()[subset.Metadata])
-	if m.GetPriority() != corev3.RoutingPriority_DEFAULT {
+	switch m.GetPriority() {
+	case corev3.RoutingPriority_DEFAULT:
+	case corev3.RoutingPriority_HIGH:
+		f.Priority = upstream.High
+	default:
 		return nil, strict.Errorf("priority", "%s: %w", m.GetPriority(), strict.ErrUnsupported)
 	}
 	if m.GetRetryPolicy() != nil {

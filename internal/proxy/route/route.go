@@ -14,6 +14,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/format"
 	"github.com/usher-mesh/usher/internal/proxy/match"
 	"github.com/usher-mesh/usher/internal/proxy/redact"
+	"github.com/usher-mesh/usher/internal/proxy/upstream"
 	"github.com/usher-mesh/usher/internal/proxy/upstream/subset"
 )
 
@@ -140,6 +141,7 @@ type Forward struct {
 	MaxDuration time.Duration // of the stream; 0: none
 	// What gRPC clients may ask for instead of Timeout and MaxDuration; see grpcBound.
 	GRPCTimeout, GRPCStream time.Duration
+	Priority                upstream.Priority
 	Retry                   *Retry
 	Mirrors                 []Mirror
 	HostRewrite             string

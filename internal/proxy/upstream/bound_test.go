@@ -20,15 +20,15 @@ func TestMaxConnections(t *testing.T) {
 		open func(h *Host) (end func(), err error)
 	}{
 		"a connection of its own": {"", func(h *Host) (func(), error) {
-			nc, err := h.Connect(t.Context(), nil)
+			nc, err := h.Connect(t.Context(), nil, Default)
 			return func() { nc.Close(); nc.Close() }, err
 		}},
 		"HTTP/1.1": {"", func(h *Host) (func(), error) {
-			c, err := h.Get(t.Context(), time.Time{}, true, 1, nil)
+			c, err := h.Get(t.Context(), time.Time{}, true, From{Major: 1})
 			return func() { c.Put(false) }, err
 		}},
 		"HTTP/2": {oneStream, func(h *Host) (func(), error) {
-			c, err := h.Get(t.Context(), time.Time{}, true, 2, nil)
+			c, err := h.Get(t.Context(), time.Time{}, true, From{Major: 2})
 			return func() { c.Put(false); h.closeIdle() }, err
 		}},
 	} {
@@ -52,10 +52,10 @@ func TestMaxConnections(t *testing.T) {
 		}
 		end()
 		harness.Eventually(t, 10*time.Second, name+": it ends, HTTP/2 in a goroutine of its own", func() (bool, any) {
-			n := c.conns.Load()
+			n := c.breakers[Default].conns.Load()
 			return n <= 0, n
 		})
-		if n := c.conns.Load(); n < 0 {
+		if n := c.breakers[Default].conns.Load(); n < 0 {
 			t.Errorf("%s: %d count after the end", name, n)
 		}
 		if end, err = tc.open(h); err != nil {

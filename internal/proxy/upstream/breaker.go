@@ -1,24 +1,56 @@
 package upstream
 
 import (
+	"sync/atomic"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/usher-mesh/usher/internal/proxy/counters"
+	"github.com/usher-mesh/usher/internal/proxy/strict"
 )
 
-// The circuit breakers that count requests on their way. Those of
-// connections and of requests in flight are where these begin and end.
+// Priority is one of two that requests may have. Each has bounds and connections of its own,
+// so that requests of one do not stand in the way of the other's.
+type Priority uint8
+
+// The priorities, of which what is no request has the first.
+const (
+	Default Priority = iota
+	High
+	priorities
+)
+
+// breaker is the circuit breaker of a priority: what may be under way at a time, and what is.
+type breaker struct {
+	maxRequests int64
+	maxConns    int64
+	maxPerHost  int64 // connections of a host, whichever priority they are for
+	maxPending  int64
+	maxRetries  int64
+	budget      *retryBudget // of retries, in place of maxRetries; nil: none
+	tracked     bool         // track_remaining
+
+	active  atomic.Int64 // requests
+	conns   atomic.Int64 // connections
+	pending atomic.Int64 // requests that wait for one
+	retries atomic.Int64 // requests that were sent before
+}
 
 // BeginRetry counts a request that is sent again; false if there are too many. EndRetry
 // ends it.
-func (c *Cluster) BeginRetry() bool {
-	if n := c.retries.Add(1); n > c.retryBound() {
-		c.retries.Add(-1)
+func (c *Cluster) BeginRetry(of Priority) bool {
+	b := &c.breakers[of]
+	if n := b.retries.Add(1); n > b.retryBound() {
+		b.retries.Add(-1)
 		c.Counts.RqRetryOver.Inc()
 		return false
 	}
 	return true
 }
+
+// EndRetry ends what BeginRetry has counted.
+func (c *Cluster) EndRetry(of Priority) { c.breakers[of].retries.Add(-1) }
 
 // retryBudget bounds retries by a part of the requests that are under way.
 type retryBudget struct {
@@ -31,51 +63,77 @@ const (
 	defaultLeast  = 3
 )
 
-// retryBound is how many requests may be sent again at a time.
-func (c *Cluster) retryBound() int64 {
-	if b := c.budget; b != nil {
-		return max(int64(b.percent/100*float64(c.active.Load()+c.pending.Load())), b.least)
+func (b *breaker) unbound() {
+	b.maxRequests, b.maxConns, b.maxPerHost, b.maxPending, b.maxRetries = unbounded, unbounded, unbounded, unbounded, unbounded
+}
+
+// thresholds compiles what bounds a priority.
+func (b *breaker) thresholds(t *clusterv3.CircuitBreakers_Thresholds) error {
+	b.tracked = t.GetTrackRemaining()
+	b.maxConns, b.maxRequests = bound(t.GetMaxConnections(), defaultBound), bound(t.GetMaxRequests(), defaultBound)
+	b.maxPending, b.maxRetries = bound(t.GetMaxPendingRequests(), defaultBound), bound(t.GetMaxRetries(), defaultRetries)
+	m := t.GetRetryBudget()
+	if m == nil {
+		return nil
 	}
-	return c.maxRetries
+	b.budget = &retryBudget{defaultBudget, defaultLeast}
+	if p := m.GetBudgetPercent(); p != nil {
+		if b.budget.percent = p.GetValue(); !(b.budget.percent >= 0 && b.budget.percent <= 100) {
+			return strict.Errorf("retry_budget.budget_percent.value", "must be from 0 to 100")
+		}
+	}
+	if n := m.GetMinRetryConcurrency(); n != nil {
+		b.budget.least = int64(n.GetValue())
+	}
+	return nil
+}
+
+// retryBound is how many requests may be sent again at a time.
+func (b *breaker) retryBound() int64 {
+	if r := b.budget; r != nil {
+		return max(int64(r.percent/100*float64(b.active.Load()+b.pending.Load())), r.least)
+	}
+	return b.maxRetries
 }
 
 // breakerGauges gives the gauges of the circuit breakers: whether each is open, and how much
 // remains until it is, if that is tracked.
-func (c *Cluster) breakerGauges() (all []counters.Value) {
+func (c *Cluster) breakerGauges() []counters.Value {
+	return append(c.breakers[Default].gauges(c.stat, "default"), c.breakers[High].gauges(c.stat, "high")...)
+}
+
+func (k *breaker) gauges(cluster, priority string) (all []counters.Value) {
 	for _, b := range []struct {
 		open, remains string
 		used, most    int64
 	}{
-		{"cx_open", "remaining_cx", c.conns.Load(), c.maxConns},
-		{"rq_pending_open", "remaining_pending", c.pending.Load(), c.maxPending},
-		{"rq_open", "remaining_rq", c.active.Load(), c.maxRequests},
-		{"rq_retry_open", "remaining_retries", c.retries.Load(), c.retryBound()},
+		{"cx_open", "remaining_cx", k.conns.Load(), k.maxConns},
+		{"rq_pending_open", "remaining_pending", k.pending.Load(), k.maxPending},
+		{"rq_open", "remaining_rq", k.active.Load(), k.maxRequests},
+		{"rq_retry_open", "remaining_retries", k.retries.Load(), k.retryBound()},
 	} {
 		left := max(min(b.most, 1<<32-1)-b.used, 0)
 		add := func(name string, v int64) {
-			all = append(all, counters.Value{Name: counters.Name{Scope: counters.Cluster, Of: c.stat, Name: "circuit_breakers.default." + name, Gauge: true}, Value: uint64(v)})
+			all = append(all, counters.Value{Name: counters.Name{Scope: counters.Cluster, Of: cluster, Name: "circuit_breakers." + priority + "." + name, Gauge: true}, Value: uint64(v)})
 		}
 		open := int64(0)
-		moves := c.budget != nil && b.open == "rq_retry_open" // its bound does: neither is told, as in Envoy
+		moves := k.budget != nil && b.open == "rq_retry_open" // its bound does: neither is told, as in Envoy
 		if left == 0 && !moves {
 			open = 1
 		}
 		add(b.open, open)
-		if c.tracked && !moves {
+		if k.tracked && !moves {
 			add(b.remains, left)
 		}
 	}
 	return all
 }
 
-// EndRetry ends what BeginRetry has counted.
-func (c *Cluster) EndRetry() { c.retries.Add(-1) }
-
 // beginPending counts a request that waits for a connection, its total only the first time.
-func (h *Host) beginPending(first bool) error {
-	c := h.cluster
-	if n := c.pending.Add(1); n > c.maxPending {
-		c.pending.Add(-1)
+func (h *Host) beginPending(of Priority, first bool) error {
+	c, b := h.cluster, h.breaker(of)
+	if n := b.pending.Add(1); n > b.maxPending {
+		b.pending.Add(-1)
 		c.Counts.RqOverflow.Inc()
 		return ErrOverflow
 	}
@@ -86,10 +144,13 @@ func (h *Host) beginPending(first bool) error {
 	return nil
 }
 
-func (h *Host) endPending() {
-	h.cluster.pending.Add(-1)
+func (h *Host) endPending(of Priority) {
+	h.breaker(of).pending.Add(-1)
 	h.Counts.RqPending.Add(-1)
 }
+
+// breaker is the circuit breaker that a request to the host counts for.
+func (h *Host) breaker(of Priority) *breaker { return &h.cluster.breakers[of] }
 
 // unbounded stands for the bounds of a cluster without any.
 const unbounded = 1 << 62

@@ -2,13 +2,65 @@ package upstream
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"testing"
+	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 
 	"github.com/usher-mesh/usher/internal/proxy/proxytest"
 )
+
+// TestPriorities: requests of one priority neither wait for those of the other, nor use
+// their connections, and these end with the host.
+func TestPriorities(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	c := cluster(t, fmt.Sprintf(`{name: c, type: STATIC, circuit_breakers: {thresholds: [{max_connections: 1, max_requests: 2}, {priority: HIGH, max_connections: 1, max_requests: 1}]},
+  load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: %d}}}}]}]}}`, ln.Addr().(*net.TCPAddr).Port))
+	h := c.Hosts()[0]
+	get := func(of Priority) (*Conn, error) {
+		return h.Get(t.Context(), time.Time{}, false, From{Major: 1, Priority: of})
+	}
+	first, err := get(Default)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := get(Default); err != ErrBusy {
+		t.Errorf("beyond the connections of its own: %v", err)
+	}
+	high, err := get(High)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := get(High); err != ErrOverflow {
+		t.Errorf("beyond the requests of its own: %v", err)
+	}
+	first.Put(true)
+	high.Put(true)
+	for of, want := range []*Conn{first, high} {
+		if got, err := get(Priority(of)); err != nil || got != want {
+			t.Errorf("priority %d has another connection, %v", of, err)
+		} else {
+			got.Put(true)
+		}
+	}
+	c.Close()
+	for of := range c.breakers {
+		if b := &c.breakers[of]; b.active.Load() != 0 || b.conns.Load() != 0 {
+			t.Errorf("priority %d: %d requests, %d connections", of, b.active.Load(), b.conns.Load())
+		}
+	}
+	late := &Host{cluster: c}
+	late.drain()
+	if p, _ := late.hold(From{Priority: High}); !p.draining {
+		t.Error("a host that is gone keeps connections")
+	}
+}
 
 func TestRetryBudget(t *testing.T) {
 	for _, tt := range []struct {
@@ -23,10 +75,10 @@ func TestRetryBudget(t *testing.T) {
 		{"{budget_percent: {value: 10}, min_retry_concurrency: 7}", 20, 0, 7},
 	} {
 		c := cluster(t, "{name: c, type: STATIC, circuit_breakers: {thresholds: [{max_retries: 1, retry_budget: "+tt.budget+"}]}}")
-		c.active.Store(tt.active)
-		c.pending.Store(tt.pending)
+		c.breakers[Default].active.Store(tt.active)
+		c.breakers[Default].pending.Store(tt.pending)
 		n := 0
-		for n < 1000 && c.BeginRetry() {
+		for n < 1000 && c.BeginRetry(Default) {
 			n++
 		}
 		if n != tt.want {
@@ -50,16 +102,25 @@ func TestBreakers(t *testing.T) {
 		"{max_requests: 9, max_connections: 5, max_pending_requests: 4, max_retries: 3, track_remaining: true}":   "cx_open 0, remaining_cx 1, rq_pending_open 0, remaining_pending 3, rq_open 0, remaining_rq 7, rq_retry_open 0, remaining_retries 3",
 		"{max_requests: 9, max_connections: 5, max_pending_requests: 4, retry_budget: {}, track_remaining: true}": "cx_open 0, remaining_cx 1, rq_pending_open 0, remaining_pending 3, rq_open 0, remaining_rq 7, rq_retry_open 0",
 	} {
-		c := cluster(t, "{name: c, type: STATIC, circuit_breakers: {thresholds: ["+text+"]}}")
-		c.conns.Store(4)
-		c.pending.Store(1)
-		c.active.Store(2)
-		var all []string
-		for _, v := range c.breakerGauges() {
-			all = append(all, fmt.Sprint(strings.TrimPrefix(v.Name.Name, "circuit_breakers.default."), " ", v.Value))
-		}
-		if got := strings.Join(all, ", "); got != want {
-			t.Errorf("%s: %s\nwant %s", text, got, want)
+		for of, name := range []string{"default", "high"} {
+			if of == int(High) {
+				text = strings.NewReplacer("priority: HIGH", "", "{}", "{}", "{m", "{priority: HIGH, m", "{t", "{priority: HIGH, t").Replace(text)
+			}
+			c := cluster(t, "{name: c, type: STATIC, circuit_breakers: {thresholds: ["+text+"]}}")
+			c.breakers[of].conns.Store(4)
+			c.breakers[of].pending.Store(1)
+			c.breakers[of].active.Store(2)
+			var all []string
+			for _, v := range c.breakerGauges() {
+				if gauge, ok := strings.CutPrefix(v.Name.Name, "circuit_breakers."+name+"."); ok {
+					all = append(all, fmt.Sprint(gauge, " ", v.Value))
+				} else if !strings.HasSuffix(v.Name.Name, "_open") || v.Value != 0 {
+					t.Errorf("%s: %s is %d", text, v.Name.Name, v.Value)
+				}
+			}
+			if got := strings.Join(all, ", "); got != want {
+				t.Errorf("%s: %s\nwant %s", text, got, want)
+			}
 		}
 	}
 }
@@ -75,7 +136,7 @@ func TestNamedAreBounded(t *testing.T) {
 		"type: STATIC": {unbounded, unbounded, unbounded, unbounded},
 	} {
 		c := cluster(t, "{name: c, "+text+"}")
-		if got := [4]int64{c.maxConns, c.maxRequests, c.maxPending, c.maxRetries}; got != want {
+		if got := [4]int64{c.breakers[Default].maxConns, c.breakers[Default].maxRequests, c.breakers[Default].maxPending, c.breakers[Default].maxRetries}; got != want {
 			t.Errorf("%s: %d, want %d", text, got, want)
 		}
 	}
@@ -89,8 +150,8 @@ func TestQueuesAreBounded(t *testing.T) {
 		"per_host_thresholds: [{max_connections: 1}]":                                          defaultBound,
 		"per_host_thresholds: [{max_connections: 1}], thresholds: [{max_pending_requests: 7}]": 7,
 	} {
-		if c := cluster(t, "{name: c, type: STATIC, circuit_breakers: {"+text+"}}"); c.maxPending != want {
-			t.Errorf("%s: %d may wait, want %d", text, c.maxPending, want)
+		if c := cluster(t, "{name: c, type: STATIC, circuit_breakers: {"+text+"}}"); c.breakers[Default].maxPending != want {
+			t.Errorf("%s: %d may wait, want %d", text, c.breakers[Default].maxPending, want)
 		}
 	}
 }

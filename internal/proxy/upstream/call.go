@@ -137,9 +137,9 @@ func (h *Host) call(ctx context.Context, rq *exchange.Request, body []byte, read
 func (h *Host) take(ctx context.Context, fresh bool, major int) (*Conn, error) {
 	for {
 		deadline, _ := ctx.Deadline()
-		conn, err := h.Get(ctx, deadline, fresh, major, nil)
+		conn, err := h.Get(ctx, deadline, fresh, From{Major: major})
 		if err == ErrBusy {
-			conn, err = h.Await(ctx, deadline, major, nil)
+			conn, err = h.Await(ctx, deadline, From{Major: major})
 		}
 		if err != nil || !conn.Reused || conn.Alive() {
 			return conn, err

@@ -116,7 +116,7 @@ func TestCall(t *testing.T) {
 		if from[1].Load() != was+4 {
 			t.Error("an endpoint that is gone is asked")
 		}
-		if n := c.active.Load(); n != 0 {
+		if n := c.breakers[Default].active.Load(); n != 0 {
 			t.Errorf("%d requests are still counted", n)
 		}
 	}
@@ -170,7 +170,7 @@ func TestCallHostile(t *testing.T) {
 		if err == nil || s.want != nil && !errors.Is(err, s.want) {
 			t.Errorf("%s: %+v %v", name, a, err)
 		}
-		if n := c.active.Load(); n != 0 {
+		if n := c.breakers[Default].active.Load(); n != 0 {
 			t.Errorf("%s: %d requests are still counted", name, n)
 		}
 	}

@@ -79,8 +79,8 @@ func (c *Cluster) check(m *corev3.HealthCheck) error {
 		return strict.At("tls_options", err)
 	}
 	k.via = &Cluster{Name: c.Name, Counts: new(Counts), opts: Options{Log: c.opts.Log, Now: c.opts.Now, HTTP2: nil}, connectTimeout: maxDuration, idleTimeout: maxDuration,
-		socket: c.socket, proxied: c.proxied, matches: c.matches, bind: c.bind, http2: c.http2, alpn: m.GetTlsOptions().GetAlpnProtocols(),
-		maxRequests: unbounded, maxConns: unbounded, maxPerHost: unbounded, maxPending: unbounded, maxRetries: unbounded}
+		socket: c.socket, proxied: c.proxied, matches: c.matches, bind: c.bind, http2: c.http2, alpn: m.GetTlsOptions().GetAlpnProtocols()}
+	k.via.breakers[Default].unbound()
 	if c.speaks == onlyHTTP1 { // what checks speak is another matter
 		if err := k.via.http2Options(&corev3.Http2ProtocolOptions{}); err != nil {
 			return err

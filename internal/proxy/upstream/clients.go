@@ -35,6 +35,8 @@ type pool struct {
 type poolKey struct {
 	header string // what connections have begun with
 	apart  bool   // see Host.apart
+	// priority is that of requests. It parts a host's own pools, too.
+	priority Priority
 }
 
 // drain closes idle connections now, and others once their request is done.
@@ -135,19 +137,55 @@ func clientsOf(p *proxied, tlvs string) *clients {
 
 // hold gives the pool for requests of a version of HTTP of a client, nil for the proxy
 // itself, until it is let go.
-func (h *Host) hold(client *exchange.Conn, major int) (*pool, error) {
-	apart := h.cluster.speaks == asClient && major == 2
-	if h.clients == nil || client == nil {
-		if apart {
+func (h *Host) hold(from From) (*pool, error) {
+	apart := h.cluster.speaks == asClient && from.Major == 2
+	if h.clients == nil || from.Client == nil {
+		switch {
+		case from.Priority == High:
+			return h.holdHigh(apart), nil
+		case apart:
 			return &h.apart, nil
 		}
 		return &h.pool, nil
 	}
-	p, err := h.clients.hold(client, apart)
+	p, err := h.clients.hold(from.Client, apart, from.Priority)
 	if errors.Is(err, errLongHeader) {
 		h.clients.long.Add(1)
 	}
 	return p, err
+}
+
+// holdHigh is hold for priority High, in a cluster whose connections do not tell for whom
+// they are.
+func (h *Host) holdHigh(apart bool) *pool {
+	pools := h.high.Load()
+	if pools == nil {
+		pools = new([2]pool)
+		for i := range pools {
+			pools[i].key.priority = High
+		}
+		if !h.high.CompareAndSwap(nil, pools) {
+			pools = h.high.Load()
+		}
+		if h.drained.Load() { // meanwhile, or before: who has drained has not seen them
+			for i := range pools {
+				pools[i].drain()
+			}
+		}
+	}
+	if apart {
+		return &pools[1]
+	}
+	return &pools[0]
+}
+
+// ownPools gives the pools that are no client's.
+func (h *Host) ownPools() []*pool {
+	all := []*pool{&h.pool, &h.apart}
+	if high := h.high.Load(); high != nil {
+		all = append(all, &high[0], &high[1])
+	}
+	return all
 }
 
 // tell begins a connection with its header.
@@ -167,14 +205,14 @@ func (c *clients) tell(ctx context.Context, nc *net.TCPConn, p *pool) error {
 }
 
 // hold gives the pool for a client, which is there until it is let go.
-func (c *clients) hold(client *exchange.Conn, apart bool) (*pool, error) {
+func (c *clients) hold(client *exchange.Conn, apart bool, of Priority) (*pool, error) {
 	var space [256]byte
 	header, err := c.append(space[:0], client, c.tlvs)
 	if err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
-	if e := c.pools[poolKey{string(header), apart}]; e != nil {
+	if e := c.pools[poolKey{string(header), apart, of}]; e != nil {
 		defer c.mu.Unlock()
 		c.recent.MoveToFront(e)
 		p := e.Value.(*pool)
@@ -187,7 +225,7 @@ func (c *clients) hold(client *exchange.Conn, apart bool) (*pool, error) {
 		c.forget(oldest)
 		old = oldest.Value.(*pool)
 	}
-	p := &pool{key: poolKey{string(header), apart}, of: c, holds: 1, draining: c.draining}
+	p := &pool{key: poolKey{string(header), apart, of}, of: c, holds: 1, draining: c.draining}
 	c.pools[p.key] = c.recent.PushFront(p)
 	c.mu.Unlock()
 	if old != nil {
@@ -231,11 +269,11 @@ func (c *clients) all() (out []*pool) {
 	return out
 }
 
-// giveWay closes idle connections of the client that was served longest ago of those that
-// have some. False: none has.
-func (c *clients) giveWay() bool {
+// giveWay closes idle connections of a priority, those of the client that was served longest
+// ago of those that have some. False: none has.
+func (c *clients) giveWay(of Priority) bool {
 	for _, p := range c.all() {
-		if p.giveWay() {
+		if p.key.priority == of && p.giveWay() {
 			return true
 		}
 	}

@@ -59,7 +59,7 @@ func client(n int) *exchange.Conn {
 
 // ask sends a request for a client, and gives what the host was told.
 func ask(ctx context.Context, h *Host, of *exchange.Conn) (string, error) {
-	conn, err := h.Get(ctx, time.Time{}, false, 1, of)
+	conn, err := h.Get(ctx, time.Time{}, false, From{Major: 1, Client: of})
 	if err != nil {
 		return "", err
 	}
@@ -156,7 +156,7 @@ func TestClientsAreBounded(t *testing.T) {
 	for n := range maxClients + 10 {
 		of := client(1)
 		of.Remote = netip.AddrPortFrom(of.Remote.Addr(), uint16(n))
-		p, err := c.hold(of, false)
+		p, err := c.hold(of, false, Default)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,7 +173,7 @@ func TestClientsAreBounded(t *testing.T) {
 	if !first.draining {
 		t.Error("connections of a forgotten pool are kept")
 	}
-	again, _ := c.hold(&exchange.Conn{Remote: netip.AddrPortFrom(client(1).Remote.Addr(), 0), Local: client(1).Local}, false)
+	again, _ := c.hold(&exchange.Conn{Remote: netip.AddrPortFrom(client(1).Remote.Addr(), 0), Local: client(1).Local}, false, Default)
 	if again == first {
 		t.Error("a forgotten pool is used again")
 	}
@@ -238,7 +238,7 @@ func TestClientsGiveWay(t *testing.T) {
 				t.Errorf("HTTP/2 %v: client %d: %q, %v", http2, n, got, err)
 			}
 		}
-		used, err := h.Get(t.Context(), time.Time{}, false, 1, client(7))
+		used, err := h.Get(t.Context(), time.Time{}, false, From{Major: 1, Client: client(7)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -289,15 +289,15 @@ func TestUntellable(t *testing.T) {
 	long.TLVs = []exchange.TLV{{Type: 1, Value: strings.Repeat("y", 16<<10)}, {Type: 2, Value: strings.Repeat("y", 16<<10)}}
 	for want, of := range map[error]*exchange.Conn{errLongHeader: long, errNoAddress: {Local: client(1).Local}} {
 		var blamed *ConnectError
-		if _, err := h.Get(t.Context(), time.Time{}, false, 1, of); !errors.Is(err, want) || errors.As(err, &blamed) {
+		if _, err := h.Get(t.Context(), time.Time{}, false, From{Major: 1, Client: of}); !errors.Is(err, want) || errors.As(err, &blamed) {
 			t.Errorf("a request: %v, want %v", err, want)
 		}
-		if _, err := h.Connect(t.Context(), of); !errors.Is(err, want) || errors.As(err, &blamed) {
+		if _, err := h.Connect(t.Context(), of, Default); !errors.Is(err, want) || errors.As(err, &blamed) {
 			t.Errorf("a connection: %v, want %v", err, want)
 		}
 	}
-	if conns.Load() != 0 || c.conns.Load() != 0 || c.active.Load() != 0 || h.active.Load() != 0 {
-		t.Errorf("%d connections, %d counted, %d requests", conns.Load(), c.conns.Load(), c.active.Load())
+	if conns.Load() != 0 || c.breakers[Default].conns.Load() != 0 || c.breakers[Default].active.Load() != 0 || h.active.Load() != 0 {
+		t.Errorf("%d connections, %d counted, %d requests", conns.Load(), c.breakers[Default].conns.Load(), c.breakers[Default].active.Load())
 	}
 	name := counters.Name{Scope: counters.Cluster, Of: "c", Name: "upstream.proxyprotocol.v2_tlvs_exceed_max_length"}
 	if n := all.Of(name).Load(); n != 2 {

@@ -70,13 +70,6 @@ type Cluster struct {
 	maxAge         time.Duration // of a connection; 0: any
 	maxPerConn     int64
 	trailers       bool // enable_trailers: else those of messages are dropped
-	maxRequests    int64
-	maxConns       int64
-	maxPerHost     int64 // connections of a host
-	maxPending     int64
-	maxRetries     int64
-	budget         *retryBudget // of retries, in place of maxRetries; nil: none
-	tracked        bool         // track_remaining
 	balance        balance
 	speaks         protocol
 	http2          http2.Options
@@ -94,10 +87,7 @@ type Cluster struct {
 	ignoresNew     bool        // ignore_new_hosts_until_first_hc
 
 	hosts    atomic.Pointer[hostSet]
-	active   atomic.Int64  // requests
-	conns    atomic.Int64  // connections
-	pending  atomic.Int64  // requests that wait for one
-	retries  atomic.Int64  // requests that were sent before
+	breakers [priorities]breaker
 	recycle  atomic.Uint64 // connections of an earlier generation are not used again
 	mu       sync.Mutex    // guards the change of hosts, and what follows
 	closed   bool

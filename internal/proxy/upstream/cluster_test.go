@@ -116,7 +116,7 @@ func TestEndpointChange(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn, err := h.Get(context.Background(), time.Time{}, fresh, 1, nil)
+		conn, err := h.Get(context.Background(), time.Time{}, fresh, From{Major: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,7 +142,7 @@ func TestEndpointChange(t *testing.T) {
 		t.Error("the connection to an endpoint that stays is closed")
 	}
 	inUse := first.host.takeIdle(&first.host.pool)
-	c.active.Add(1)
+	c.breakers[Default].active.Add(1)
 	first.host.active.Add(1)
 	set(t, c, b)
 	if closed(inUse) {
@@ -158,7 +158,7 @@ func TestEndpointChange(t *testing.T) {
 	if !closed(next) {
 		t.Error("a connection survives Recycle")
 	}
-	if n := c.conns.Load(); n != 0 {
+	if n := c.breakers[Default].conns.Load(); n != 0 {
 		t.Errorf("%d connections counted, none is open", n)
 	}
 }

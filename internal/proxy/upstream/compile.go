@@ -229,48 +229,59 @@ func (c *Cluster) commonOptions(o *corev3.HttpProtocolOptions) error {
 }
 
 func (c *Cluster) limits(m *clusterv3.Cluster) error {
-	c.maxConns, c.maxRequests, c.maxPending, c.maxRetries, c.maxPerHost = unbounded, unbounded, unbounded, unbounded, unbounded
-	if m.GetType() == clusterv3.Cluster_ORIGINAL_DST || m.GetClusterType() != nil {
-		// Requests name where they go: to this proxy, they come again, and again.
-		c.maxConns, c.maxRequests, c.maxPending, c.maxRetries = defaultBound, defaultBound, defaultBound, defaultRetries
-	}
 	b := m.GetCircuitBreakers()
-	if b == nil {
-		return nil
-	}
 	if err := strict.Only(b, "thresholds", "per_host_thresholds"); err != nil {
 		return strict.At("circuit_breakers", err)
 	}
+	for i := range c.breakers {
+		k := &c.breakers[i]
+		k.unbound()
+		if m.GetType() == clusterv3.Cluster_ORIGINAL_DST || m.GetClusterType() != nil {
+			// Requests name where they go: to this proxy, they come again, and again.
+			k.maxConns, k.maxRequests, k.maxPending, k.maxRetries = defaultBound, defaultBound, defaultBound, defaultRetries
+		}
+	}
 	for i, t := range b.GetPerHostThresholds() {
-		if err := strict.Only(t, "priority", "max_connections"); err != nil {
+		k, err := c.breakerOf(t, "max_connections")
+		if err != nil {
 			return strict.At("circuit_breakers", strict.AtIndex("per_host_thresholds", i, err))
 		}
-		if t.GetPriority() == corev3.RoutingPriority_DEFAULT && c.maxPerHost == unbounded { // the first one holds
-			c.maxPerHost = bound(t.GetMaxConnections(), unbounded)
+		if k.maxPerHost == unbounded { // the first one holds
+			k.maxPerHost = bound(t.GetMaxConnections(), unbounded)
 		}
 	}
-	bounded := false
+	var bounded [priorities]bool
 	for i, t := range b.GetThresholds() {
-		if err := strict.Only(t, "priority", "max_connections", "max_pending_requests", "max_requests", "max_retries", "track_remaining", "retry_budget"); err != nil {
+		k, err := c.breakerOf(t, "max_connections", "max_pending_requests", "max_requests", "max_retries", "track_remaining", "retry_budget")
+		if err == nil && !bounded[priorityOf(t.GetPriority())] { // the first one holds
+			bounded[priorityOf(t.GetPriority())] = true
+			err = k.thresholds(t)
+		}
+		if err != nil {
 			return strict.At("circuit_breakers", strict.AtIndex("thresholds", i, err))
 		}
-		if t.GetPriority() != corev3.RoutingPriority_DEFAULT || bounded { // the first one holds
-			continue
-		}
-		bounded = true
-		if r := t.GetRetryBudget(); r != nil {
-			if err := c.retryBudget(r); err != nil {
-				return strict.At("circuit_breakers", strict.AtIndex("thresholds", i, strict.At("retry_budget", err)))
-			}
-		}
-		c.tracked = t.GetTrackRemaining()
-		c.maxConns, c.maxRequests = bound(t.GetMaxConnections(), defaultBound), bound(t.GetMaxRequests(), defaultBound)
-		c.maxPending, c.maxRetries = bound(t.GetMaxPendingRequests(), defaultBound), bound(t.GetMaxRetries(), defaultRetries)
 	}
-	if !bounded && c.maxPerHost < unbounded { // there is a queue
-		c.maxPending = defaultBound
+	for i := range c.breakers {
+		if k := &c.breakers[i]; !bounded[i] && k.maxPerHost < unbounded { // there is a queue
+			k.maxPending = defaultBound
+		}
 	}
 	return nil
+}
+
+// breakerOf gives the circuit breaker that thresholds of no more than these fields are of.
+func (c *Cluster) breakerOf(t *clusterv3.CircuitBreakers_Thresholds, fields ...string) (*breaker, error) {
+	if err := strict.Only(t, append(fields, "priority")...); err != nil {
+		return nil, err
+	}
+	return &c.breakers[priorityOf(t.GetPriority())], nil
+}
+
+func priorityOf(p corev3.RoutingPriority) Priority {
+	if p == corev3.RoutingPriority_HIGH {
+		return High
+	}
+	return Default
 }
 
 func (c *Cluster) discovery(m *clusterv3.Cluster) error {
@@ -314,18 +325,4 @@ func (c *Cluster) discovery(m *clusterv3.Cluster) error {
 		return c.resolving(m)
 	}
 	return strict.Errorf("type", "%s: %w", m.GetType(), strict.ErrUnsupported)
-}
-
-func (c *Cluster) retryBudget(m *clusterv3.CircuitBreakers_Thresholds_RetryBudget) error {
-	b := &retryBudget{defaultBudget, defaultLeast}
-	if p := m.GetBudgetPercent(); p != nil {
-		if b.percent = p.GetValue(); !(b.percent >= 0 && b.percent <= 100) {
-			return strict.Errorf("budget_percent.value", "must be from 0 to 100")
-		}
-	}
-	if n := m.GetMinRetryConcurrency(); n != nil {
-		b.least = int64(n.GetValue())
-	}
-	c.budget = b
-	return nil
 }

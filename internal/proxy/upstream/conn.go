@@ -125,8 +125,7 @@ func (c *Conn) Take() []byte {
 // its host is still wanted, and it has not carried too many requests.
 func (c *Conn) Put(reuse bool) {
 	h, cl := c.host, c.host.cluster
-	h.active.Add(-1)
-	cl.active.Add(-1)
+	h.endActive(c.pool.key.priority)
 	if c.stream != nil {
 		c.release()
 		return

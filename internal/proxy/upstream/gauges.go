@@ -29,7 +29,7 @@ func (c *Cluster) Gauges() []counters.Value {
 		value int64
 	}{
 		{"membership_total", all}, {"membership_healthy", healthy}, {"membership_degraded", degraded}, {"membership_excluded", excluded},
-		{"upstream_rq_active", active}, {"upstream_rq_pending_active", c.pending.Load()}, {"upstream_cx_active", conns},
+		{"upstream_rq_active", active}, {"upstream_rq_pending_active", c.breakers[Default].pending.Load() + c.breakers[High].pending.Load()}, {"upstream_cx_active", conns},
 	} {
 		out = append(out, counters.Value{Name: counters.Name{Scope: counters.Cluster, Of: c.stat, Name: g.name, Gauge: true}, Value: uint64(max(0, g.value))})
 	}

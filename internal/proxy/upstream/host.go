@@ -50,6 +50,8 @@ type Host struct {
 	// apart has connections of HTTP/2 where the cluster speaks what clients do: requests of
 	// HTTP/1.1 can use none of them, and are not to wait for them.
 	apart   pool
+	high    atomic.Pointer[[2]pool] // the same for requests of priority High; nil before the first of them
+	drained atomic.Bool
 	clients *clients  // nil: connections do not tell for whom they are
 	used    time.Time // of a host that requests or connections have named
 }
@@ -67,20 +69,26 @@ type hostKey struct {
 	unchecked bool           // they do not concern it
 }
 
+// From is what of a request decides which connections it may have.
+type From struct {
+	Major    int            // the version of HTTP that the client speaks
+	Client   *exchange.Conn // nil: the proxy itself
+	Priority Priority
+}
+
 // TLS tells whether connections to the host are encrypted.
 func (h *Host) TLS() bool { return h.socket != nil }
 
 // Get gives a connection to the host for one request: an idle one unless fresh
-// is asked for, else a new one, made before the deadline (zero: none). Major is the
-// version of HTTP that the client speaks; a nil client is the proxy itself.
-func (h *Host) Get(ctx context.Context, deadline time.Time, fresh bool, major int, client *exchange.Conn) (*Conn, error) {
-	c := h.cluster
-	p, err := h.hold(client, major)
+// is asked for, else a new one, made before the deadline (zero: none).
+func (h *Host) Get(ctx context.Context, deadline time.Time, fresh bool, from From) (*Conn, error) {
+	c, major := h.cluster, from.Major
+	p, err := h.hold(from)
 	if err != nil {
 		return nil, err
 	}
 	defer p.letGo()
-	if err := h.beginActive(); err != nil {
+	if err := h.beginActive(from.Priority); err != nil {
 		return nil, err
 	}
 	if c.speaks == byALPN && !fresh {
@@ -101,49 +109,49 @@ func (h *Host) Get(ctx context.Context, deadline time.Time, fresh bool, major in
 	if c.speaks.shares(major) {
 		conn, err := h.openStream(ctx, p, false)
 		if err != nil {
-			h.refused(err)
+			h.refused(from.Priority, err)
 		}
 		return conn, err
 	}
-	err = h.beginPending(true)
+	err = h.beginPending(from.Priority, true)
 	var conn *Conn
 	if err == nil {
 		conn, err = h.connect(ctx, p)
-		h.endPending()
+		h.endPending(from.Priority)
 		if err != nil && err != ErrOverflow && err != ErrBusy && ctx.Err() == nil {
 			c.Counts.RqEjected.Inc()
 		}
 	}
 	if err != nil {
-		h.refused(err)
+		h.refused(from.Priority, err)
 		return nil, err
 	}
 	return conn, nil
 }
 
 // refused ends a request that has got no connection.
-func (h *Host) refused(err error) {
-	h.endActive()
+func (h *Host) refused(of Priority, err error) {
+	h.endActive(of)
 	if err == ErrBusy {
 		h.cluster.Counts.CxOverflow.Inc()
 	}
 }
 
 // beginActive counts a request; ErrOverflow if there are too many. endActive ends it.
-func (h *Host) beginActive() error {
-	c := h.cluster
-	if n := c.active.Add(1); n > c.maxRequests {
-		c.active.Add(-1)
-		c.Counts.RqOverflow.Inc()
+func (h *Host) beginActive(of Priority) error {
+	b := h.breaker(of)
+	if n := b.active.Add(1); n > b.maxRequests {
+		b.active.Add(-1)
+		h.cluster.Counts.RqOverflow.Inc()
 		return ErrOverflow
 	}
 	h.active.Add(1)
 	return nil
 }
 
-func (h *Host) endActive() {
+func (h *Host) endActive(of Priority) {
 	h.active.Add(-1)
-	h.cluster.active.Add(-1)
+	h.breaker(of).active.Add(-1)
 }
 
 func (h *Host) takeIdle(p *pool) *Conn {
@@ -199,8 +207,8 @@ func (h *Host) DialHTTP2(ctx context.Context) (net.Conn, error) {
 
 // Connect opens a connection for a client, nil for the proxy itself, within max_connections
 // (ErrOverflow), whose end outlier detection hears: nothing follows that would tell more.
-func (h *Host) Connect(ctx context.Context, client *exchange.Conn) (net.Conn, error) {
-	p, err := h.hold(client, 1)
+func (h *Host) Connect(ctx context.Context, client *exchange.Conn, of Priority) (net.Conn, error) {
+	p, err := h.hold(From{Major: 1, Client: client, Priority: of})
 	if err != nil {
 		return nil, err
 	}
@@ -223,11 +231,12 @@ func (h *Host) Connect(ctx context.Context, client *exchange.Conn) (net.Conn, er
 // dialAlone is dial within max_connections, for what is no request: the connection counts
 // until it is closed.
 func (h *Host) dialAlone(ctx context.Context, p *pool) (net.Conn, error) {
-	if !h.findRoom() {
+	of := p.key.priority
+	if !h.findRoom(of) {
 		h.cluster.Counts.CxOverflow.Inc()
 		return nil, ErrOverflow
 	}
-	return h.dial(ctx, p, h.disconnected, http1ALPN)
+	return h.dial(ctx, p, func() { h.disconnected(of) }, http1ALPN)
 }
 
 // dial opens a connection for a pool. Ended is called when there is none, or when it is
@@ -326,16 +335,19 @@ func Refused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
 // drain closes idle connections now, and others once their request is done.
 func (h *Host) drain() {
-	h.pool.drain()
-	h.apart.drain()
+	h.drained.Store(true)
+	for _, p := range h.ownPools() {
+		p.drain()
+	}
 	if h.clients != nil {
 		h.clients.drain()
 	}
 }
 
 func (h *Host) closeIdle() {
-	h.pool.closeIdle()
-	h.apart.closeIdle()
+	for _, p := range h.ownPools() {
+		p.closeIdle()
+	}
 	if h.clients != nil {
 		for _, p := range h.clients.all() {
 			p.closeIdle()

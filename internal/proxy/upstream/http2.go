@@ -71,12 +71,12 @@ func (h *Host) openStream(ctx context.Context, p *pool, pending bool) (*Conn, er
 			return conn, nil
 		}
 		if !waits {
-			if err := h.beginPending(true); err != nil {
+			if err := h.beginPending(p.key.priority, true); err != nil {
 				p.mu.Unlock()
 				return nil, err
 			}
 			waits = true
-			defer h.endPending()
+			defer h.endPending(p.key.priority)
 		}
 		if p.single {
 			p.mu.Unlock()

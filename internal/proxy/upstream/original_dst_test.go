@@ -75,7 +75,7 @@ func TestOriginalCleanup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := busy.Connect(t.Context(), nil)
+	conn, err := busy.Connect(t.Context(), nil, Default)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,8 +6,6 @@ import (
 	"net"
 	"slices"
 	"time"
-
-	"github.com/usher-mesh/usher/internal/proxy/exchange"
 )
 
 // ErrBusy is a host that may have no more connections, while there are some for requests
@@ -16,18 +14,18 @@ var ErrBusy = fmt.Errorf("%w: its connections are in use", ErrOverflow)
 
 // Await is Get for who got ErrBusy: it waits until a connection is free, first come first
 // served, or may be made. It ends with ctx, and with the deadline, in their errors.
-func (h *Host) Await(ctx context.Context, deadline time.Time, major int, client *exchange.Conn) (conn *Conn, err error) {
-	p, err := h.hold(client, major)
+func (h *Host) Await(ctx context.Context, deadline time.Time, from From) (conn *Conn, err error) {
+	p, err := h.hold(from)
 	if err != nil {
 		return nil, err
 	}
 	defer p.letGo()
-	if err := h.beginActive(); err != nil {
+	if err := h.beginActive(from.Priority); err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			h.endActive()
+			h.endActive(from.Priority)
 		}
 	}()
 	if !deadline.IsZero() {
@@ -35,13 +33,13 @@ func (h *Host) Await(ctx context.Context, deadline time.Time, major int, client 
 		ctx, cancel = context.WithDeadline(ctx, deadline)
 		defer cancel()
 	}
-	if err := h.beginPending(false); err != nil {
+	if err := h.beginPending(from.Priority, false); err != nil {
 		return nil, err
 	}
-	defer h.endPending()
+	defer h.endPending(from.Priority)
 	for first := true; ; first = false {
 		w := p.queue(!first) // before it is looked whether one is free: that may change
-		conn, err := h.attempt(ctx, p, major)
+		conn, err := h.attempt(ctx, p, from.Major)
 		if err != ErrBusy {
 			p.leave(w)
 			if err == nil && conn.stream != nil {
@@ -84,7 +82,7 @@ func (h *Host) dialRequests(ctx context.Context, p *pool, protocols ...string) (
 	p.open++
 	first := p.open == 1
 	p.mu.Unlock()
-	if !h.findRoom() {
+	if !h.findRoom(p.key.priority) {
 		if !first {
 			p.unopened()
 			return nil, ErrBusy
@@ -94,20 +92,20 @@ func (h *Host) dialRequests(ctx context.Context, p *pool, protocols ...string) (
 			p.unopened()
 			return nil, ErrOverflow
 		}
-		h.cluster.conns.Add(1)
+		h.breaker(p.key.priority).conns.Add(1)
 		h.open.Add(1)
 	}
 	return h.dial(ctx, p, func() {
-		h.disconnected()
+		h.disconnected(p.key.priority)
 		p.closed()
 	}, protocols...)
 }
 
 // findRoom is mayConnect that has a connection give way which is for another client: it is of
 // no use to this one, and would stand in its way until it ends.
-func (h *Host) findRoom() bool {
-	for !h.mayConnect() {
-		if h.clients == nil || !h.giveWay() {
+func (h *Host) findRoom(of Priority) bool {
+	for !h.mayConnect(of) {
+		if h.clients == nil || !h.giveWay(of) {
 			return false
 		}
 	}
@@ -116,33 +114,33 @@ func (h *Host) findRoom() bool {
 
 // giveWay closes idle connections for clients: the host's, else another one's if that makes
 // room. False: there are none.
-func (h *Host) giveWay() bool {
+func (h *Host) giveWay(of Priority) bool {
 	c := h.cluster
-	if h.clients.giveWay() {
+	if h.clients.giveWay(of) {
 		return true
 	}
-	if h.open.Load() >= c.maxPerHost {
+	if h.open.Load() >= h.breaker(of).maxPerHost {
 		return false
 	}
 	return slices.ContainsFunc(c.everyHost(), func(other *Host) bool {
-		return other != h && other.clients != nil && other.clients.giveWay()
+		return other != h && other.clients != nil && other.clients.giveWay(of)
 	})
 }
 
 // mayConnect counts a connection within the bounds; false if there are too many.
 // disconnected ends it.
-func (h *Host) mayConnect() bool {
-	c := h.cluster
-	all, here := c.conns.Add(1), h.open.Add(1)
-	if all > c.maxConns || here > c.maxPerHost {
-		h.disconnected()
+func (h *Host) mayConnect(of Priority) bool {
+	b := h.breaker(of)
+	all, here := b.conns.Add(1), h.open.Add(1)
+	if all > b.maxConns || here > b.maxPerHost {
+		h.disconnected(of)
 		return false
 	}
 	return true
 }
 
-func (h *Host) disconnected() {
-	h.cluster.conns.Add(-1)
+func (h *Host) disconnected(of Priority) {
+	h.breaker(of).conns.Add(-1)
 	h.open.Add(-1)
 }
 

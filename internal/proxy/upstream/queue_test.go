@@ -38,12 +38,12 @@ func narrow(t *testing.T, http2 bool) *Host {
 // queued begins to wait, and is back when it does.
 func queued(t *testing.T, ctx context.Context, h *Host, before int32) <-chan *Conn {
 	t.Helper()
-	if _, err := h.Get(ctx, time.Time{}, false, 1, nil); err != ErrBusy {
+	if _, err := h.Get(ctx, time.Time{}, false, From{Major: 1}); err != ErrBusy {
 		t.Fatalf("%v, want %v", err, ErrBusy)
 	}
 	got := make(chan *Conn, 1)
 	go func() {
-		conn, err := h.Await(ctx, time.Time{}, 1, nil)
+		conn, err := h.Await(ctx, time.Time{}, From{Major: 1})
 		if err != nil && !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
@@ -71,7 +71,7 @@ func soon(t *testing.T, got <-chan *Conn) *Conn {
 // TestQueueLeft: what was given to who has just left is the next one's.
 func TestQueueLeft(t *testing.T) {
 	h := narrow(t, false)
-	conn, err := h.Get(t.Context(), time.Time{}, false, 1, nil)
+	conn, err := h.Get(t.Context(), time.Time{}, false, From{Major: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestQueueLeft(t *testing.T) {
 func TestQueue(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
 		h := narrow(t, http2)
-		first, err := h.Get(t.Context(), time.Time{}, false, 1, nil)
+		first, err := h.Get(t.Context(), time.Time{}, false, From{Major: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +102,7 @@ func TestQueue(t *testing.T) {
 		second := queued(t, t.Context(), h, 0)
 		third := queued(t, left, h, 1)
 		fourth := queued(t, t.Context(), h, 2)
-		if n := h.cluster.pending.Load(); n != 3 {
+		if n := h.cluster.breakers[Default].pending.Load(); n != 3 {
 			t.Errorf("HTTP/2 %v: %d wait, want 3", http2, n)
 		}
 		leave()
@@ -125,7 +125,7 @@ func TestQueue(t *testing.T) {
 			t.Fatalf("HTTP/2 %v: none is made in the place of one that ended", http2)
 		}
 		conn.Put(true)
-		if n, w, a := h.cluster.pending.Load(), h.pool.waits.Load(), h.cluster.active.Load(); n != 0 || w != 0 || a != 0 {
+		if n, w, a := h.cluster.breakers[Default].pending.Load(), h.pool.waits.Load(), h.cluster.breakers[Default].active.Load(); n != 0 || w != 0 || a != 0 {
 			t.Errorf("HTTP/2 %v: in the end %d pending, %d wait, %d requests", http2, n, w, a)
 		}
 	}
@@ -140,7 +140,7 @@ func TestQueueTakesAllStreams(t *testing.T) {
 	h := only(t, c)
 	var old []*Conn
 	for range 3 {
-		conn, err := h.Get(t.Context(), time.Time{}, false, 2, nil)
+		conn, err := h.Get(t.Context(), time.Time{}, false, From{Major: 2})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -161,7 +161,7 @@ func TestQueueTakesAllStreams(t *testing.T) {
 	for _, conn := range all {
 		conn.Put(true)
 	}
-	if n, w := h.cluster.pending.Load(), h.pool.waits.Load(); n != 0 || w != 0 {
+	if n, w := h.cluster.breakers[Default].pending.Load(), h.pool.waits.Load(); n != 0 || w != 0 {
 		t.Errorf("in the end %d pending, %d wait", n, w)
 	}
 }
@@ -210,19 +210,19 @@ func TestQueueHearsOfRoom(t *testing.T) {
 // TestQueueBeforeNewcomers: a stream that gets free is for who waits, also if that one leaves.
 func TestQueueBeforeNewcomers(t *testing.T) {
 	h := narrow(t, true)
-	conn, err := h.Get(t.Context(), time.Time{}, false, 2, nil)
+	conn, err := h.Get(t.Context(), time.Time{}, false, From{Major: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
 	left := h.pool.queue(false)
 	next := queued(t, t.Context(), h, 1)
 	conn.Put(true)
-	if _, err := h.Get(t.Context(), time.Time{}, false, 2, nil); err != ErrBusy {
+	if _, err := h.Get(t.Context(), time.Time{}, false, From{Major: 2}); err != ErrBusy {
 		t.Errorf("who comes last is served first: %v", err)
 	}
 	h.pool.leave(left)
 	soon(t, next).Put(true)
-	if n, a := h.cluster.pending.Load(), h.cluster.active.Load(); n != 0 || a != 0 {
+	if n, a := h.cluster.breakers[Default].pending.Load(), h.cluster.breakers[Default].active.Load(); n != 0 || a != 0 {
 		t.Errorf("in the end %d pending, %d requests", n, a)
 	}
 }
@@ -236,7 +236,7 @@ func TestQueueOfEachVersion(t *testing.T) {
 	set(t, c, port)
 	h := only(t, c)
 	for _, major := range []int{2, 1} {
-		conn, err := h.Get(t.Context(), time.Time{}, false, major, nil)
+		conn, err := h.Get(t.Context(), time.Time{}, false, From{Major: major})
 		if err != nil {
 			t.Fatalf("HTTP/%d: %v", major, err)
 		}
@@ -244,7 +244,7 @@ func TestQueueOfEachVersion(t *testing.T) {
 		if conn.HTTP2() != (major == 2) {
 			t.Errorf("HTTP/%d: another version", major)
 		}
-		if _, err := h.Get(t.Context(), time.Time{}, false, major, nil); err != ErrBusy {
+		if _, err := h.Get(t.Context(), time.Time{}, false, From{Major: major}); err != ErrBusy {
 			t.Errorf("HTTP/%d: %v, want %v", major, err, ErrBusy)
 		}
 	}
@@ -263,9 +263,9 @@ func TestQueueForgetsNobody(t *testing.T) {
 					if (n+i)%5 == 0 {
 						time.AfterFunc(time.Duration(i)*20*time.Microsecond, cancel)
 					}
-					conn, err := h.Get(ctx, time.Time{}, false, 1, nil)
+					conn, err := h.Get(ctx, time.Time{}, false, From{Major: 1})
 					if err == ErrBusy {
-						conn, err = h.Await(ctx, time.Time{}, 1, nil)
+						conn, err = h.Await(ctx, time.Time{}, From{Major: 1})
 					}
 					if err == nil {
 						conn.Put(http2 || (n+i)%3 > 0)
@@ -278,10 +278,10 @@ func TestQueueForgetsNobody(t *testing.T) {
 		}
 		all.Wait()
 		harness.Eventually(t, 10*time.Second, "nobody waits", func() (bool, any) {
-			got := fmt.Sprint(h.pool.waits.Load(), h.cluster.pending.Load(), h.cluster.active.Load())
+			got := fmt.Sprint(h.pool.waits.Load(), h.cluster.breakers[Default].pending.Load(), h.cluster.breakers[Default].active.Load())
 			return got == "0 0 0", got
 		})
-		if n := h.cluster.conns.Load(); n > 1 || n != h.open.Load() {
+		if n := h.cluster.breakers[Default].conns.Load(); n > 1 || n != h.open.Load() {
 			t.Errorf("HTTP/2 %v: %d connections are open, of the host %d", http2, n, h.open.Load())
 		}
 	}

@@ -114,7 +114,7 @@ func TestLogical(t *testing.T) {
 	port := server(t) // at 127.0.0.1 alone
 	c := byName(t, "LOGICAL_DNS", z, port, "a")
 	become(t, c, "127.0.0.9:"+port)
-	conn, err := c.Hosts()[0].Get(t.Context(), time.Time{}, false, 1, nil)
+	conn, err := c.Hosts()[0].Get(t.Context(), time.Time{}, false, From{Major: 1})
 	if err != nil {
 		t.Fatal("the second address is not tried: ", err)
 	}
@@ -129,7 +129,7 @@ func TestLogical(t *testing.T) {
 		if again := c.Hosts()[0].takeIdle(&c.Hosts()[0].pool); again != conn {
 			t.Fatalf("%v: the connection is gone", none)
 		}
-		c.active.Add(1)
+		c.breakers[Default].active.Add(1)
 		c.Hosts()[0].active.Add(1)
 		conn.Put(true)
 	}
@@ -139,7 +139,7 @@ func TestLogical(t *testing.T) {
 	if host.takeIdle(&host.pool) != nil {
 		t.Error("connections to where it was are used on")
 	}
-	if n := c.conns.Load(); n != 0 {
+	if n := c.breakers[Default].conns.Load(); n != 0 {
 		t.Errorf("%d connections are open, want none", n)
 	}
 }

@@ -16,7 +16,7 @@ func (c *Cluster) RoundTripper() http.RoundTripper {
 		if err != nil {
 			return nil, err
 		}
-		return h.Connect(ctx, nil)
+		return h.Connect(ctx, nil, Default)
 	}
 	return &http.Transport{
 		DialContext:            dial,

@@ -66,7 +66,7 @@ func TestWhoLeavesFailsNobodyElse(t *testing.T) {
 		<-r.asked
 		second := call(t.Context())
 		if c.dynamic {
-			for c.pending.Load() < 2 { // it waits for the first one's
+			for c.breakers[Default].pending.Load() < 2 { // it waits for the first one's
 				runtime.Gosched()
 			}
 		}

@@ -18,7 +18,7 @@ func (c *Cluster) StatName() string { return c.stat }
 
 // Show tells how the cluster and its endpoints are, as Envoy's /clusters does.
 func (c *Cluster) Show() *adminv3.ClusterStatus {
-	s := &adminv3.ClusterStatus{Name: c.Name, ObservabilityName: c.stat, EdsServiceName: c.EDS.Name, CircuitBreakers: c.breakers()}
+	s := &adminv3.ClusterStatus{Name: c.Name, ObservabilityName: c.stat, EdsServiceName: c.EDS.Name, CircuitBreakers: c.thresholds()}
 	of := c.Status()
 	s.SuccessRateEjectionThreshold, s.LocalOriginSuccessRateEjectionThreshold = share(of.Ejects), share(of.LocalEjects)
 	rates := make(map[*Host]EndpointStatus, len(of.Endpoints))
@@ -43,13 +43,14 @@ func share(v float64) *typev3.Percent {
 	return &typev3.Percent{Value: v}
 }
 
-// breakers are the bounds of the two priorities. Requests have the default one alone.
-func (c *Cluster) breakers() *clusterv3.CircuitBreakers {
+// thresholds are the bounds of the two priorities.
+func (c *Cluster) thresholds() *clusterv3.CircuitBreakers {
 	b := &clusterv3.CircuitBreakers{}
-	for _, p := range []corev3.RoutingPriority{corev3.RoutingPriority_DEFAULT, corev3.RoutingPriority_HIGH} {
+	for i := range c.breakers {
+		of := &c.breakers[i]
 		b.Thresholds = append(b.Thresholds, &clusterv3.CircuitBreakers_Thresholds{
-			Priority: p, MaxConnections: limit(c.maxConns), MaxPendingRequests: limit(c.maxPending),
-			MaxRequests: limit(c.maxRequests), MaxRetries: limit(c.maxRetries),
+			Priority: [...]corev3.RoutingPriority{corev3.RoutingPriority_DEFAULT, corev3.RoutingPriority_HIGH}[i], MaxConnections: limit(of.maxConns), MaxPendingRequests: limit(of.maxPending),
+			MaxRequests: limit(of.maxRequests), MaxRetries: limit(of.maxRetries),
 		})
 	}
 	return b

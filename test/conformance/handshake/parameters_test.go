@@ -110,7 +110,9 @@ func agreed(t *testing.T, certs map[string]tls.Certificate, p Program) (out []st
 	listeners = append(listeners, Listener("plain", plain, Object{"route_config": Object{"virtual_hosts": List{Object{"name": "v", "domains": List{"*"}, "routes": routes}}}}))
 	defer Start(t, at, Bootstrap(admin, listeners, clusters), p)()
 	for i, text := range parameters {
-		says := func(field string) bool { return strings.Contains(text, field) && !strings.Contains(text, field+": ['']") }
+		says := func(field string) bool {
+			return strings.Contains(text, field) && !strings.Contains(text, field+": ['']")
+		}
 		for k, kind := range []string{"rsa", "ecdsa"} {
 			for _, id := range suites() {
 				if !says("cipher_suites") {

@@ -21,7 +21,7 @@ var missing = []exception{
 	{names(`.*http3.*|.*quic.*|.*\.upstream_cx_connect_with_0_rtt|.*rx_quic.*`), "there is no HTTP/3"},
 	{names(`.*(_bytes_total|_bytes_buffered)`), "bytes of connections are not counted; istio_request_bytes and istio_response_bytes are those of content"},
 	{names(`.*\.lb_subsets_.*|.*\.upstream_cx_pool_overflow|.*preconnect.*|.*max_host_weight|.*\.lb_(local|zone|recalculate).*|.*\.(bind_errors|version)`), "there is nothing of the kind"},
-	{names(`.*circuit_breakers\.high\..*|.*\.cx_pool_open`), "all requests have the default priority; pools have no bound of their own"},
+	{names(`.*\.cx_pool_open`), "pools have no bound of their own"},
 	{names(`.*flow_control.*|.*overload.*|.*drain.*|.*delayed_close.*|.*internal_redirect.*|.*passthrough_internal.*|.*tracing\..*|.*\.rq_overload_local_reply|.*\.rs_too_large|.*too_large|.*too_many_premature_resets`), "not counted"},
 	{names(`cluster\.[^.]+\.(assignment_.*|update_.*|init_fetch_timeout|warming_state|default\..*|retry_or_shadow_abandoned|http1\..*|http2\..*)`), "of discovery, and of codecs, which are counted for all clusters together"},
 	{names(`cluster\.[^.]+\.(upstream_rq_(per_cx|active_overflow|tx_reset)|upstream_cx_(close_notify|connect_attempts_exceeded|destroy_.*|idle_timeout|max_duration_reached)|upstream_rq_(cancelled|maintenance_mode|rx_reset_no_error|0rtt)|upstream_internal_.*|upstream_http3.*|upstream_cx_rx.*)`), "not counted"},
