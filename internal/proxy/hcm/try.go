@@ -21,6 +21,9 @@ func (s *session) try(r *route.Route, choice route.Choice, cluster *upstream.Clu
 	fresh, again, sent := false, 0, false
 	retry := f.Retry.For(x)
 	ask := upstream.Ask{Authority: x.Request.Authority, Port: s.port(), Hash: x.Hash, Criteria: choice.Criteria, For: x, Header: &x.Request.Header}
+	if retry != nil && retry.Elsewhere > 0 {
+		ask.Elsewhere = upstream.NewElsewhere(retry.Elsewhere)
+	}
 	retrying := false
 	defer func() {
 		if retrying {
@@ -105,10 +108,14 @@ func (s *session) mayRetry(cluster *upstream.Cluster, retrying *bool, p *route.R
 	return true
 }
 
-// avoid has the next try choose another endpoint, if the policy wants that.
+// avoid has the next try choose another endpoint, or one of another priority, if the policy
+// wants that.
 func avoid(ask *upstream.Ask, p *route.Retry, host *upstream.Host) {
 	if p.Choices > 0 {
 		ask.Avoid, ask.Choices = append(ask.Avoid, host), p.Choices
+	}
+	if ask.Elsewhere != nil {
+		ask.Elsewhere.Tried()
 	}
 }
 

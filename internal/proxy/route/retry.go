@@ -7,6 +7,7 @@ import (
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	previoushostsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
+	prioritiesv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/priority/previous_priorities/v3"
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/match"
@@ -20,6 +21,7 @@ type Retry struct {
 	TryIdle   time.Duration // per_try_idle_timeout; 0: none
 	Base, Max time.Duration // of the wait between tries
 	Choices   int           // how often another endpoint is chosen to find one that was not asked yet
+	Elsewhere int           // after so many tries each the priorities that were asked are avoided; 0: never
 	retryOn
 	statusCodes []uint32
 	headers     []*match.Header // of the answer, one of which is enough
@@ -135,7 +137,7 @@ func compileRetry(p *routev3.RetryPolicy) (*Retry, error) {
 		return nil, nil
 	}
 	if err := strict.Only(p, "retry_on", "num_retries", "per_try_timeout", "per_try_idle_timeout", "retriable_status_codes", "retry_back_off",
-		"rate_limited_retry_back_off", "retriable_headers", "retriable_request_headers", "retry_host_predicate", "host_selection_retry_max_attempts"); err != nil {
+		"rate_limited_retry_back_off", "retriable_headers", "retriable_request_headers", "retry_host_predicate", "host_selection_retry_max_attempts", "retry_priority"); err != nil {
 		return nil, err
 	}
 	r := defaultRetry()
@@ -151,6 +153,9 @@ func compileRetry(p *routev3.RetryPolicy) (*Retry, error) {
 	var err error
 	if r.Choices, err = compileHostPredicates(p); err != nil {
 		return nil, err
+	}
+	if r.Elsewhere, err = compilePriority(p.GetRetryPriority()); err != nil {
+		return nil, strict.At("retry_priority", err)
 	}
 	for i, m := range p.GetRetriableRequestHeaders() {
 		h, err := match.CompileHeader(m)
@@ -187,6 +192,25 @@ func compileHostPredicates(p *routev3.RetryPolicy) (choices int, err error) {
 		}
 	}
 	return choices, nil
+}
+
+// compilePriority takes the choice of priorities that avoids those that were asked before, and
+// gives after how many tries it looks.
+func compilePriority(p *routev3.RetryPolicy_RetryPriority) (every int, err error) {
+	if p == nil {
+		return 0, nil
+	}
+	c := new(prioritiesv3.PreviousPrioritiesConfig)
+	if !p.GetTypedConfig().MessageIs(c) {
+		return 0, strict.Errorf("typed_config", "%s: %w", p.GetTypedConfig().GetTypeUrl(), strict.ErrUnsupported)
+	}
+	if err := strict.Unpack(p.GetTypedConfig(), c); err != nil {
+		return 0, strict.At("typed_config", err)
+	}
+	if c.GetUpdateFrequency() <= 0 {
+		return 0, strict.Errorf("typed_config.update_frequency", "must be above 0")
+	}
+	return int(c.GetUpdateFrequency()), nil
 }
 
 func compileRetriable(list []*routev3.HeaderMatcher) (out []*match.Header, err error) {

@@ -25,6 +25,8 @@ type Ask struct {
 	// Choices more, such as those that were asked before.
 	Avoid   []*Host
 	Choices int
+	// Elsewhere has other priorities asked than those that were; nil: any.
+	Elsewhere *Elsewhere
 	// Criteria narrow the endpoints of a cluster that has subsets; nil: nothing is asked for.
 	Criteria *subset.Criteria
 	// What a cluster of type ORIGINAL_DST goes by: what the request is part of, nil for one
@@ -50,6 +52,7 @@ type hostSet struct {
 	distinct   []*Host // the same, each once
 	levels     []level // priorities; at least one
 	loads      []lb.Load
+	counts     []lb.Level // of which these are made
 	narrowed   narrowed
 }
 
@@ -88,9 +91,9 @@ func (c *Cluster) Pick(ctx context.Context, a Ask) (*Host, error) {
 	for try := 0; ; try++ {
 		var h *Host
 		if c.subsetting != nil {
-			h = c.subsetting.choose(c, s, a.Criteria, a.Hash, try)
+			h = c.subsetting.choose(c, s, &a, try)
 		} else {
-			h = c.choose(s, a.Hash, try)
+			h = c.choose(s, &a, try)
 		}
 		switch {
 		case h == nil:
@@ -102,18 +105,24 @@ func (c *Cluster) Pick(ctx context.Context, a Ask) (*Host, error) {
 	}
 }
 
-func (c *Cluster) choose(s *hostSet, hash uint64, try int) *Host {
-	hashes := c.balance.policy.Hashes()
+func (c *Cluster) choose(s *hostSet, a *Ask, try int) *Host {
+	hashes, hash := c.balance.policy.Hashes(), a.Hash
 	if hashes && hash == 0 {
 		hash = rand.Uint64()
 	}
-	i, degraded := 0, false
-	if s.loads[0].Healthy < 100 {
+	i, degraded, loads := 0, false, s.loads
+	if a.Elsewhere != nil && !hashes { // a table's order is nobody's to change, as in Envoy
+		loads = a.Elsewhere.loads(s)
+	}
+	if loads[0].Healthy < 100 {
 		n := hash
 		if !hashes {
 			n = rand.Uint64()
 		}
-		i, degraded = lb.Choose(s.loads, n)
+		i, degraded = lb.Choose(loads, n)
+	}
+	if a.Elsewhere != nil {
+		a.Elsewhere.last = i
 	}
 	if s.loads[i].Panic {
 		c.Counts.Panic.Inc()
@@ -169,7 +178,7 @@ func (c *Cluster) arrange(a *assignment, all []*Host) *hostSet {
 			}
 		}
 	}
-	s.loads = lb.Spread(counts, a.overprovisioning, c.balance.panic)
+	s.counts, s.loads = counts, lb.Spread(counts, a.overprovisioning, c.balance.panic)
 	for i, l := range levels {
 		s.levels = append(s.levels, c.arrangeLevel(l, s.loads[i].Panic, a.overprovisioning))
 	}

@@ -181,12 +181,13 @@ func (c *Cluster) narrow(a *assignment, all []*Host) (n narrowed) {
 }
 
 // choose gives the endpoint for criteria, nil if there is none.
-func (t *subsetting) choose(c *Cluster, s *hostSet, want *subset.Criteria, hash uint64, try int) *Host {
+func (t *subsetting) choose(c *Cluster, s *hostSet, a *Ask, try int) *Host {
+	want := a.Criteria
 selectors:
 	for want != nil {
 		if some := s.narrowed.by[want.Key]; some != nil {
 			t.selected.Add(1)
-			return c.choose(some, hash, try)
+			return c.choose(some, a, try)
 		}
 		x := t.selectors[want.Names]
 		if x == nil {
@@ -196,12 +197,12 @@ selectors:
 		case clusterv3.Cluster_LbSubsetConfig_LbSubsetSelector_NO_FALLBACK:
 			return nil
 		case clusterv3.Cluster_LbSubsetConfig_LbSubsetSelector_ANY_ENDPOINT:
-			return c.choose(s, hash, try)
+			return c.choose(s, a, try)
 		case clusterv3.Cluster_LbSubsetConfig_LbSubsetSelector_DEFAULT_SUBSET:
 			if s.narrowed.defaults == nil {
 				return nil
 			}
-			return c.choose(s.narrowed.defaults, hash, try)
+			return c.choose(s.narrowed.defaults, a, try)
 		case clusterv3.Cluster_LbSubsetConfig_LbSubsetSelector_KEYS_SUBSET:
 			want = want.Only(x.reduced)
 			continue selectors
@@ -218,13 +219,13 @@ selectors:
 		return nil
 	}
 	if rest != nil {
-		if h := c.choose(rest, hash, try); h != nil {
+		if h := c.choose(rest, a, try); h != nil {
 			t.fellBack.Add(1)
 			return h
 		}
 	}
 	if t.panicAny {
-		if h := c.choose(s, hash, try); h != nil {
+		if h := c.choose(s, a, try); h != nil {
 			t.fellBackPanic.Add(1)
 			return h
 		}

@@ -205,9 +205,9 @@ func run(t *testing.T, worlds []*world, clusters string, program beside.Program)
 	for i, w := range worlds {
 		text += w.listener(ports[i], filepath.Join(dir, w.name+".log"))
 	}
-	text += "\n  clusters:\n" + strings.ReplaceAll(clusters, "UP", fmt.Sprintf(
-		`type: STATIC, connect_timeout: 1s, load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: %d}}}}]}]}`,
-		ln.Addr().(*net.TCPAddr).Port))
+	at := ln.Addr().(*net.TCPAddr).Port
+	text += "\n  clusters:\n" + strings.NewReplacer("PORT", fmt.Sprint(at), "UP", fmt.Sprintf(
+		`type: STATIC, connect_timeout: 1s, load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: %d}}}}]}]}`, at)).Replace(clusters)
 	file := filepath.Join(dir, "bootstrap.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

@@ -26,15 +26,7 @@ const (
 // All loads add up to 100.
 func Spread(levels []Level, overprovisioning, panic uint32) []Load {
 	loads := make([]Load, len(levels))
-	healthy, degraded := make([]uint32, len(levels)), make([]uint32, len(levels))
-	total := uint32(0)
-	for i, l := range levels {
-		if n := uint64(l.All - l.Excluded); n > 0 {
-			healthy[i] = uint32(min(100, uint64(overprovisioning)*uint64(l.Healthy)/n))
-			degraded[i] = uint32(min(100, uint64(overprovisioning)*uint64(l.Degraded)/n))
-		}
-		total = min(100, total+healthy[i]+degraded[i])
-	}
+	healthy, degraded, total := available(levels, overprovisioning, nil)
 	if total == 0 {
 		loads[0].Healthy = 100 // nobody answers
 		if panic == 0 {
@@ -53,6 +45,32 @@ func Spread(levels []Level, overprovisioning, panic uint32) []Load {
 		bySize(loads, levels)
 	}
 	return loads
+}
+
+// Without is Spread where some priorities are to have nothing. False: the others have nobody who
+// could answer.
+func Without(spent []bool, levels []Level, overprovisioning uint32) (loads []Load, ok bool) {
+	healthy, degraded, total := available(levels, overprovisioning, spent)
+	if total == 0 {
+		return nil, false
+	}
+	loads = make([]Load, len(levels))
+	distribute(loads, healthy, degraded, total)
+	return loads, true
+}
+
+// available tells how much of the load each priority bears, in percent, and all of them
+// together, which is at most 100. Those that are spent bear nothing.
+func available(levels []Level, overprovisioning uint32, spent []bool) (healthy, degraded []uint32, total uint32) {
+	healthy, degraded = make([]uint32, len(levels)), make([]uint32, len(levels))
+	for i, l := range levels {
+		if n := uint64(l.All - l.Excluded); n > 0 && (i >= len(spent) || !spent[i]) {
+			healthy[i] = uint32(min(100, uint64(overprovisioning)*uint64(l.Healthy)/n))
+			degraded[i] = uint32(min(100, uint64(overprovisioning)*uint64(l.Degraded)/n))
+		}
+		total = min(100, total+healthy[i]+degraded[i])
+	}
+	return healthy, degraded, total
 }
 
 // distribute gives healthy endpoints of high priorities as much as they bear, then
