@@ -44,7 +44,7 @@ func TestValidate(t *testing.T) {
 			"typed_extension_protocol_options[o].idle_timeout: must not be negative"},
 		{&clusterv3.Cluster{Name: "c", ConnectTimeout: &durationpb.Duration{Seconds: 9223372035, Nanos: 999999999}}, ""},
 		{&clusterv3.Cluster{Name: "c", ConnectTimeout: &durationpb.Duration{Seconds: 9223372036}}, "connect_timeout: out of range"},
-		{&clusterv3.Cluster{Name: "c", DnsJitter: &durationpb.Duration{Seconds: 9223372036}}, "dns_jitter: out of range"},
+		{&clusterv3.Cluster{Name: "c", CommonLbConfig: &clusterv3.Cluster_CommonLbConfig{UpdateMergeWindow: &durationpb.Duration{Seconds: 9223372036}}}, "common_lb_config.update_merge_window: out of range"},
 		{&clusterv3.Cluster{Name: "c", CommonLbConfig: &clusterv3.Cluster_CommonLbConfig{UpdateMergeWindow: &durationpb.Duration{Nanos: 1e9}}}, "common_lb_config.update_merge_window: out of range"},
 		{&clusterv3.Cluster{Name: "c", TypedExtensionProtocolOptions: map[string]*anypb.Any{"o": {TypeUrl: "type.googleapis.com/no.such", Value: []byte{1}}}}, ""},
 	} {
