@@ -201,7 +201,7 @@ func TestForgottenClientsEnd(t *testing.T) {
 		for n := range maxClients {
 			of := client(1)
 			of.Remote = netip.AddrPortFrom(of.Remote.Addr(), uint16(n))
-			p, err := h.clients.hold(of, false)
+			p, err := h.clients.hold(of, false, Default)
 			if err != nil {
 				ended <- err
 				return

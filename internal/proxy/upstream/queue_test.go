@@ -190,7 +190,7 @@ func TestQueueHearsOfRoom(t *testing.T) {
 	c := cluster(t, "{name: c, type: STATIC, circuit_breakers: {thresholds: [{max_connections: 1}]}"+over2+"}")
 	set(t, c, port)
 	h := only(t, c)
-	first, err := h.Get(t.Context(), time.Time{}, false, 2, nil)
+	first, err := h.Get(t.Context(), time.Time{}, false, From{Major: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +202,7 @@ func TestQueueHearsOfRoom(t *testing.T) {
 	soon(t, second).Put(true)
 	soon(t, third).Put(true)
 	first.Put(true)
-	if n, w, a := h.cluster.pending.Load(), h.pool.waits.Load(), h.cluster.active.Load(); n != 0 || w != 0 || a != 0 {
+	if n, w, a := h.cluster.breakers[Default].pending.Load(), h.pool.waits.Load(), h.cluster.breakers[Default].active.Load(); n != 0 || w != 0 || a != 0 {
 		t.Errorf("in the end %d pending, %d wait, %d requests", n, w, a)
 	}
 }
