@@ -75,7 +75,7 @@ func Issue(t testing.TB, ca tls.Certificate, spiffeID string, until time.Time) t
 	if err != nil {
 		t.Fatal(err)
 	}
-	return issue(t, ca, &x509.Certificate{
+	return Sign(t, ca, &x509.Certificate{
 		NotBefore: until.Add(-24 * time.Hour), NotAfter: until, URIs: []*url.URL{uri},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
 	})
@@ -84,13 +84,14 @@ func Issue(t testing.TB, ca tls.Certificate, spiffeID string, until time.Time) t
 // IssueServer makes a server's certificate for a host name with any authority.
 func IssueServer(t testing.TB, ca tls.Certificate, host string) tls.Certificate {
 	t.Helper()
-	return issue(t, ca, &x509.Certificate{
+	return Sign(t, ca, &x509.Certificate{
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{host},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	})
 }
 
-func issue(t testing.TB, ca tls.Certificate, tmpl *x509.Certificate) tls.Certificate {
+// Sign makes a certificate of the template's names and times, with its authority behind it.
+func Sign(t testing.TB, ca tls.Certificate, tmpl *x509.Certificate) tls.Certificate {
 	t.Helper()
 	parent, err := x509.ParseCertificate(ca.Certificate[0])
 	if err != nil {

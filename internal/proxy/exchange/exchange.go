@@ -6,6 +6,7 @@ package exchange
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"io"
@@ -65,7 +66,7 @@ type Conn struct {
 	// Remote is who connects, or whom the PROXY protocol tells; Direct always the other
 	// end of the connection.
 	Remote, Direct, Local netip.AddrPort
-	ID                    uint64 // of no other connection of the process
+	ID                    uint64 // see NextID
 	// Accepted is this end of the connection: Local, unless that was restored.
 	Accepted netip.AddrPort
 	TLS      bool
@@ -80,6 +81,14 @@ type Conn struct {
 	// Foreign: who vouches for Peer is not the mesh's authority. It has no
 	// identity in the mesh, and PeerURI is "".
 	Foreign bool
+	// Chain is Peer and what it has shown besides; Shown is what this side has, nil if it has
+	// shown nothing.
+	Chain []*x509.Certificate
+	Shown *x509.Certificate
+	Group tls.CurveID // of the key exchange; 0 if there was none
+
+	// Place is where it came in.
+	Place *Place
 
 	// TLVs are what the PROXY protocol tells besides, as far as it may be passed on; nil: it
 	// was not spoken.
@@ -136,8 +145,9 @@ type Exchange struct {
 	// Hash is what the route's hash_policy makes of the request, for load balancers
 	// that keep to one endpoint; 0: nothing.
 	Hash uint64
-	// UpstreamHost is the endpoint that was asked last.
+	// UpstreamHost is the endpoint that was asked last, and Endpoint what formats ask of it.
 	UpstreamHost string
+	Endpoint     Endpoint
 
 	// Metadata is Envoy's dynamic metadata: filter name -> key -> value.
 	Metadata map[string]map[string]jsondoc.Value

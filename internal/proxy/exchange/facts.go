@@ -28,11 +28,12 @@ type Facts struct {
 	ClusterMetadata map[string]jsondoc.Value
 
 	UpstreamLocal netip.AddrPort // source address of the upstream connection; not valid: there was none
+	Upstream      *UpstreamConn  // that connection; nil: there was none
 	UpstreamMajor int            // version of HTTP that the upstream was asked in; 0: none was
 	Attempts      int            // how often an upstream was asked
 	RouteName     string
-	VirtualHost   string
-	OriginalPath  string // as the client sent it
+	VirtualHost   VirtualHost // nil: there was none for the authority
+	OriginalPath  string      // as the client sent it
 	RequestID     string
 	// LogType is Envoy's AccessLogType of the line that is written; "" before.
 	LogType string

@@ -94,7 +94,7 @@ var commands = map[string]command{
 	"UPSTREAM_REQUEST_ATTEMPT_COUNT":                plain(numberOf(attempts)),
 	"DOWNSTREAM_TRANSPORT_FAILURE_REASON":           plain(constant("")), // such a connection has no log
 	"ROUTE_NAME":                                    plain(textOf(func(s *Subject) string { return s.X.RouteName })),
-	"VIRTUAL_HOST_NAME":                             plain(textOf(func(s *Subject) string { return s.X.VirtualHost })),
+	"VIRTUAL_HOST_NAME":                             plain(textOf(virtualHost)),
 	"VIRTUAL_CLUSTER_NAME":                          plain(constant("")), // virtual_clusters are refused
 	"TRACE_ID":                                      plain(traceID),
 	"SPAN_ID":                                       plain(spanID),
@@ -103,6 +103,13 @@ var commands = map[string]command{
 	"FILTER_STATE":                                  {needsArgument, true, filterState},
 	"DYNAMIC_METADATA":                              {needsArgument, true, dynamicMetadata},
 	"CLUSTER_METADATA":                              {needsArgument, true, clusterMetadata},
+	"UPSTREAM_METADATA":                             {needsArgument, false, of(endpointMetadata)},
+	"METADATA":                                      {needsArgument, true, metadata},
+	"FILTER_CHAIN_NAME":                             plain(textOf(ofConn(filterChain))),
+	"LISTENER_NAME":                                 plain(textOf(func(s *Subject) string { return s.X.Listener })),
+	"UPSTREAM_CONNECTION_ID":                        plain(upstreamID),
+	"UPSTREAM_HOST_NAME":                            plain(textOf(upstreamName)),
+	"UPSTREAM_HOST_NAME_WITHOUT_PORT":               plain(textOf(func(s *Subject) string { return host(upstreamName(s)) })),
 	"HOSTNAME":                                      {make: hostname},
 	"ENVIRONMENT":                                   {needsArgument, true, environment},
 	"UNIQUE_ID":                                     plain(uniqueID),
@@ -121,20 +128,43 @@ var commands = map[string]command{
 	"DOWNSTREAM_LOCAL_ADDRESS":                      plain(address(local, whole)),
 	"DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT":         plain(address(local, hostOnly)),
 	"DOWNSTREAM_LOCAL_PORT":                         plain(address(local, portOnly)),
-	"DOWNSTREAM_TLS_VERSION":                        plain(textOf(ofConn(tlsVersion))),
-	"DOWNSTREAM_TLS_CIPHER":                         plain(textOf(ofConn(tlsCipher))),
+	"DOWNSTREAM_TLS_VERSION":                        plain(textOf(ofConn(downstreamVersion))),
+	"DOWNSTREAM_TLS_CIPHER":                         plain(textOf(ofConn(downstreamCipher))),
+	"DOWNSTREAM_TLS_GROUP":                          plain(textOf(ofConn(downstreamGroup))),
 	"DOWNSTREAM_PEER_URI_SAN":                       plain(textOf(ofConn(peerURIs))),
-	"DOWNSTREAM_PEER_DNS_SAN":                       plain(textOf(ofConn(peerDNS))),
-	"DOWNSTREAM_PEER_IP_SAN":                        plain(textOf(ofConn(peerIPs))),
-	"DOWNSTREAM_PEER_EMAIL_SAN":                     plain(textOf(ofConn(peerEmails))),
-	"DOWNSTREAM_PEER_SUBJECT":                       plain(textOf(ofConn(peerSubject))),
-	"DOWNSTREAM_PEER_ISSUER":                        plain(textOf(ofConn(peerIssuer))),
-	"DOWNSTREAM_PEER_SERIAL":                        plain(textOf(ofConn(peerSerial))),
-	"DOWNSTREAM_PEER_FINGERPRINT_256":               plain(textOf(ofConn(peerSHA256))),
-	"DOWNSTREAM_PEER_FINGERPRINT_1":                 plain(textOf(ofConn(peerSHA1))),
-	"DOWNSTREAM_PEER_CERT":                          plain(textOf(ofConn(peerPEM))),
-	"DOWNSTREAM_PEER_CERT_V_START":                  {mayArgument, false, peerTime(notBefore)},
-	"DOWNSTREAM_PEER_CERT_V_END":                    {mayArgument, false, peerTime(notAfter)},
+	"DOWNSTREAM_PEER_DNS_SAN":                       plain(whose(clientCert).of(dnsNames)),
+	"DOWNSTREAM_PEER_IP_SAN":                        plain(whose(clientCert).of(ips)),
+	"DOWNSTREAM_PEER_EMAIL_SAN":                     plain(whose(clientCert).of(emails)),
+	"DOWNSTREAM_PEER_SUBJECT":                       plain(whose(clientCert).of(subject)),
+	"DOWNSTREAM_PEER_ISSUER":                        plain(whose(clientCert).of(issuer)),
+	"DOWNSTREAM_PEER_SERIAL":                        plain(whose(clientCert).of(serial)),
+	"DOWNSTREAM_PEER_FINGERPRINT_256":               plain(whose(clientCert).of(sha256Of)),
+	"DOWNSTREAM_PEER_FINGERPRINT_1":                 plain(whose(clientCert).of(sha1Of)),
+	"DOWNSTREAM_PEER_CERT":                          plain(whose(clientCert).of(encoded)),
+	"DOWNSTREAM_PEER_CERT_V_START":                  {mayArgument, false, whose(clientCert).at(notBefore)},
+	"DOWNSTREAM_PEER_CERT_V_END":                    {mayArgument, false, whose(clientCert).at(notAfter)},
+	"DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256":        plain(textOf(ofConn(ofChain(sha256Of)))),
+	"DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_1":          plain(textOf(ofConn(ofChain(sha1Of)))),
+	"DOWNSTREAM_PEER_CHAIN_SERIALS":                 plain(textOf(ofConn(ofChain(serial)))),
+	"DOWNSTREAM_LOCAL_URI_SAN":                      plain(whose(ownCert).of(uris)),
+	"DOWNSTREAM_LOCAL_DNS_SAN":                      plain(whose(ownCert).of(dnsNames)),
+	"DOWNSTREAM_LOCAL_IP_SAN":                       plain(whose(ownCert).of(ips)),
+	"DOWNSTREAM_LOCAL_EMAIL_SAN":                    plain(whose(ownCert).of(emails)),
+	"DOWNSTREAM_LOCAL_SUBJECT":                      plain(whose(ownCert).of(subject)),
+	"UPSTREAM_TLS_VERSION":                          plain(ofUpstream(upstreamVersion)),
+	"UPSTREAM_TLS_CIPHER":                           plain(ofUpstream(upstreamCipher)),
+	"UPSTREAM_TLS_GROUP":                            plain(ofUpstream(upstreamGroup)),
+	"UPSTREAM_PEER_URI_SAN":                         plain(whose(endpointCert).of(uris)),
+	"UPSTREAM_PEER_DNS_SAN":                         plain(whose(endpointCert).of(dnsNames)),
+	"UPSTREAM_PEER_IP_SAN":                          plain(whose(endpointCert).of(ips)),
+	"UPSTREAM_PEER_SUBJECT":                         plain(whose(endpointCert).of(subject)),
+	"UPSTREAM_PEER_ISSUER":                          plain(whose(endpointCert).of(issuer)),
+	"UPSTREAM_PEER_CERT":                            plain(whose(endpointCert).of(encoded)),
+	"UPSTREAM_PEER_CERT_V_START":                    {mayArgument, false, whose(endpointCert).at(notBefore)},
+	"UPSTREAM_PEER_CERT_V_END":                      {mayArgument, false, whose(endpointCert).at(notAfter)},
+	"UPSTREAM_LOCAL_URI_SAN":                        plain(whose(endpointSees).of(uris)),
+	"UPSTREAM_LOCAL_DNS_SAN":                        plain(whose(endpointSees).of(dnsNames)),
+	"UPSTREAM_LOCAL_IP_SAN":                         plain(whose(endpointSees).of(ips)),
 }
 
 // whatever makes a command whose argument changes nothing.
@@ -232,4 +262,28 @@ func connectionID(b []byte, s *Subject) ([]byte, kind) {
 		return b, missing
 	}
 	return strconv.AppendUint(b, s.X.Conn.ID, 10), bare
+}
+
+func virtualHost(s *Subject) string {
+	if s.X.VirtualHost == nil {
+		return ""
+	}
+	return s.X.VirtualHost.HostName()
+}
+
+// upstreamID is 0 where there was no connection.
+func upstreamID(b []byte, s *Subject) ([]byte, kind) {
+	var id uint64
+	if s.X.Upstream != nil {
+		id = s.X.Upstream.ID
+	}
+	return strconv.AppendUint(b, id, 10), bare
+}
+
+// upstreamName is the endpoint's name, or its address.
+func upstreamName(s *Subject) string {
+	if s.X.Endpoint == nil {
+		return ""
+	}
+	return cmp.Or(s.X.Endpoint.Hostname(), s.X.UpstreamHost)
 }

@@ -4,7 +4,9 @@ package format
 
 import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	metadatav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/formatter/metadata/v3"
 	withoutv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/formatter/req_without_query/v3"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/usher-mesh/usher/internal/proxy/strict"
 	"github.com/usher-mesh/usher/internal/proxy/tls"
@@ -44,8 +46,12 @@ func Compile(m *corev3.SubstitutionFormatString) (*Format, error) {
 
 // Formatters refuses such as bring commands that are not known.
 func Formatters(list []*corev3.TypedExtensionConfig) error {
-	for i, f := range list { // REQ_WITHOUT_QUERY is there without
-		if err := strict.Unpack(f.GetTypedConfig(), new(withoutv3.ReqWithoutQuery)); err != nil {
+	for i, f := range list { // what they bring is there without
+		var m proto.Message = new(withoutv3.ReqWithoutQuery)
+		if f.GetTypedConfig().MessageIs((*metadatav3.Metadata)(nil)) {
+			m = new(metadatav3.Metadata)
+		}
+		if err := strict.Unpack(f.GetTypedConfig(), m); err != nil {
 			return strict.AtIndex("formatters", i, strict.At("typed_config", err))
 		}
 	}

@@ -20,15 +20,29 @@ func requestEnd(x *exchange.Exchange) time.Time { return x.RequestEnd }
 func sent(x *exchange.Exchange) time.Time       { return x.Sent }
 func answered(x *exchange.Exchange) time.Time   { return x.Answered }
 func answerEnd(x *exchange.Exchange) time.Time  { return x.AnswerEnd }
-func replied(x *exchange.Exchange) time.Time    { return x.Replied }
-func ended(x *exchange.Exchange) time.Time      { return x.Ended }
 
-// points are Envoy's names, but those of a connection to an upstream, which is made
-// for many requests. A request goes to the upstream in one piece or is streamed as it
+// ofUpstreamConn gives a time of the connection to the endpoint, which may be older than
+// the request.
+func ofUpstreamConn(get func(*exchange.UpstreamConn) time.Time) point {
+	return func(x *exchange.Exchange) time.Time {
+		if x.Upstream == nil {
+			return time.Time{}
+		}
+		return get(x.Upstream)
+	}
+}
+
+func replied(x *exchange.Exchange) time.Time { return x.Replied }
+func ended(x *exchange.Exchange) time.Time   { return x.Ended }
+
+// points are Envoy's names. A request goes to the upstream in one piece or is streamed as it
 // comes: its first byte there is as old as its last here, at most.
 var points = map[string]point{
 	"DS_RX_BEG": begun, "DS_RX_END": requestEnd, "US_TX_END": sent, "US_RX_BEG": answered, "US_RX_END": answerEnd,
 	"DS_TX_BEG": replied, "DS_TX_END": ended,
+	"US_CX_BEG": ofUpstreamConn(func(u *exchange.UpstreamConn) time.Time { return u.Begun }),
+	"US_CX_END": ofUpstreamConn(func(u *exchange.UpstreamConn) time.Time { return u.Connected }),
+	"US_HS_END": ofUpstreamConn(func(u *exchange.UpstreamConn) time.Time { return u.Secured }),
 }
 
 // between is the time from one to the other.
@@ -51,11 +65,15 @@ func duration(b []byte, s *Subject) ([]byte, kind) {
 	return strconv.AppendInt(b, int64(max(end.Sub(s.X.Start), 0)/time1ms), 10), bare
 }
 
-// commonDuration is %COMMON_DURATION(START:END:ms|us|ns)%.
+// commonDuration is %COMMON_DURATION(START:END:ms|us|ns)%, without a unit in ms.
 func commonDuration(arg string) (operator, error) {
 	p := strings.Split(arg, ":")
-	if len(p) != 3 {
-		return nil, errors.New("not START:END:PRECISION")
+	switch len(p) {
+	case 2:
+		p = append(p, "ms")
+	case 3:
+	default:
+		return nil, errors.New("not START:END or START:END:PRECISION")
 	}
 	unit := map[string]time.Duration{"ms": time.Millisecond, "us": time.Microsecond, "ns": time.Nanosecond}[p[2]]
 	from, to := points[p[0]], points[p[1]]

@@ -31,7 +31,7 @@ func Compile(c *hcmv3.HttpConnectionManager, o Options) (*Manager, error) {
 	}
 	if err := strict.Only(c, "codec_type", "stat_prefix", "rds", "route_config", "http_filters", "common_http_protocol_options",
 		"http_protocol_options", "http2_protocol_options", "server_name", "server_header_transformation", "max_request_headers_kb",
-		"stream_idle_timeout", "request_timeout", "request_headers_timeout", "drain_timeout", "delayed_close_timeout", "access_log",
+		"stream_idle_timeout", "request_timeout", "request_headers_timeout", "drain_timeout", "delayed_close_timeout", "access_log", "access_log_options",
 		"use_remote_address", "xff_num_trusted_hops", "skip_xff_append", "via", "generate_request_id", "preserve_external_request_id",
 		"always_set_request_id_in_response", "forward_client_cert_details", "set_current_client_cert_details", "upgrade_configs",
 		"normalize_path", "merge_slashes", "path_with_escaped_slashes_action", "strip_matching_host_port", "strip_any_host_port",
@@ -235,7 +235,12 @@ func (m *Manager) httpFilter(f *hcmv3.HttpFilter) error {
 }
 
 func (m *Manager) accessLogs(c *hcmv3.HttpConnectionManager) error {
-	var err error
+	o := c.GetAccessLogOptions()
+	err := strict.Only(o, "flush_access_log_on_new_request")
+	if err != nil {
+		return strict.At("access_log_options", err)
+	}
+	m.logsNew = o.GetFlushAccessLogOnNewRequest()
 	m.logs, err = accesslog.CompileAll(c.GetAccessLog(), accesslog.Options{Files: m.o.AccessLogs, Clusters: m.o.Clusters, Node: m.o.Node, Counters: m.o.Counters, Log: m.o.Log})
 	return err
 }

@@ -139,7 +139,7 @@ func (s *session) once(host *upstream.Host, fresh bool) (*upstream.Conn, error) 
 	if conn.HTTP2() {
 		x.UpstreamMajor = 2
 	}
-	x.UpstreamLocal = exchange.AddrPort(conn.LocalAddr())
+	x.UpstreamLocal, x.Upstream = exchange.AddrPort(conn.LocalAddr()), conn.About()
 	began := s.clock()
 	var try time.Time // until when it may take; zero: no bound of its own
 	if l.try > 0 {

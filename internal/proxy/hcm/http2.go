@@ -16,6 +16,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/http1"
 	"github.com/usher-mesh/usher/internal/proxy/http2"
 	"github.com/usher-mesh/usher/internal/proxy/strict"
+	"github.com/usher-mesh/usher/internal/proxy/traffic"
 	"github.com/usher-mesh/usher/internal/proxy/upstream"
 )
 
@@ -85,7 +86,8 @@ func serveHTTP2(ctx context.Context, c *Connection, m *Manager, first []byte) {
 	h := &streams{ctx: ctx, c: c, began: time.Now()}
 	c.Idle(true)
 	defer c.Idle(false)
-	if err := http2.Serve(c.Conn, first, h, o, m.o.HTTP2); err != nil {
+	nc := &traffic.Conn{Conn: c.Conn, Received: &m.stats.CxReceived, Sent: &m.stats.CxSent}
+	if err := http2.Serve(nc, first, h, o, m.o.HTTP2); err != nil {
 		m.o.Log.Debug("connection refused", slog.String("listener", m.o.Listener), slog.Any("peer", c.Info.Remote), slog.Any("reason", err))
 	}
 }

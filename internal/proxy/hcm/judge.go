@@ -76,6 +76,9 @@ func (s *session) admit() bool {
 	}
 	s.findRoute()
 	s.trace()
+	if m.logsNew && !x.Again {
+		s.log("DownstreamStart")
+	}
 	if r, ok := x.Route.(*route.Route); ok && !s.upgradeAllowed(r) {
 		return false
 	}
@@ -114,7 +117,7 @@ func (s *session) findRoute() {
 		return
 	}
 	x.Route = r
-	s.x.RouteName, s.x.VirtualHost = r.Name, r.VirtualHost
+	s.x.RouteName = r.Name
 }
 
 // lookup asks the table. A forward proxy's routes name hosts with their ports, so
@@ -190,6 +193,7 @@ func (s *session) respondLocal(r *route.Route) {
 		s.keep = false
 	}
 	s.complete()
+	x.Replied = s.stamp()
 	f := s.framing()
 	_, err := s.w.Response(&x.Response, f)
 	if err == nil && f.Method != "HEAD" && x.Response.Status != 204 && x.Response.Status != 304 {

@@ -74,6 +74,7 @@ type Manager struct {
 	ofListener *ofListener
 	filters    []namedFilter
 	logs       []*accesslog.Logger
+	logsNew    bool             // flush_access_log_on_new_request
 	replies    *replies         // nil: the proxy's own answers stay as they are
 	tracing    *tracing.Tracing // nil: nothing is traced
 

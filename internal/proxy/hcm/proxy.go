@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/route"
 	"github.com/usher-mesh/usher/internal/proxy/upstream"
 )
@@ -144,9 +145,10 @@ func (s *session) carry(r *route.Route, answered bool) {
 		host, err = cluster.Pick(s.ctx, upstream.Ask{Authority: x.Request.Authority, Hash: x.Hash, Criteria: choice.Criteria, For: x, Header: &x.Request.Header})
 	}
 	if err == nil {
-		x.UpstreamHost = host.Text
+		x.UpstreamHost, x.Endpoint = host.Text, host
 		nc, dialErr := host.Connect(s.ctx, x.Conn, r.Forward.Priority)
 		if err = dialErr; err == nil {
+			x.UpstreamLocal, x.Upstream = exchange.AddrPort(nc.LocalAddr()), upstream.About(nc)
 			if !answered && !s.established() {
 				nc.Close()
 				return

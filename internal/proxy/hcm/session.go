@@ -15,6 +15,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/route"
 	"github.com/usher-mesh/usher/internal/proxy/snapshot"
 	"github.com/usher-mesh/usher/internal/proxy/tracing"
+	"github.com/usher-mesh/usher/internal/proxy/traffic"
 	"github.com/usher-mesh/usher/internal/proxy/tunnel"
 	"github.com/usher-mesh/usher/internal/proxy/upstream"
 )
@@ -89,20 +90,26 @@ type session struct {
 // Serve serves requests until the connection ends, and closes it. What waits for an
 // upstream meanwhile ends with ctx.
 func Serve(ctx context.Context, c *Connection) {
-	if m := c.Current(); m != nil {
-		defer m.stats.opened(c.Info.TLS)()
-		if m.speaksHTTP2(c.Info) {
-			serveHTTP2(ctx, c, m, c.Prefix)
-			return
-		}
+	m := c.Current()
+	if m == nil {
+		c.Conn.Close()
+		return
 	}
-	s := newSession(ctx, c)
+	defer m.stats.opened(c.Info.TLS)()
+	m.stats.CxReceived.Add(uint64(len(c.Prefix)))
+	if m.speaksHTTP2(c.Info) {
+		serveHTTP2(ctx, c, m, c.Prefix)
+		return
+	}
+	s := newSession(ctx, c, m.stats)
 	defer s.end()
 	s.loop()
 }
 
-func newSession(ctx context.Context, c *Connection) *session {
-	s := &session{ctx: ctx, c: c, nc: c.Conn, r: http1.NewReader(c.Conn, c.Prefix), w: http1.NewWriter(c.Conn), began: time.Now()}
+func newSession(ctx context.Context, c *Connection, t *stats) *session {
+	nc := &traffic.Conn{Conn: c.Conn, Received: &t.CxReceived, Sent: &t.CxSent}
+	s := &session{ctx: ctx, c: c, nc: nc, r: http1.NewReader(c.Conn, c.Prefix), w: http1.NewWriter(nc), began: time.Now()}
+	s.r.Received = nc.Received
 	s.hooks()
 	return s
 }
@@ -401,15 +408,23 @@ func (s *session) finish() {
 	if len(s.m.logs) == 0 && s.m.o.Observe == nil {
 		return
 	}
-	s.x.LogType = "DownstreamEnd"
+	if s.x.RequestEnd.IsZero() && s.x.Request.Body == nil && s.x.Flags != "DPE" {
+		s.x.RequestEnd = s.x.Start // no upstream was asked, and its head is all of it
+	}
 	if s.x.BytesSent == 0 {
 		s.x.BytesSent = s.w.Content()
 	}
-	for _, l := range s.m.logs {
-		l.Log(&s.x)
-	}
+	s.log("DownstreamEnd")
 	if s.m.o.Observe != nil {
 		s.m.o.Observe(&s.x)
+	}
+}
+
+// log writes the request as it is now. Kind is Envoy's AccessLogType.
+func (s *session) log(kind string) {
+	s.x.LogType = kind
+	for _, l := range s.m.logs {
+		l.Log(&s.x)
 	}
 }
 

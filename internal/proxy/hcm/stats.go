@@ -20,6 +20,8 @@ type stats struct {
 	CxDestroy     counters.Counter   `stat:"downstream_cx_destroy"`
 	CxLength      counters.Histogram `stat:"downstream_cx_length_ms"`
 	CxProtocol    counters.Counter   `stat:"downstream_cx_protocol_error"`
+	CxReceived    counters.Counter   `stat:"downstream_cx_rx_bytes_total"`
+	CxSent        counters.Counter   `stat:"downstream_cx_tx_bytes_total"`
 	RqTotal       counters.Counter   `stat:"downstream_rq_total"`
 	RqActive      counters.Gauge     `stat:"downstream_rq_active"`
 	RqHTTP1       counters.Counter   `stat:"downstream_rq_http1_total"`

@@ -42,7 +42,7 @@ func (s *session) try(r *route.Route, choice route.Choice, cluster *upstream.Clu
 		if err != nil {
 			return nil, err
 		}
-		x.UpstreamHost = host.Text
+		x.UpstreamHost, x.Endpoint = host.Text, host
 		if f.AutoHost && host.Name != "" {
 			x.Request.Authority = host.Name
 		}

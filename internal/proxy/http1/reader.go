@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/usher-mesh/usher/internal/proxy/buffer"
+	"github.com/usher-mesh/usher/internal/proxy/counters"
 	"github.com/usher-mesh/usher/internal/proxy/deadline"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 )
@@ -68,6 +69,8 @@ func (l *Limits) fields() int {
 // the body of the current message may be read by another one until it is done.
 type Reader struct {
 	Limits Limits
+	// Received counts the bytes that are read; nil: nobody counts.
+	Received *counters.Counter
 
 	// What the current message said of its connection, valid after Request or
 	// Response.
@@ -203,6 +206,7 @@ func (r *Reader) Fill() error {
 		if r.late != nil {
 			var err error
 			r.buf, r.end, err = r.late.ReadLate(smallBuffers{})
+			r.count(r.end)
 			return err
 		}
 		r.buf = buffer.Get(buffer.Small)
@@ -227,6 +231,7 @@ func (r *Reader) read() error {
 		n, err := r.src.Read(r.buf[r.end:])
 		r.end += n
 		if n > 0 {
+			r.count(n)
 			return nil
 		}
 		if err != nil {
@@ -271,7 +276,16 @@ func (r *Reader) gather(n int) {
 	if len(r.buf)-r.start < n {
 		r.move(n)
 	}
-	r.end += r.late.ReadNow(r.buf[r.end:])
+	got := r.late.ReadNow(r.buf[r.end:])
+	r.count(got)
+	r.end += got
+}
+
+// count counts bytes that were read.
+func (r *Reader) count(n int) {
+	if n > 0 && r.Received != nil {
+		r.Received.Add(uint64(n))
+	}
 }
 
 // move puts the unread bytes into another buffer with room for n. The current head's

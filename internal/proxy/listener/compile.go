@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/usher-mesh/usher/internal/proxy/counters"
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/filter/rbac"
 	"github.com/usher-mesh/usher/internal/proxy/hcm"
 	"github.com/usher-mesh/usher/internal/proxy/overload"
@@ -53,6 +54,7 @@ func Compile(m *listenerv3.Listener, o Options) (*Spec, error) {
 	if s.max <= 0 {
 		s.max = defaultMax
 	}
+	s.metadata = m.GetMetadata()
 	s.counters, s.statName = o.Counters, statName(m.GetStatPrefix(), at.String())
 	s.counters.Hold(counters.Listener, s.statName)
 	s.stats = counters.Group[stats](s.counters, counters.Listener, s.statName)
@@ -162,7 +164,7 @@ func (s *Spec) compileChain(m *listenerv3.FilterChain, o Options, usher *structp
 	if err := strict.Only(m, "filter_chain_match", "filters", "transport_socket", "transport_socket_connect_timeout", "name", "metadata"); err != nil {
 		return nil, err
 	}
-	c := &chain{name: m.GetName(), wait: defaultShake}
+	c := &chain{place: &exchange.Place{Chain: m.GetName(), Metadata: s.metadata, ChainMetadata: m.GetMetadata()}, wait: defaultShake}
 	if t := m.GetTransportSocketConnectTimeout(); t != nil && t.AsDuration() > 0 {
 		c.wait = t.AsDuration()
 	}

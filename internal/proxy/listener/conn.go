@@ -174,7 +174,7 @@ func (c *conn) open(s *Spec) (nc net.Conn, first []byte, info *exchange.Conn) {
 		}
 		c.entered = append(c.entered, limit)
 	}
-	info = &exchange.Conn{ID: connections.Add(1), Remote: c.facts.remote, Direct: c.facts.direct, Local: c.facts.local, Accepted: c.facts.accepted, SNI: c.facts.sni, TLVs: tlvs}
+	info = &exchange.Conn{ID: exchange.NextID(), Place: c.chain.place, Remote: c.facts.remote, Direct: c.facts.direct, Local: c.facts.local, Accepted: c.facts.accepted, SNI: c.facts.sni, TLVs: tlvs}
 	nc = c.raw
 	if c.chain.tls != nil {
 		t, err := c.handshake(first, info)
@@ -225,9 +225,6 @@ func (c *conn) draining() bool {
 	return s.unwell != nil && s.unwell()
 }
 
-// connections counts those of the process, which gives each its ID.
-var connections atomic.Uint64
-
 // handshake accepts TLS as the chain says, and notes who the peer is.
 func (c *conn) handshake(first []byte, info *exchange.Conn) (net.Conn, error) {
 	under := net.Conn(c.raw)
@@ -235,7 +232,7 @@ func (c *conn) handshake(first []byte, info *exchange.Conn) (net.Conn, error) {
 		under = &prefixed{Conn: c.raw, first: first}
 	}
 	t := ctls.Server(under, c.chain.tls.Config())
-	ctx, cancel := context.WithTimeout(context.Background(), c.chain.wait)
+	ctx, cancel := context.WithTimeout(tls.Noting(context.Background(), &info.Shown), c.chain.wait)
 	defer cancel()
 	if err := t.HandshakeContext(ctx); err != nil {
 		return nil, err
@@ -243,7 +240,7 @@ func (c *conn) handshake(first []byte, info *exchange.Conn) (net.Conn, error) {
 	state := t.ConnectionState()
 	c.state, c.foreign = &state, c.chain.tls.Foreign()
 	info.TLS, info.SNI, info.ALPN = true, state.ServerName, state.NegotiatedProtocol
-	info.Version, info.Cipher = state.Version, state.CipherSuite
+	info.Version, info.Cipher, info.Group, info.Chain = state.Version, state.CipherSuite, state.CurveID, state.PeerCertificates
 	if len(state.PeerCertificates) > 0 { // Verify let it in, so it was verified
 		c.expiry = time.AfterFunc(lapse(tls.Ends(state.PeerCertificates)), c.wake)
 		info.Peer, info.Foreign = state.PeerCertificates[0], c.chain.tls.Foreign()

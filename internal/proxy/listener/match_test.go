@@ -66,7 +66,7 @@ func TestFind(t *testing.T) {
 			transport: tt.transport, sni: tt.sni, alpn: []string{tt.alpn}}
 		got := ""
 		if c := s.find(f); c != nil {
-			got = c.name
+			got = c.place.Chain
 		}
 		if got != tt.want {
 			t.Errorf("%+v: %q", tt, got)

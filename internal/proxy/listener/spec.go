@@ -79,6 +79,7 @@ type Spec struct {
 	// Routes are the RouteConfigurations that its chains take by name.
 	Routes []string
 
+	metadata exchange.Metadata
 	chains   []*chain
 	fallback *chain         // default_filter_chain
 	told     *proxyProtocol // nil: the connection's addresses hold
@@ -156,7 +157,7 @@ type heldStat struct {
 
 // chain is a compiled filter chain.
 type chain struct {
-	name  string
+	place *exchange.Place
 	match match
 	tls   *tls.Downstream // nil: in clear
 	http  *hcm.Manager    // or

@@ -28,11 +28,13 @@ type tcpProxy struct {
 	guards   []*rbac.Network // in front, in order
 	tlvs     addedTLVs
 	logs     []*accesslog.Logger
-	listener string // its name
-	snapshot func() *snapshot.Snapshot
-	now      func() time.Time
-	told     func(x *exchange.Exchange, ended bool) // nil: nobody is
-	log      *slog.Logger
+	// flush_access_log_on_connected
+	logsConnected bool
+	listener      string // its name
+	snapshot      func() *snapshot.Snapshot
+	now           func() time.Time
+	told          func(x *exchange.Exchange, ended bool) // nil: nobody is
+	log           *slog.Logger
 }
 
 type tcpCluster struct {
@@ -42,7 +44,7 @@ type tcpCluster struct {
 
 func compileTCP(m *tcpv3.TcpProxy, listener string, o Options) (*tcpProxy, error) {
 	if err := strict.Only(m, "stat_prefix", "cluster", "weighted_clusters", "idle_timeout", "max_connect_attempts",
-		"access_log", "proxy_protocol_tlvs", "proxy_protocol_tlv_merge_policy"); err != nil {
+		"access_log", "access_log_options", "proxy_protocol_tlvs", "proxy_protocol_tlv_merge_policy"); err != nil {
 		return nil, err
 	}
 	t := &tcpProxy{idle: time.Hour, attempts: 1, snapshot: o.Snapshot, listener: listener, now: o.Now, told: o.ObserveTCP, log: o.Log}
@@ -75,7 +77,11 @@ func compileTCP(m *tcpv3.TcpProxy, listener string, o Options) (*tcpProxy, error
 	if t.total == 0 {
 		return nil, strict.Errorf("cluster_specifier", "missing")
 	}
-	var err error
+	err := strict.Only(m.GetAccessLogOptions(), "flush_access_log_on_connected")
+	if err != nil {
+		return nil, strict.At("access_log_options", err)
+	}
+	t.logsConnected = m.GetAccessLogOptions().GetFlushAccessLogOnConnected()
 	if t.tlvs, err = compileTLVs(m); err != nil {
 		return nil, err
 	}
@@ -93,11 +99,8 @@ func (t *tcpProxy) serve(of *conn, c net.Conn, prefix []byte, info *exchange.Con
 	x := &exchange.Exchange{Conn: info, Listener: t.listener, Start: t.now()}
 	defer func() {
 		x.Ended = t.now()
-		x.LogType = "TcpConnectionEnd"
 		t.observe(x, true)
-		for _, l := range t.logs {
-			l.Log(x)
-		}
+		t.write(x, "TcpConnectionEnd")
 	}()
 	if !t.allow(x) {
 		t.observe(x, false)
@@ -109,6 +112,9 @@ func (t *tcpProxy) serve(of *conn, c net.Conn, prefix []byte, info *exchange.Con
 	if up == nil {
 		c.Close()
 		return
+	}
+	if t.logsConnected {
+		t.write(x, "TcpUpstreamConnected")
 	}
 	stop := context.AfterFunc(ctx, func() { c.Close(); up.Close() })
 	defer stop()
@@ -126,6 +132,14 @@ func (t *tcpProxy) serve(of *conn, c net.Conn, prefix []byte, info *exchange.Con
 	release()
 	if revoked != "" {
 		x.Details = revoked
+	}
+}
+
+// write writes the connection as it is now. Kind is Envoy's AccessLogType.
+func (t *tcpProxy) write(x *exchange.Exchange, kind string) {
+	x.LogType = kind
+	for _, l := range t.logs {
+		l.Log(x)
 	}
 }
 
@@ -166,10 +180,10 @@ func (t *tcpProxy) dial(ctx context.Context, x *exchange.Exchange) net.Conn {
 			x.Flags = "UO"
 			return nil
 		}
-		x.UpstreamHost = h.Text
+		x.UpstreamHost, x.Endpoint = h.Text, h
 		x.Attempts++
 		if err == nil {
-			x.UpstreamLocal = exchange.AddrPort(up.LocalAddr())
+			x.UpstreamLocal, x.Upstream = exchange.AddrPort(up.LocalAddr()), upstream.About(up)
 			return up
 		}
 		t.log.Debug("no connection to the endpoint", "cluster", x.Cluster, "endpoint", h.Text, "error", err)

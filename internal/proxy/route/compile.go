@@ -71,7 +71,7 @@ func (c *compiler) virtualHost(m *routev3.VirtualHost) error {
 		"request_mirror_policies", "rate_limits"); err != nil {
 		return err
 	}
-	v := &VirtualHost{Name: m.GetName(), attempts: m.GetIncludeRequestAttemptCount(), attemptsAnswer: m.GetIncludeAttemptCountInResponse()}
+	v := &VirtualHost{Name: m.GetName(), metadata: m.GetMetadata(), attempts: m.GetIncludeRequestAttemptCount(), attemptsAnswer: m.GetIncludeAttemptCountInResponse()}
 	if err := v.requireTLS(m.GetRequireTls()); err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func (c *compiler) route(m *routev3.Route, v *VirtualHost, vm *mutations, vf per
 		"request_headers_to_add", "request_headers_to_remove", "response_headers_to_add", "response_headers_to_remove", "stat_prefix", "tracing"); err != nil {
 		return nil, err
 	}
-	r := &Route{Name: m.GetName(), VirtualHost: v.Name, metadata: m.GetMetadata()}
+	r := &Route{Name: m.GetName(), metadata: m.GetMetadata()}
 	if d := m.GetDecorator(); d != nil {
 		if err := strict.Only(d, "operation", "propagate"); err != nil {
 			return nil, strict.At("decorator", err)

@@ -20,8 +20,7 @@ import (
 
 // Route is one compiled route. It is shared and immutable.
 type Route struct {
-	Name        string
-	VirtualHost string
+	Name string
 	// Operation names the route's requests in traces, "" if nothing does; Propagate: the
 	// other side is told.
 	Operation string

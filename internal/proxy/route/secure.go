@@ -20,7 +20,7 @@ func (v *VirtualHost) requireTLS(m routev3.VirtualHost_TlsRequirementType) error
 	case routev3.VirtualHost_NONE:
 		return nil
 	case routev3.VirtualHost_EXTERNAL_ONLY, routev3.VirtualHost_ALL:
-		v.secure = &secure{&Route{VirtualHost: v.Name, Redirect: &Redirect{Status: 301, secures: true}}, m == routev3.VirtualHost_ALL}
+		v.secure = &secure{&Route{Redirect: &Redirect{Status: 301, secures: true}}, m == routev3.VirtualHost_ALL}
 		return nil
 	}
 	return strict.Errorf("require_tls", "%s: %w", m, strict.ErrUnsupported)

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/match"
 )
@@ -33,11 +35,12 @@ type VirtualHost struct {
 	attemptsAnswer bool
 	retry          *Retry
 	mirrors        []Mirror
+	metadata       *corev3.Metadata
 }
 
 // Lookup selects the route of a request, nil if there is none. Besides the
 // authority that was sent, it tries authority, if given: what a captured
-// connection's Host stands for with its port.
+// connection's Host stands for with its port. The virtual host is noted in the request.
 func (t *Table) Lookup(x *exchange.Exchange, authority string) *Route {
 	v := t.Host(x.Request.Authority)
 	if authority != "" && (v == nil || v.CatchAll) {
@@ -45,14 +48,22 @@ func (t *Table) Lookup(x *exchange.Exchange, authority string) *Route {
 			v = w
 		}
 	}
-	switch {
-	case v == nil:
+	x.VirtualHost = nil
+	if v == nil {
 		return nil
-	case v.secure.of(x):
+	}
+	x.VirtualHost = v
+	if v.secure.of(x) {
 		return v.secure.route
 	}
 	return v.lookup(x)
 }
+
+// HostName implements exchange.VirtualHost.
+func (v *VirtualHost) HostName() string { return v.Name }
+
+// Metadata implements exchange.VirtualHost.
+func (v *VirtualHost) Metadata() exchange.Metadata { return v.metadata }
 
 // Host gives the virtual host of an authority: the exact name, then the longest
 // suffix, then the longest prefix, then "*".

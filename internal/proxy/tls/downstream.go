@@ -82,19 +82,16 @@ func (d *Downstream) build() *tls.Config {
 		_, err := d.Verify(s)
 		return err
 	}
-	if len(c.NextProtos) > 0 {
-		// As BoringSSL does: without a protocol in common the handshake goes on
-		// without one, where crypto/tls would refuse it.
-		none := c.Clone()
-		none.NextProtos = nil
-		c.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
-			for _, p := range h.SupportedProtos {
-				if slices.Contains(c.NextProtos, p) {
-					return nil, nil
-				}
-			}
-			return none, nil
+	// As BoringSSL does: without a protocol in common the handshake goes on without one,
+	// where crypto/tls would refuse it.
+	none := c.Clone()
+	none.NextProtos = nil
+	c.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+		d.note(h)
+		if len(c.NextProtos) == 0 || slices.ContainsFunc(h.SupportedProtos, func(p string) bool { return slices.Contains(c.NextProtos, p) }) {
+			return nil, nil
 		}
+		return none, nil
 	}
 	return c
 }

@@ -2,6 +2,7 @@ package tls
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
@@ -46,7 +47,8 @@ func CompileUpstream(s *corev3.TransportSocket, secrets Secrets) (*Upstream, err
 // The peer is verified as the context says: its chain against the trusted roots,
 // and one of its names against the matchers. A context without roots verifies
 // nothing, as in Envoy; with matchers alone it is refused when compiled.
-func (u *Upstream) Config(host string, protocols ...string) *tls.Config {
+// Own is the certificate that a host is shown if it asks, nil if there is none.
+func (u *Upstream) Config(host string, protocols ...string) (config *tls.Config, own *x509.Certificate) {
 	name := u.sni
 	if name == "" && u.auto {
 		name = host
@@ -64,12 +66,14 @@ func (u *Upstream) Config(host string, protocols ...string) *tls.Config {
 	// The chain is verified below, in VerifyConnection: crypto/tls would also
 	// want the server's name to be a DNS name of the certificate.
 	c.InsecureSkipVerify = true
-	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-		if len(u.common.certs) == 0 {
-			return new(tls.Certificate), nil
-		}
-		return u.common.certs[0]()
+	cert, err := new(tls.Certificate), error(nil)
+	if len(u.common.certs) > 0 {
+		cert, err = u.common.certs[0]()
 	}
+	if err == nil && cert != nil {
+		own = cert.Leaf
+	}
+	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, err }
 	c.VerifyConnection = func(s tls.ConnectionState) error {
 		if len(s.PeerCertificates) == 0 {
 			return errors.New("the server showed no certificate")
@@ -80,7 +84,7 @@ func (u *Upstream) Config(host string, protocols ...string) *tls.Config {
 		_, err := u.common.verify(s, serverAuth)
 		return err
 	}
-	return c
+	return c, own
 }
 
 // Verifies tells whether the server's certificate matters.

@@ -34,6 +34,7 @@ type Conn struct {
 	w          *http1.Writer
 	stream     *http2.Stream // or
 	host       *Host
+	about      *exchange.UpstreamConn
 	pool       *pool
 	generation uint64
 	requests   int64
@@ -46,24 +47,41 @@ type Conn struct {
 
 func newConn(h *Host, p *pool, nc net.Conn, generation uint64) *Conn {
 	h.cluster.Counts.CxHTTP1.Inc()
-	w := http1.NewWriter(nc)
-	c := &Conn{Conn: nc, r: http1.NewReader(nc, nil), w: w, W: w, host: h, pool: p, generation: generation, until: h.until(nc)}
+	all := h.cluster.Counts.traffic(nc)
+	w := http1.NewWriter(all)
+	c := &Conn{Conn: all, r: http1.NewReader(nc, nil), w: w, W: w, host: h, pool: p, generation: generation, until: h.until(nc)}
+	c.r.Received = all.Received
 	c.r.Limits.Trailers = h.cluster.trailers
-	under := nc
-	for {
-		t, ok := under.(interface{ NetConn() net.Conn })
-		if !ok {
-			break
-		}
-		under = t.NetConn()
-	}
-	if s, ok := under.(syscall.Conn); ok {
-		if raw, err := s.SyscallConn(); err == nil {
+	if under := below(nc); under != nil {
+		c.about = &under.about
+		if raw, err := under.SyscallConn(); err == nil {
 			c.raw = raw
 			c.peek = c.peekByte
 		}
 	}
 	return c
+}
+
+// below finds the connection that a host has dialled, nil if it has not.
+func below(nc net.Conn) *counted {
+	for {
+		if c, ok := nc.(*counted); ok {
+			return c
+		}
+		t, ok := nc.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		nc = t.NetConn()
+	}
+}
+
+// About tells of a connection that Connect has given.
+func About(nc net.Conn) *exchange.UpstreamConn {
+	if c := below(nc); c != nil {
+		return &c.about
+	}
+	return nil
 }
 
 // Head waits for a head of the answer, which may be an interim one, and parses it.
@@ -95,6 +113,9 @@ func (c *Conn) Interim() {
 
 // Host gives the endpoint that the connection leads to.
 func (c *Conn) Host() *Host { return c.host }
+
+// About tells of the connection, which other requests may share.
+func (c *Conn) About() *exchange.UpstreamConn { return c.about }
 
 // HTTP2 tells whether it is a stream of HTTP/2.
 func (c *Conn) HTTP2() bool { return c.stream != nil }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/usher-mesh/usher/internal/proxy/counters"
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
+	"github.com/usher-mesh/usher/internal/proxy/traffic"
 )
 
 // Counts is what happened to a cluster, by Envoy's names.
@@ -26,11 +28,14 @@ type Counts struct {
 	CxProtocol     counters.Counter   `stat:"upstream_cx_protocol_error"`
 	CxConnect      counters.Histogram `stat:"upstream_cx_connect_ms"`
 	CxLength       counters.Histogram `stat:"upstream_cx_length_ms"`
+	CxReceived     counters.Counter   `stat:"upstream_cx_rx_bytes_total"`
+	CxSent         counters.Counter   `stat:"upstream_cx_tx_bytes_total"`
 	Handshake      counters.Counter   `stat:"ssl.handshake"`
 	HandshakeError counters.Counter   `stat:"ssl.connection_error"`
 	RqTotal        counters.Counter   `stat:"upstream_rq_total"`
 	RqPending      counters.Counter   `stat:"upstream_rq_pending_total"`
 	RqOverflow     counters.Counter   `stat:"upstream_rq_pending_overflow"`
+	RqCancelled    counters.Counter   `stat:"upstream_rq_cancelled"`
 	RqEjected      counters.Counter   `stat:"upstream_rq_pending_failure_eject"`
 	RqTimeout      counters.Counter   `stat:"upstream_rq_timeout"`
 	RqPerTry       counters.Counter   `stat:"upstream_rq_per_try_timeout"`
@@ -47,6 +52,11 @@ type Counts struct {
 	Retried        counters.Codes     `stat:"retry.upstream_rq_"`
 	RqTime         counters.Histogram `stat:"upstream_rq_time"`
 	GRPC           Calls              `stat:"grpc."`
+}
+
+// traffic counts the bytes of a connection.
+func (c *Counts) traffic(nc net.Conn) *traffic.Conn {
+	return &traffic.Conn{Conn: nc, Received: &c.CxReceived, Sent: &c.CxSent}
 }
 
 // Answered counts an answer that is passed on, after so many attempts.
@@ -109,13 +119,14 @@ type counted struct {
 	pool         *pool  // that holds it
 	ended        func() // see dial
 	since        time.Time
+	about        exchange.UpstreamConn
 	once         sync.Once
 }
 
-func (h *Host) counted(nc *net.TCPConn, p *pool, ended func()) net.Conn {
+func (h *Host) counted(nc *net.TCPConn, p *pool, ended func()) *counted {
 	h.Counts.CxActive.Add(1)
 	p.keep()
-	return &counted{TCPConn: nc, host: h, pool: p, ended: ended, since: time.Now()}
+	return &counted{TCPConn: nc, host: h, pool: p, ended: ended, since: time.Now(), about: exchange.UpstreamConn{ID: exchange.NextID()}}
 }
 
 // Close implements net.Conn.

@@ -14,6 +14,12 @@ func (c *Cluster) Describe(x *exchange.Exchange) {
 	x.Cluster, x.ClusterShown, x.ClusterMetadata = c.Name, c.stat, c.metadata
 }
 
+// Hostname implements exchange.Endpoint.
+func (h *Host) Hostname() string { return h.Name }
+
+// Metadata implements exchange.Endpoint.
+func (h *Host) Metadata() exchange.Metadata { return h.metadata.Load() }
+
 // Stat is what its counters are named by: text of the configuration, which holds for ever.
 func (c *Cluster) Stat() string { return c.stat }
 

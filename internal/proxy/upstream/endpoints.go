@@ -78,6 +78,7 @@ type endpoint struct {
 	hashKey  string // what to hash for it; "": the address or hostname
 	health   corev3.HealthStatus
 	locality locality
+	metadata *corev3.Metadata
 	// of a cluster that has subsets
 	subsets   []string // by subset.Criteria.Key
 	isDefault bool
@@ -115,6 +116,7 @@ func (c *Cluster) assign(a *assignment) {
 			byKey[e.key] = h
 		}
 		h.flags.clear(pendingRemoval)
+		h.metadata.Store(e.metadata)
 		all = append(all, h)
 	}
 	all = c.keep(a, all)
@@ -212,6 +214,7 @@ func (c *Cluster) endpoint(a *assignment, l *endpointv3.LocalityLbEndpoints, e *
 	out := endpoint{
 		key:      hostKey{name: e.GetEndpoint().GetHostname(), socket: c.matchSocket(e.GetMetadata(), l.GetMetadata())},
 		port:     uint16(s.GetPortValue()),
+		metadata: e.GetMetadata(),
 		priority: l.GetPriority(), weight: w, health: e.GetHealthStatus(),
 		hashKey:  e.GetMetadata().GetFilterMetadata()["envoy.lb"].GetFields()["hash_key"].GetStringValue(),
 		locality: locality{place(l.GetLocality()), l.GetLoadBalancingWeight().GetValue()},
@@ -223,6 +226,9 @@ func (c *Cluster) endpoint(a *assignment, l *endpointv3.LocalityLbEndpoints, e *
 	switch ip, err := netip.ParseAddr(s.GetAddress()); {
 	case err == nil:
 		out.key.addr = netip.AddrPortFrom(ip, out.port)
+		if names && out.key.name == "" {
+			out.key.name = s.GetAddress()
+		}
 	case names && s.GetAddress() != "":
 		out.dns = s.GetAddress()
 	default:

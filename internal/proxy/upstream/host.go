@@ -12,6 +12,8 @@ import (
 
 	ctls "crypto/tls"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+
 	"github.com/usher-mesh/usher/internal/proxy/deadline"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/tls"
@@ -44,7 +46,9 @@ type Host struct {
 	flags   flags
 	monitor *monitor // nil: outliers are not looked for
 	session *session // nil: it is not checked
-	gone    bool     // the cluster has it no more; guarded by the cluster's lock
+	// metadata is the endpoint's as the last assignment has it.
+	metadata atomic.Pointer[corev3.Metadata]
+	gone     bool // the cluster has it no more; guarded by the cluster's lock
 
 	pool pool
 	// apart has connections of HTTP/2 where the cluster speaks what clients do: requests of
@@ -109,7 +113,7 @@ func (h *Host) Get(ctx context.Context, deadline time.Time, fresh bool, from Fro
 	if c.speaks.shares(major) {
 		conn, err := h.openStream(ctx, p, false)
 		if err != nil {
-			h.refused(from.Priority, err)
+			h.refused(ctx, from.Priority, err)
 		}
 		return conn, err
 	}
@@ -123,17 +127,25 @@ func (h *Host) Get(ctx context.Context, deadline time.Time, fresh bool, from Fro
 		}
 	}
 	if err != nil {
-		h.refused(from.Priority, err)
+		h.refused(ctx, from.Priority, err)
 		return nil, err
 	}
 	return conn, nil
 }
 
 // refused ends a request that has got no connection.
-func (h *Host) refused(of Priority, err error) {
+func (h *Host) refused(ctx context.Context, of Priority, err error) {
 	h.endActive(of)
 	if err == ErrBusy {
 		h.cluster.Counts.CxOverflow.Inc()
+	}
+	h.cancelled(ctx)
+}
+
+// cancelled counts a request that did not wait on for a connection.
+func (h *Host) cancelled(ctx context.Context) {
+	if ctx.Err() != nil {
+		h.cluster.Counts.RqCancelled.Inc()
 	}
 }
 
@@ -197,12 +209,20 @@ func (e *ConnectError) Unwrap() error { return e.Err }
 // Dial opens a connection of the proxy's own, TLS included, outside the pool and its bounds.
 // Errors are *ConnectError.
 func (h *Host) Dial(ctx context.Context) (net.Conn, error) {
-	return h.dial(ctx, &h.pool, nil, http1ALPN)
+	return h.own(h.dial(ctx, &h.pool, nil, http1ALPN))
+}
+
+// own has a connection counted whose bytes no codec of ours counts.
+func (h *Host) own(nc net.Conn, err error) (net.Conn, error) {
+	if err != nil {
+		return nil, err
+	}
+	return h.cluster.Counts.traffic(nc), nil
 }
 
 // DialHTTP2 is Dial for HTTP/2.
 func (h *Host) DialHTTP2(ctx context.Context) (net.Conn, error) {
-	return h.dial(ctx, &h.pool, nil, http2ALPN)
+	return h.own(h.dial(ctx, &h.pool, nil, http2ALPN))
 }
 
 // Connect opens a connection for a client, nil for the proxy itself, within max_connections
@@ -236,7 +256,7 @@ func (h *Host) dialAlone(ctx context.Context, p *pool) (net.Conn, error) {
 		h.cluster.Counts.CxOverflow.Inc()
 		return nil, ErrOverflow
 	}
-	return h.dial(ctx, p, func() { h.disconnected(of) }, http1ALPN)
+	return h.own(h.dial(ctx, p, func() { h.disconnected(of) }, http1ALPN))
 }
 
 // dial opens a connection for a pool. Ended is called when there is none, or when it is
@@ -265,20 +285,25 @@ func (h *Host) dial(ctx context.Context, p *pool, ended func(), protocols ...str
 		h.unconnected(errors.Is(err, context.DeadlineExceeded) || isTimeout(err))
 		return nil, &ConnectError{Timeout: errors.Is(err, context.DeadlineExceeded) || isTimeout(err), Err: err}
 	}
-	nc := net.Conn(deadline.New(h.counted(raw, p, ended)))
+	under := h.counted(raw, p, ended)
+	under.about.Begun, under.about.Connected = began, c.opts.Now()
+	nc := net.Conn(deadline.New(under))
 	if h.socket == nil {
-		c.Counts.CxConnect.Observe(float64(c.opts.Now().Sub(began).Milliseconds()))
+		c.Counts.CxConnect.Observe(float64(under.about.Connected.Sub(began).Milliseconds()))
 		return nc, nil
 	}
-	t := ctls.Client(nc, h.socket.Config(h.Name, protocols...))
+	config, own := h.socket.Config(h.Name, protocols...)
+	t := ctls.Client(nc, config)
+	under.about.TLS, under.about.Shown = t, own
 	if err := t.HandshakeContext(ctx); err != nil {
 		nc.Close()
 		h.unconnected(errors.Is(err, context.DeadlineExceeded))
 		c.Counts.HandshakeError.Inc()
 		return nil, &ConnectError{Timeout: errors.Is(err, context.DeadlineExceeded), TLS: true, Err: err}
 	}
+	under.about.Secured = c.opts.Now()
 	c.Counts.Handshake.Inc()
-	c.Counts.CxConnect.Observe(float64(c.opts.Now().Sub(began).Milliseconds()))
+	c.Counts.CxConnect.Observe(float64(under.about.Secured.Sub(began).Milliseconds()))
 	return t, nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/http2"
 )
 
@@ -45,6 +46,7 @@ func (c *Cluster) http2Options(m *corev3.Http2ProtocolOptions) (err error) {
 type shared struct {
 	c          *http2.Conn
 	nc         net.Conn // below it
+	about      *exchange.UpstreamConn
 	generation uint64
 	until      time.Time // the last time to begin a request; zero: none
 }
@@ -120,7 +122,7 @@ func (h *Host) takeStream(p *pool) *Conn {
 			st, err := s.c.Open()
 			if err == nil {
 				conn := streams.Get().(*Conn)
-				*conn = Conn{Conn: st, W: st, stream: st, host: h, pool: p, Reused: s.c.Streams() > 0}
+				*conn = Conn{Conn: st, W: st, stream: st, host: h, about: s.about, pool: p, Reused: s.c.Streams() > 0}
 				if most := h.cluster.maxPerConn; most > 0 && int64(s.c.Reserved()) >= most {
 					s.c.Shutdown()
 				}
@@ -208,7 +210,7 @@ func (h *Host) share(ctx context.Context, p *pool) (conn *Conn, err error) {
 	c.Counts.CxHTTP2.Inc()
 	o := c.http2
 	o.Idle = c.idleTimeout
-	s := &shared{nc: nc, generation: generation, until: h.until(nc)}
+	s := &shared{nc: nc, about: About(nc), generation: generation, until: h.until(nc)}
 	var old *time.Timer // ends a connection that nobody asks for again
 	if c.maxAge > 0 {
 		old = time.AfterFunc(c.maxAge, func() {
@@ -217,7 +219,7 @@ func (h *Host) share(ctx context.Context, p *pool) (conn *Conn, err error) {
 			s.c.Shutdown()
 		})
 	}
-	s.c = http2.Dial(nc, o, c.opts.HTTP2, func() {
+	s.c = http2.Dial(c.Counts.traffic(nc), o, c.opts.HTTP2, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		h.giveStreams(p)

@@ -42,7 +42,10 @@ func (h *Host) Await(ctx context.Context, deadline time.Time, from From) (conn *
 		conn, err := h.attempt(ctx, p, from.Major)
 		if err != ErrBusy {
 			p.leave(w)
-			if err == nil && conn.stream != nil {
+			switch {
+			case err != nil:
+				h.cancelled(ctx)
+			case conn.stream != nil:
 				p.wake() // a connection that was made has room for more
 			}
 			return conn, err
@@ -55,6 +58,7 @@ func (h *Host) Await(ctx context.Context, deadline time.Time, from From) (conn *
 			}
 		case <-ctx.Done():
 			p.leave(w)
+			h.cancelled(ctx)
 			return nil, ctx.Err()
 		}
 	}

@@ -2,6 +2,7 @@ package beside
 
 import (
 	"cmp"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -92,6 +93,7 @@ type Ask struct {
 	Method, Path, Body string // by default GET /
 	Header             []string
 	HTTP2              bool
+	TLS                *tls.Config // nil: in clear
 }
 
 // Send sends it on a connection of its own. An error of the body comes with the rest.
@@ -100,7 +102,11 @@ func (a *Ask) Send(port int) (*http.Response, []byte, error) {
 	if a.Body != "" {
 		body = strings.NewReader(a.Body)
 	}
-	rq, err := http.NewRequest(cmp.Or(a.Method, "GET"), fmt.Sprintf("http://127.0.0.1:%d%s", port, cmp.Or(a.Path, "/")), body)
+	scheme := "http"
+	if a.TLS != nil {
+		scheme = "https"
+	}
+	rq, err := http.NewRequest(cmp.Or(a.Method, "GET"), fmt.Sprintf("%s://127.0.0.1:%d%s", scheme, port, cmp.Or(a.Path, "/")), body)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -110,9 +116,10 @@ func (a *Ask) Send(port int) (*http.Response, []byte, error) {
 		name, value, _ := strings.Cut(h, ": ")
 		rq.Header.Add(name, value)
 	}
-	tr := &http.Transport{DisableCompression: true, DisableKeepAlives: true, ResponseHeaderTimeout: 20 * time.Second, Protocols: new(http.Protocols)}
+	tr := &http.Transport{DisableCompression: true, DisableKeepAlives: true, ResponseHeaderTimeout: 20 * time.Second, Protocols: new(http.Protocols), TLSClientConfig: a.TLS.Clone()}
 	tr.Protocols.SetHTTP1(!a.HTTP2)
-	tr.Protocols.SetUnencryptedHTTP2(a.HTTP2)
+	tr.Protocols.SetUnencryptedHTTP2(a.HTTP2 && a.TLS == nil)
+	tr.Protocols.SetHTTP2(a.HTTP2 && a.TLS != nil)
 	rs, err := tr.RoundTrip(rq)
 	if err != nil {
 		return nil, nil, err

@@ -48,9 +48,6 @@ func (s *als) StreamAccessLogs(stream alsv3.AccessLogService_StreamAccessLogsSer
 		}
 		for _, e := range m.GetHttpLogs().GetLogEntry() {
 			e.Request.RequestHeadersBytes, e.Request.UpstreamHeaderBytesSent, e.Request.DownstreamHeaderBytesReceived = 0, 0, 0
-			if e.Response.ResponseCodeDetails != "via_upstream" { // when the proxy has answered is not measured
-				e.CommonProperties.TimeToLastRxByte, e.CommonProperties.TimeToFirstDownstreamTxByte = nil, nil
-			}
 			// Envoy adds why a connection failed.
 			e.Response.ResponseCodeDetails = strings.Replace(e.Response.ResponseCodeDetails, "|delayed_connect_error:_Connection_refused", "", 1)
 			if e.Request.ForwardedFor != "" { // which tells Envoy whose the request is

@@ -1,6 +1,10 @@
 package logs
 
-import "testing"
+import (
+	"crypto/tls"
+	"regexp"
+	"testing"
+)
 
 // several is what lines of all kinds are compared for.
 var several = []ask{{path: "/a?x=%41&y=%20b&x=2", header: []string{"a: 1", "b: abcdef"}}, {method: "POST", path: "/status/503", body: "xyz"}, {http2: true, header: []string{"a: 2"}},
@@ -30,6 +34,24 @@ func TestLines(t *testing.T) {
 		structured("omitted", `omit_empty_values: true, json_format: {code: "%RESPONSE_CODE%", none: "%REQ(NONE)%", both: "%REQ(NONE)%/%RESPONSE_CODE%", flags: "%RESPONSE_FLAGS%", empty: "", deep: {list: ["%RESPONSE_CODE%", "%REQ(NONE)%", {m: "%REQ(NONE)%"}, 3], m: "%REQ(NONE)%"}, gone: {m: "%REQ(NONE)%"}, list: ["%REQ(NONE)%"], lists: [["%REQ(NONE)%"], []], bare: {}, void: []}`),
 		structured("sorted", `json_format_options: {sort_properties: true}, json_format: {b: "%RESPONSE_CODE%", a: "%ROUTE_NAME%"}`),
 	})
+}
+
+// TestTimes compares which times of a request are known, and lines that are written when it begins.
+func TestTimes(t *testing.T) {
+	c := certify(t, "server")
+	asks := append([]ask{{method: "POST", path: "/direct", body: "x"}, {path: "/secure"}, {path: "/secure"}}, several...)
+	routes := "[{match: {prefix: /secure}, route: {cluster: secure}}, " + severalRoutes[1:]
+	of := func(name, format string) *world {
+		return &world{name: name, routes: routes, asks: asks, log: `log_format: {text_format_source: {inline_string: "` + format + `\n"}}`,
+			scrub: func(s string) string { return regexp.MustCompile(`\b\d+\b`).ReplaceAllString(s, "n") }}
+	}
+	begun := of("begun", "%ACCESS_LOG_TYPE% %REQ(:METHOD)% %REQ(:PATH)% %REQ(X-FORWARDED-PROTO)% %ROUTE_NAME% %RESPONSE_CODE% %RESPONSE_FLAGS% %UPSTREAM_HOST_NAME_WITHOUT_PORT% %BYTES_SENT%")
+	begun.manager, begun.twice, begun.scrub = "access_log_options: {flush_access_log_on_new_request: true}", true, nil
+	compare(t, []*world{
+		of("durations", "%REQUEST_DURATION% %REQUEST_TX_DURATION% %RESPONSE_DURATION% %RESPONSE_TX_DURATION% %DURATION% %COMMON_DURATION(DS_RX_BEG:DS_RX_END)% %COMMON_DURATION(DS_RX_BEG:DS_TX_BEG:us)% %COMMON_DURATION(DS_TX_BEG:DS_TX_END:ns)% %COMMON_DURATION(US_RX_BEG:US_RX_END:ms)%"),
+		of("connected", "%COMMON_DURATION(US_CX_BEG:US_CX_END:ns)% %COMMON_DURATION(US_CX_END:US_HS_END:ns)% %COMMON_DURATION(US_CX_BEG:US_RX_BEG)%"),
+		begun,
+	}, c.cluster(t, "secure", "server", "", false, tls.NoClientCert))
 }
 
 // TestFilters compares which requests have a line.

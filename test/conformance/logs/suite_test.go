@@ -2,6 +2,7 @@ package logs
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -29,10 +30,13 @@ type world struct {
 	config  string // YAML, more of the route configuration
 	host    string // YAML, more of the virtual host
 	routes  string // YAML, a list of Route; "": all to the upstream
+	place   string // YAML, more of the listener
+	chain   string // YAML, more of its filter chain
 	log     string // YAML, more of the FileAccessLog
 	filter  string // YAML, the log's filter
 	asks    []ask
 	json    bool   // lines are objects, whose members' order does not matter
+	twice   bool   // requests have a line when they have begun, too
 	differs string // why lines are not alike; "": they must be
 	// scrub takes what is different each time out of answers and lines; nil: nothing is.
 	scrub func(string) string
@@ -43,6 +47,7 @@ type ask struct {
 	method, path, body string // by default GET /
 	header             []string
 	http2              bool
+	tls                *tls.Config // nil: in clear
 }
 
 // upstream answers with what it got. A path in /status/N has it answer so.
@@ -87,12 +92,16 @@ func (w *world) listener(t *testing.T, port int, dir string) object {
 	}
 	hcm := object{"generate_request_id": false, "route_config": config, "access_log": list{own, object{"name": "all", "typed_config": all}}}
 	beside.Read(t, "{"+w.manager+"}", &hcm)
-	return beside.Listener(w.name, port, hcm)
+	l := beside.Listener(w.name, port, hcm)
+	beside.Read(t, "{"+w.place+"}", &l)
+	chain := l["filter_chains"].(list)[0].(object)
+	beside.Read(t, "{"+w.chain+"}", &chain)
+	return l
 }
 
 // send gives what is answered, less what depends on the time.
 func (a *ask) send(port int) string {
-	rs, b, err := (&beside.Ask{Method: a.method, Path: a.path, Body: a.body, Header: a.header, HTTP2: a.http2}).Send(port)
+	rs, b, err := (&beside.Ask{Method: a.method, Path: a.path, Body: a.body, Header: a.header, HTTP2: a.http2, TLS: a.tls}).Send(port)
 	if rs == nil {
 		return err.Error()
 	}
@@ -121,9 +130,9 @@ func run(t *testing.T, worlds []*world, clusters list, program beside.Program) *
 		for j := range w.asks {
 			p.answers[w.name] = append(p.answers[w.name], w.scrubbed(w.asks[j].send(ports[i])))
 			if !program.Envoy || j == len(w.asks)-1 { // Envoy's one thread writes in order
-				harness.Eventually(t, 30*time.Second, w.name+": access log", func() (bool, any) {
+				harness.Eventually(t, 30*time.Second, fmt.Sprint(program.Path, " ", w.name, ": access log after ", p.answers[w.name]), func() (bool, any) {
 					b, err := os.ReadFile(filepath.Join(dir, w.name+".all"))
-					return bytes.Count(b, []byte("\n")) == j+1, fmt.Sprintf("%v %s", err, b)
+					return bytes.Count(b, []byte("\n")) == w.linesOf(j+1), fmt.Sprintf("%v %s", err, b)
 				})
 			}
 		}
@@ -137,6 +146,14 @@ func run(t *testing.T, worlds []*world, clusters list, program beside.Program) *
 		p.logs[w.name] = w.lines(t, b)
 	}
 	return p
+}
+
+// linesOf tells how many lines requests have at most.
+func (w *world) linesOf(requests int) int {
+	if w.twice {
+		return 2 * requests
+	}
+	return requests
 }
 
 func (w *world) scrubbed(s string) string {
@@ -168,13 +185,13 @@ func (w *world) lines(t *testing.T, b []byte) []string {
 	return lines
 }
 
-// compare runs both programs.
-func compare(t *testing.T, worlds []*world) {
+// compare runs both programs. More are clusters besides.
+func compare(t *testing.T, worlds []*world, more ...any) {
 	programs := beside.Programs(t)
 	up, up2 := beside.Serve(t, http.HandlerFunc(upstream), false), beside.Serve(t, http.HandlerFunc(upstream), true)
 	shown := beside.Cluster("up2", up2, true)
 	beside.Read(t, "{alt_stat_name: shown, metadata: {filter_metadata: {ns: {k: v, deep: {list: [1, true]}}}}}", &shown)
-	clusters := list{beside.Cluster("up", up, false), shown, beside.Cluster("dead", harness.FreePorts(t, 1)[0], false)}
+	clusters := append(more, beside.Cluster("up", up, false), shown, beside.Cluster("dead", harness.FreePorts(t, 1)[0], false))
 	e, u := run(t, worlds, clusters, programs[0]), run(t, worlds, clusters, programs[1])
 	answers, lines := 0, 0
 	for _, w := range worlds {

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,6 +45,13 @@ static_resources:
       http_filters: [
         {name: rbac, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC, rules: {action: DENY, policies: {p: {permissions: [{url_path: {path: {prefix: /up/denied}}}], principals: [{any: true}]}}}}},
         {name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]}}]}]
+  - name: one
+    stat_prefix: one
+    address: {socket_address: {address: 127.0.0.1, port_value: @ONE@}}
+    filter_chains: [{filters: [{name: hcm, typed_config: {
+      "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager, stat_prefix: one,
+      route_config: {name: o, virtual_hosts: [{name: v, domains: ["*"], routes: [{match: {prefix: /up}, route: {cluster: up}}, {match: {prefix: /}, direct_response: {status: 200, body: {inline_string: hello}}}]}]},
+      http_filters: [{name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]}}]}]
   - name: tls
     stat_prefix: tls
     address: {socket_address: {address: 127.0.0.1, port_value: @TLS@}}
@@ -58,7 +66,31 @@ static_resources:
   - {name: empty, type: STATIC, connect_timeout: 1s, load_assignment: {cluster_name: empty}}
 `
 
-func upstream(t *testing.T) int {
+// counting is a listener that counts the bytes that come.
+type counting struct {
+	net.Listener
+	received *atomic.Int64
+}
+
+// Accept implements net.Listener.
+func (l counting) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return countingConn{c, l.received}, err
+}
+
+type countingConn struct {
+	net.Conn
+	received *atomic.Int64
+}
+
+// Read implements net.Conn.
+func (c countingConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.received.Add(int64(n))
+	return n, err
+}
+
+func upstream(t *testing.T, received *atomic.Int64) int {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +112,7 @@ func upstream(t *testing.T) int {
 			w.WriteHeader(502)
 		}
 	})}
-	go s.Serve(ln)
+	go s.Serve(counting{ln, received})
 	t.Cleanup(func() { s.Close() })
 	return ln.Addr().(*net.TCPAddr).Port
 }
@@ -94,10 +126,10 @@ func run(t *testing.T, program string, args ...string) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := harness.FreePorts(t, 3)
+	p, received := harness.FreePorts(t, 4), new(atomic.Int64)
 	files := map[string][]byte{
 		"c.pem": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}), "k.pem": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}),
-		"b.yaml": []byte(strings.NewReplacer("@ADMIN@", fmt.Sprint(p[0]), "@PORT@", fmt.Sprint(p[1]), "@TLS@", fmt.Sprint(p[2]), "@UP@", fmt.Sprint(upstream(t)),
+		"b.yaml": []byte(strings.NewReplacer("@ADMIN@", fmt.Sprint(p[0]), "@PORT@", fmt.Sprint(p[1]), "@TLS@", fmt.Sprint(p[2]), "@ONE@", fmt.Sprint(p[3]), "@UP@", fmt.Sprint(upstream(t, received)),
 			"@CERT@", filepath.Join(dir, "c.pem"), "@KEY@", filepath.Join(dir, "k.pem")).Replace(bootstrap)),
 	}
 	for name, b := range files {
@@ -112,12 +144,16 @@ func run(t *testing.T, program string, args ...string) map[string]string {
 		text, err := get(p[0], "/ready")
 		return text == "LIVE\n", err
 	})
-	traffic(t, p[1], p[2])
+	traffic(t, p[1], p[2], p[3])
 	var all map[string]string
 	harness.Eventually(t, 30*time.Second, "connections end", func() (bool, any) {
 		all = stats(t, p[0])
-		return all["http.in.downstream_cx_active"] == "0" && all["listener.plain.downstream_cx_active"] == "0" && all["listener.tls.downstream_cx_active"] == "0", nil
+		return all["http.in.downstream_cx_active"] == "0" && all["http.one.downstream_cx_active"] == "0" && all["listener.plain.downstream_cx_active"] == "0" && all["listener.tls.downstream_cx_active"] == "0", nil
 	})
+	const sent = "cluster.up.upstream_cx_tx_bytes_total"
+	if n := fmt.Sprint(received.Load()); all[sent] != n {
+		t.Errorf("%s: %s is %s, and %s have come", program, sent, all[sent], n)
+	}
 	return all
 }
 
@@ -163,7 +199,7 @@ func stats(t *testing.T, port int) map[string]string {
 	return out
 }
 
-func traffic(t *testing.T, plain, secure int) {
+func traffic(t *testing.T, plain, secure, single int) {
 	t.Helper()
 	ask := func(c *http.Client, method, url string) {
 		r, err := http.NewRequestWithContext(context.Background(), method, url, nil)
@@ -186,6 +222,11 @@ func traffic(t *testing.T, plain, secure int) {
 		ask(client(one), "GET", fmt.Sprintf("http://127.0.0.1:%d%s", plain, p))
 	}
 	one.CloseIdleConnections()
+	kept := &http.Transport{MaxConnsPerHost: 1}
+	for _, p := range []string{"/", "/up", "/"} { // whose bytes are exactly the same
+		ask(client(kept), "POST", fmt.Sprintf("http://127.0.0.1:%d%s", single, p))
+	}
+	kept.CloseIdleConnections()
 	prior := &http.Transport{MaxConnsPerHost: 1, Protocols: new(http.Protocols)}
 	prior.Protocols.SetUnencryptedHTTP2(true)
 	for range 3 {

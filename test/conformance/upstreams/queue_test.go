@@ -182,7 +182,7 @@ func TestSameTimeWhileConnecting(t *testing.T) {
 				t.Fatal(err)
 			}
 			out = append(out, fmt.Sprintf("%s: %d %s", name, rs.StatusCode, b))
-			for _, counter := range []string{"upstream_rq_timeout", "upstream_rq_retry", "upstream_rq_total", "upstream_rq_pending_failure_eject"} {
+			for _, counter := range []string{"upstream_rq_timeout", "upstream_rq_retry", "upstream_rq_total", "upstream_rq_pending_failure_eject", "upstream_rq_cancelled"} {
 				_, page := Page(t, at[1], fmt.Sprintf("/stats?filter=^cluster.%s.%s$", name, counter))
 				out = append(out, page)
 			}
