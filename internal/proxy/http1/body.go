@@ -116,7 +116,7 @@ func (b *Body) read(p []byte) (int, error) {
 			b.r.start += n
 			return n, nil
 		}
-		return b.r.src.Read(p)
+		return b.r.into(p)
 	}
 	return 0, io.EOF
 }
@@ -142,7 +142,7 @@ func (b *Body) content(p []byte, end bool) (int, error) {
 		}
 		return b.content(p, false)
 	}
-	n, err := r.src.Read(p)
+	n, err := r.into(p)
 	b.left -= int64(n)
 	if n > 0 {
 		return n, nil

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/usher-mesh/usher/internal/proxy/counters"
 	"github.com/usher-mesh/usher/internal/proxy/deadline"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 )
@@ -38,6 +39,8 @@ func TestGather(t *testing.T) {
 		io.WriteString(c, head+content[:tt.sent])
 		const more = "GET /next HTTP/1.1\r\nHost: b\r\n\r\n"
 		r := NewReader(deadline.New(nc), nil)
+		var received counters.Counter
+		r.Received = &received
 		var rq exchange.Request
 		if err := fillHead(r); err != nil {
 			t.Fatal(err)
@@ -56,6 +59,9 @@ func TestGather(t *testing.T) {
 		}
 		if rq.Path != "/path" || rq.Authority != "a" || rq.Header.Get("x-long") != strings.Repeat("v", 500) {
 			t.Errorf("%d of %d bytes: the head has changed: %+v", tt.sent, tt.declared, rq)
+		}
+		if n := received.Load(); n < uint64(len(head+content)) || n != uint64(len(head+content)+r.Buffered()) {
+			t.Errorf("%d of %d bytes: %d are counted", tt.sent, tt.declared, n)
 		}
 		r.Next()
 		rq = exchange.Request{}

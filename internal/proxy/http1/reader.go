@@ -228,10 +228,9 @@ func (r *Reader) Fill() error {
 // read reads once into the free end of the buffer.
 func (r *Reader) read() error {
 	for range 8 {
-		n, err := r.src.Read(r.buf[r.end:])
+		n, err := r.into(r.buf[r.end:])
 		r.end += n
 		if n > 0 {
-			r.count(n)
 			return nil
 		}
 		if err != nil {
@@ -239,6 +238,13 @@ func (r *Reader) read() error {
 		}
 	}
 	return errNoRead
+}
+
+// into reads once from the connection.
+func (r *Reader) into(p []byte) (int, error) {
+	n, err := r.src.Read(p)
+	r.count(n)
+	return n, err
 }
 
 // takeHead cuts the complete head off the unread bytes: its lines, each with its

@@ -3,9 +3,12 @@ package logs
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/usher-mesh/usher/test/conformance/beside"
 	"github.com/usher-mesh/usher/test/harness"
@@ -51,4 +54,35 @@ func TestWay(t *testing.T) {
 	all = append(all, of("cut", "%METADATA(ROUTE:ns:k):3% %METADATA(ROUTE)% %UPSTREAM_METADATA(ns:k)%"))
 	compare(t, all, cluster("named", "STATIC", "127.0.0.1", "hostname: 'name.test:1',", port), cluster("resolved", "STRICT_DNS", "localhost", "", port),
 		cluster("gone", "STATIC", "127.0.0.1", "", harness.FreePorts(t, 1)[0]), cluster("plain", "LOGICAL_DNS", "127.0.0.1", "", port), cluster("strict", "STRICT_DNS", "127.0.0.1", "", port))
+}
+
+// TestConnected compares lines of connections that carry no HTTP, written when there is an endpoint
+// and at the end.
+func TestConnected(t *testing.T) {
+	var lines [2]string
+	for i, program := range beside.Programs(t) {
+		dir, ports := t.TempDir(), harness.FreePorts(t, 2)
+		proxy := object{"@type": beside.Types + "filters.network.tcp_proxy.v3.TcpProxy", "stat_prefix": "t", "cluster": "echo"}
+		beside.Read(t, `{access_log_options: {flush_access_log_on_connected: true}, access_log: [{name: log, typed_config: {"@type": `+beside.Types+`access_loggers.file.v3.FileAccessLog, path: `+dir+`/log,
+			log_format: {text_format_source: {inline_string: "%ACCESS_LOG_TYPE% %BYTES_RECEIVED% %BYTES_SENT% %UPSTREAM_HOST_NAME% %UPSTREAM_METADATA(ns:k)% %METADATA(CLUSTER:ns:k)% %FILTER_CHAIN_NAME% %RESPONSE_FLAGS%\n"}}}}]}`, &proxy)
+		echoes := object{"name": "echo", "type": "STATIC", "connect_timeout": "1s"}
+		beside.Read(t, fmt.Sprintf(`{%s, load_assignment: {cluster_name: echo, endpoints: [{lb_endpoints: [{%s, endpoint: {hostname: e, address: {socket_address: {address: 127.0.0.1, port_value: %d}}}}]}]}}`, metadata("c"), metadata("e"), echo(t)), &echoes)
+		l := object{"name": "l", "address": beside.Address(ports[0]), "filter_chains": list{object{"name": "chain", "filters": list{object{"name": "tcp", "typed_config": proxy}}}}}
+		stop := beside.Start(t, ports, beside.Bootstrap(ports[1], list{l}, list{echoes}), program)
+		talk(t, ports[0])
+		harness.Eventually(t, 30*time.Second, "both lines", func() (bool, any) {
+			b, err := os.ReadFile(filepath.Join(dir, "log"))
+			// Others are of connections that ask whether the program listens.
+			lines[i] = strings.Join(regexp.MustCompile(`(?m)^(TcpUpstreamConnected|TcpConnectionEnd 5) .*$`).FindAllString(string(b), -1), "\n")
+			return strings.Contains(lines[i], "TcpConnectionEnd 5 5 "), fmt.Sprint(err, string(b))
+		})
+		stop()
+		if !strings.HasPrefix(lines[i], "TcpUpstreamConnected 0 0 e e c chain -\n") {
+			t.Errorf("%s: %s", program.Path, lines[i])
+		}
+		lines[i] = lines[i][strings.LastIndex(lines[i], "\n"):]
+	}
+	if lines[0] != lines[1] {
+		t.Errorf("Envoy: %s\nusher: %s", lines[0], lines[1])
+	}
 }

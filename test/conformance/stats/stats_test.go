@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -102,6 +103,10 @@ func upstream(t *testing.T, received *atomic.Int64) int {
 			w.WriteHeader(404)
 		case "/up/500":
 			w.WriteHeader(500)
+		case "/up/large":
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.Header().Set("Content-Length", strconv.Itoa(len(large)))
+			_, _ = io.WriteString(w, large)
 		case "/slow":
 			<-r.Context().Done()
 		case "/retry/once":
@@ -199,10 +204,17 @@ func stats(t *testing.T, port int) map[string]string {
 	return out
 }
 
+// large is a content that is read and written in pieces.
+var large = strings.Repeat("0123456789", 10_000)
+
 func traffic(t *testing.T, plain, secure, single int) {
 	t.Helper()
 	ask := func(c *http.Client, method, url string) {
-		r, err := http.NewRequestWithContext(context.Background(), method, url, nil)
+		var body io.Reader
+		if method == "PUT" {
+			body = strings.NewReader(large)
+		}
+		r, err := http.NewRequestWithContext(context.Background(), method, url, body)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -223,8 +235,12 @@ func traffic(t *testing.T, plain, secure, single int) {
 	}
 	one.CloseIdleConnections()
 	kept := &http.Transport{MaxConnsPerHost: 1}
-	for _, p := range []string{"/", "/up", "/"} { // whose bytes are exactly the same
-		ask(client(kept), "POST", fmt.Sprintf("http://127.0.0.1:%d%s", single, p))
+	for _, p := range []string{"/", "/up", "/up/large"} { // whose bytes are exactly the same
+		for _, method := range []string{"POST", "PUT"} {
+			if method == "POST" || p != "/" {
+				ask(client(kept), method, fmt.Sprintf("http://127.0.0.1:%d%s", single, p))
+			}
+		}
 	}
 	kept.CloseIdleConnections()
 	prior := &http.Transport{MaxConnsPerHost: 1, Protocols: new(http.Protocols)}
