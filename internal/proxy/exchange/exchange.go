@@ -399,3 +399,10 @@ func (x *Exchange) Reset() {
 	x.Request.Header, x.Request.Trailer = rq, rqt
 	x.Response.Header, x.Response.Trailer = rs, rst
 }
+
+// Forget makes the exchange ready for another connection: nothing of this one is left.
+func (x *Exchange) Forget() {
+	x.Reset()
+	clear(x.secrets[:cap(x.secrets)])
+	x.Conn, x.Listener, x.Sleep, x.Buffer, x.Watch = nil, "", nil, nil, nil
+}

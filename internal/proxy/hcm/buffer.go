@@ -13,7 +13,7 @@ import (
 
 // buffer reads the request's content for a filter: see exchange.Exchange.Buffer.
 func (s *session) buffer(most int, partial bool) (b []byte, whole, ok bool) {
-	x := &s.x
+	x := s.x
 	body, _ := x.Request.Body.(content)
 	if body == nil {
 		return nil, true, true
@@ -62,7 +62,7 @@ func (s *session) left() bool {
 
 // unread answers a request whose content did not come.
 func (s *session) unread(err error) bool {
-	x := &s.x
+	x := s.x
 	var e *http1.Error
 	switch {
 	case errors.As(err, &e):

@@ -38,7 +38,7 @@ var (
 
 // fail makes the reply to a request that no upstream answered.
 func (s *session) fail(r *route.Route, err error) {
-	x := &s.x
+	x := s.x
 	const text = "upstream connect error or disconnect/reset before headers. "
 	prefix := text + "reset reason: "
 	if s.x.Attempts > 1 {

@@ -16,7 +16,7 @@ import (
 
 // forward sends the request to the route's cluster and the answer back.
 func (s *session) forward(r *route.Route) {
-	x := &s.x
+	x := s.x
 	f := r.Forward
 	if !s.upgradeAllowed(r) { // a filter may have led it to another route
 		s.respondLocal(r)
@@ -111,7 +111,7 @@ func (s *session) from() upstream.From {
 
 // once sends the request to one host and reads the answer's head.
 func (s *session) once(host *upstream.Host, fresh bool) (*upstream.Conn, error) {
-	x, l := &s.x, &s.limits
+	x, l := s.x, &s.limits
 	repeat := s.replayable() && idempotent(x.Request.Method)
 	var conn *upstream.Conn
 	for {
@@ -179,7 +179,7 @@ func (s *session) once(host *upstream.Host, fresh bool) (*upstream.Conn, error) 
 // send writes the request's head and what is at hand of its content, and starts
 // the pump for the rest.
 func (s *session) send(conn *upstream.Conn, l *limits, now, try time.Time) error {
-	x := &s.x
+	x := s.x
 	end, what := l.next(now, try)
 	conn.SetWriteDeadline(end) // the connection has that of an earlier request
 	if s.lost.Load() {
@@ -249,7 +249,7 @@ func (s *session) head(conn *upstream.Conn, l *limits, began, try time.Time) err
 			stop()
 		}
 	}()
-	x := &s.x
+	x := s.x
 	for range maxInterim {
 		for {
 			err := conn.Head(&x.Response, x.Request.Method)

@@ -12,7 +12,7 @@ import (
 // client may not say others (max_grpc_timeout, grpc_timeout_header_max). 0: none.
 func (s *session) timeouts(f *route.Forward) (answer, stream time.Duration) {
 	answer, stream = f.Timeout, f.MaxDuration
-	if f.GRPCTimeout < 0 && f.GRPCStream < 0 || !match.GRPC(&s.x) {
+	if f.GRPCTimeout < 0 && f.GRPCStream < 0 || !match.GRPC(s.x) {
 		return answer, stream
 	}
 	asked, ok := grpcTimeout(s.x.Request.Header.Get("grpc-timeout"))

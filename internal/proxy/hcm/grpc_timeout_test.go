@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/route"
 )
 
@@ -38,7 +39,7 @@ func TestTimeouts(t *testing.T) {
 		{-1, 2 * s, "application/grpc", "3S", 15 * s, 2 * s},
 		{-1, 0, "application/grpc", "", 15 * s, 60 * s},
 	} {
-		se := &session{}
+		se := &session{x: new(exchange.Exchange)}
 		se.x.Request.Header.Add("content-type", tt.contentType)
 		if tt.header != "" {
 			se.x.Request.Header.Add("grpc-timeout", tt.header)

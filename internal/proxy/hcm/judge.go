@@ -15,7 +15,7 @@ import (
 
 // judge takes a request through its stations: trust, path, route, filters, action.
 func (s *session) judge() {
-	x := &s.x
+	x := s.x
 	if s.m.o.Overload.Requests.Hit() {
 		x.Reply(503, "envoy overloaded", "overload")
 		s.respondLocal(nil)
@@ -66,7 +66,7 @@ func (s *session) judge() {
 // something has answered. It only looks at the request and changes it: a lasting
 // connection's is admitted again and again.
 func (s *session) admit() bool {
-	x, m := &s.x, s.m
+	x, m := s.x, s.m
 	if m.o.HTTPProxy && s.tunnel == "" && !s.proxyRequest() {
 		return false
 	}
@@ -107,7 +107,7 @@ func (f *namedFilter) skip(r *route.Route) bool {
 
 // findRoute selects the route of the request as it is now.
 func (s *session) findRoute() {
-	x := &s.x
+	x := s.x
 	x.Route = nil
 	if s.table == nil {
 		return
@@ -123,7 +123,7 @@ func (s *session) findRoute() {
 // lookup asks the table. A forward proxy's routes name hosts with their ports, so
 // the port that a request stands for is added where it was not sent.
 func (s *session) lookup() *route.Route {
-	x := &s.x
+	x := s.x
 	if x.Request.Method == "CONNECT" {
 		// The tunnel's requests are routed one by one; the route to its root
 		// tells where bytes go that are no requests.
@@ -154,14 +154,14 @@ func (s *session) encode() {
 	for i := len(s.m.filters) - 1; i >= 0; i-- {
 		f := &s.m.filters[i]
 		if e, ok := f.filter.(filter.Encoder); ok && !f.skip(r) {
-			e.Encode(&s.x)
+			e.Encode(s.x)
 		}
 	}
 }
 
 // respondLocal sends the answer that Reply made.
 func (s *session) respondLocal(r *route.Route) {
-	x := &s.x
+	x := s.x
 	if s.x.Response.Status == 0 {
 		x.Reply(500, "", "filter_without_answer")
 	}
@@ -213,7 +213,7 @@ func (s *session) respondLocal(r *route.Route) {
 // rewrite changes a local reply as the configuration says. Who sets the content's type
 // by a field of its own is heard.
 func (s *session) rewrite(was string) string {
-	x := &s.x
+	x := s.x
 	before := x.Response.Header.Get("content-type")
 	body, contentType := s.m.replies.rewrite(x, was)
 	if now := x.Response.Header.Get("content-type"); now == before && (body != was || now == "") {
@@ -229,7 +229,7 @@ func (s *session) framing() http1.Framing {
 // complete adds what the proxy says in each response. A drain that has begun since the
 // request came is told by it.
 func (s *session) complete() {
-	x, m := &s.x, s.m
+	x, m := s.x, s.m
 	if s.span != nil {
 		s.span.Answer(&x.Response.Header)
 	}

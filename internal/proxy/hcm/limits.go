@@ -73,7 +73,7 @@ func (s *session) tellLimits(f *route.Forward, elapsed time.Duration) {
 	default:
 		h.Set(expectedTime, strconv.FormatInt(d.Milliseconds(), 10))
 	}
-	if f.GRPCTimeout >= 0 && match.GRPC(&s.x) {
+	if f.GRPCTimeout >= 0 && match.GRPC(s.x) {
 		h.Set("grpc-timeout", inGRPC(d))
 	}
 }

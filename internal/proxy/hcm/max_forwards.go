@@ -9,7 +9,7 @@ import (
 // returns true if it has answered, as whoever is asked last: nothing to say, and no
 // TRACE, which would show the request with its token.
 func (s *session) lastForward() bool {
-	x := &s.x
+	x := s.x
 	if m := x.Request.Method; m != http.MethodOptions && m != http.MethodTrace {
 		return false
 	}

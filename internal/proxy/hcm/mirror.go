@@ -27,7 +27,7 @@ const (
 // content has been read for the upstream, take no part in its fate, and are left out
 // where they would cost too much.
 func (s *session) mirror(f *route.Forward) {
-	x := &s.x
+	x := s.x
 	if len(f.Mirrors) == 0 || x.Request.Upgrade != "" || x.Request.Method == "CONNECT" {
 		return
 	}

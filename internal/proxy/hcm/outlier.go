@@ -36,7 +36,7 @@ func (s *session) reportAnswer(host *upstream.Host) {
 	if !host.Monitored() {
 		return
 	}
-	x := &s.x
+	x := s.x
 	status := x.Response.Status
 	if v, ok := x.Response.Header.Lookup("grpc-status"); ok && match.GRPC(x) {
 		if code, err := strconv.ParseUint(v, 10, 32); err == nil {

@@ -79,9 +79,8 @@ func (s *session) again() (until time.Time, why string, ok bool) {
 		return until, "", false
 	}
 	j := &session{ctx: s.ctx, c: s.c, r: s.r, m: m, tunnel: s.tunnel}
-	j.x.Conn = s.x.Conn
 	j.start()
-	j.x.Again = true
+	j.x.Conn, j.x.Again = s.x.Conn, true
 	defer j.x.End()
 	j.x.Request = *s.asked.Clone()
 	if !j.admit() {

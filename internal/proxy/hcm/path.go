@@ -12,7 +12,7 @@ func portText(p uint16) string { return strconv.Itoa(int(p)) }
 // path normalizes the request's path as configured. It returns false if it has
 // answered.
 func (s *session) path() bool {
-	x, m := &s.x, s.m
+	x, m := s.x, s.m
 	full := x.Request.Path
 	if full == "" || full[0] != '/' {
 		return true

@@ -15,7 +15,7 @@ import (
 // proxyRequest judges a request to a forward proxy: who asks, and in which form.
 // It returns false if it has answered.
 func (s *session) proxyRequest() bool {
-	x := &s.x
+	x := s.x
 	h := &x.Request.Header
 	ok := s.authorized(h.Get("proxy-authorization"), h.Count("proxy-authorization"))
 	h.Del("proxy-authorization")
@@ -80,7 +80,7 @@ func (s *session) port() uint16 {
 // port: requests in it are routed one by one. Any other, and what does not look
 // like requests, is carried as bytes to the cluster of the route.
 func (s *session) connect(r *route.Route) {
-	x := &s.x
+	x := s.x
 	if !s.m.o.HTTPProxy || s.tunnel != "" || r.Forward == nil {
 		x.Reply(403, "", "upgrade_failed")
 		s.respondLocal(r)
@@ -104,7 +104,7 @@ func (s *session) connect(r *route.Route) {
 
 // established answers 200 to CONNECT.
 func (s *session) established() bool {
-	x := &s.x
+	x := s.x
 	x.Response.Status, x.Response.ContentLength, x.Details = 200, 0, "connect"
 	f := s.framing()
 	f.Close = false
@@ -134,7 +134,7 @@ func (s *session) looksLikeHTTP() bool {
 
 // carry connects the client to the route's cluster. Answered: 200 was sent.
 func (s *session) carry(r *route.Route, answered bool) {
-	x := &s.x
+	x := s.x
 	s.keep = false
 	choice := r.Forward.Choose(x)
 	cluster := s.cluster(choice.Cluster)

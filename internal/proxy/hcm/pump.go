@@ -81,7 +81,7 @@ func startPump(s *session, conn *upstream.Conn, idle time.Duration) *pump {
 func (p *pump) stop(s *session, conn *upstream.Conn) error {
 	select {
 	case <-p.done:
-		p.settle(&s.x)
+		p.settle(s.x)
 		return p.err
 	default:
 	}
@@ -89,7 +89,7 @@ func (p *pump) stop(s *session, conn *upstream.Conn) error {
 	s.nc.SetReadDeadline(past)
 	conn.SetWriteDeadline(past)
 	<-p.done
-	p.settle(&s.x)
+	p.settle(s.x)
 	if !p.whole.Load() {
 		s.keep = false
 	}

@@ -14,7 +14,7 @@ import (
 
 // relay sends the upstream's answer to the client and settles both connections.
 func (s *session) relay(r *route.Route, c route.Choice, conn *upstream.Conn) {
-	x := &s.x
+	x := s.x
 	x.Details = "via_upstream"
 	h := &x.Response.Header
 	s.tellAttempts(r.Forward)
@@ -72,7 +72,7 @@ func (s *session) release(conn *upstream.Conn, reuse bool) {
 
 // write writes the answer. A failure of the upstream is an *http1.ReadError.
 func (s *session) write(r *route.Route, conn *upstream.Conn) error {
-	x := &s.x
+	x := s.x
 	f := s.framing()
 	s.stream.left = exchange.UnknownLength
 	if x.Response.ContentLength < 0 && x.Response.Body != nil && f.HTTP10 {
@@ -150,7 +150,7 @@ func (t *streamBody) Read(b []byte) (int, error) {
 
 // upgrade answers 101 and carries bytes from there on.
 func (s *session) upgrade(r *route.Route, c route.Choice, conn *upstream.Conn) {
-	x := &s.x
+	x := s.x
 	x.Details = "via_upstream"
 	r.Respond(x, c)
 	s.encode()

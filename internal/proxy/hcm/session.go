@@ -48,9 +48,11 @@ type session struct {
 	nc    net.Conn
 	r     *http1.Reader // nil on HTTP/2
 	w     responder
-	x     exchange.Exchange
+	x     *exchange.Exchange // nil while an HTTP/1.1 connection waits for a request
 	began time.Time
 	count int64
+	ended time.Time // of the request before
+	asks  asks
 	waiting
 	peer string // the client's address, once it was asked for
 
@@ -115,7 +117,9 @@ func newSession(ctx context.Context, c *Connection, t *stats) *session {
 }
 
 func (s *session) end() {
-	s.x.End()
+	if s.x != nil {
+		s.x.End()
+	}
 	if !s.taken {
 		s.nc.Close()
 	}
@@ -152,6 +156,7 @@ func (s *session) loop() {
 			}
 			return
 		}
+		s.rest()
 	}
 }
 
@@ -199,7 +204,7 @@ func (s *session) arm(m *Manager) *Manager {
 	if !w.deadline.IsZero() && (w.begun || s.r.Buffered() == 0) {
 		return m
 	}
-	now := s.x.Ended // right before
+	now := s.ended // right before
 	if now.IsZero() || !w.deadline.IsZero() {
 		now = time.Now()
 	}
@@ -322,7 +327,11 @@ func (s *session) refuse(err error) {
 
 // start makes the exchange ready for a request.
 func (s *session) start() {
-	s.x.Reset()
+	if s.x == nil {
+		s.take()
+	} else {
+		s.x.Reset()
+	}
 	s.x.Listener = s.m.o.Listener
 	s.x.Start = time.Now()
 	s.snap = s.m.o.Snapshot()
@@ -337,15 +346,10 @@ func (s *session) start() {
 // measures time alone, and so that no step of the other gets into what a request took.
 func (s *session) clock() time.Time { return s.x.Start.Add(time.Since(s.x.Start)) }
 
-// hooks gives the exchange what filters may ask of the session.
-func (s *session) hooks() {
-	s.x.Conn, s.x.Sleep, s.x.Buffer, s.x.Watch = s.c.Info, s.sleep, s.buffer, s.watchClient
-}
-
 // one serves one request whose head is buffered.
 func (s *session) one() {
 	s.start()
-	x := &s.x
+	x := s.x
 	if err := s.r.Request(&x.Request); err != nil {
 		s.refuse(err)
 		s.keep = false
@@ -416,7 +420,7 @@ func (s *session) finish() {
 	}
 	s.log("DownstreamEnd")
 	if s.m.o.Observe != nil {
-		s.m.o.Observe(&s.x)
+		s.m.o.Observe(s.x)
 	}
 }
 
@@ -424,7 +428,7 @@ func (s *session) finish() {
 func (s *session) log(kind string) {
 	s.x.LogType = kind
 	for _, l := range s.m.logs {
-		l.Log(&s.x)
+		l.Log(s.x)
 	}
 }
 

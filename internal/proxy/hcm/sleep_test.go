@@ -11,6 +11,7 @@ import (
 func TestContextEndsWithTheClient(t *testing.T) {
 	s := &session{m: &Manager{}, c: &Connection{}}
 	s.hooks()
+	s.take()
 	ctx, cancel := s.x.Context(time.Hour)
 	defer cancel()
 	s.clientGone()
@@ -27,7 +28,7 @@ func TestContextEndsWithTheClient(t *testing.T) {
 // A request that is held up ends with its client, whether that goes before or after.
 func TestSleepEndsWithTheClient(t *testing.T) {
 	for _, before := range []bool{true, false} {
-		s := &session{m: &Manager{}}
+		s := &session{m: &Manager{}, x: new(exchange.Exchange)}
 		done := make(chan bool)
 		if before {
 			s.clientGone()

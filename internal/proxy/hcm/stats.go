@@ -90,7 +90,7 @@ func (s *session) countBegun() {
 
 // countEnded counts a request that has ended, by its answer and what befell it.
 func (s *session) countEnded() {
-	x, t := &s.x, s.m.stats
+	x, t := s.x, s.m.stats
 	t.RqActive.Add(-1)
 	t.Rq.Inc(x.Response.Status)
 	s.m.ofListener.Rq.Inc(x.Response.Status)

@@ -25,7 +25,7 @@ func (m *Manager) traces(c *hcmv3.HttpConnectionManager) (err error) {
 
 // trace begins the request's span, once its route is known.
 func (s *session) trace() {
-	x := &s.x
+	x := s.x
 	if s.m.tracing == nil || x.Again || s.span != nil {
 		return
 	}
@@ -66,7 +66,7 @@ func why(err error) tracing.Reset {
 
 // endTrace ends the request's span.
 func (s *session) endTrace() {
-	x := &s.x
+	x := s.x
 	cluster := x.Cluster
 	if r, ok := x.Route.(*route.Route); ok && cluster == "" {
 		cluster = r.Cluster(x)

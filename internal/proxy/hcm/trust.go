@@ -18,7 +18,7 @@ import (
 // sanitize removes what a client must not say and adds what the proxy knows:
 // X-Forwarded-*, X-Forwarded-Client-Cert, x-request-id.
 func (s *session) sanitize() {
-	x, m := &s.x, s.m
+	x, m := s.x, s.m
 	h := &x.Request.Header
 	inside := m.inside(x)
 	outside := !inside && (!x.Conn.MTLS() || m.useRemote)
@@ -65,7 +65,7 @@ func disguised(name string) bool {
 
 // forwarded sets X-Forwarded-For and X-Forwarded-Proto, and the scheme.
 func (s *session) forwarded(inside bool) {
-	x, m := &s.x, s.m
+	x, m := s.x, s.m
 	h := &x.Request.Header
 	scheme := "http"
 	if x.Conn.TLS {
@@ -147,7 +147,7 @@ const xfccName = "x-forwarded-client-cert"
 // clientCert sets X-Forwarded-Client-Cert. What a peer without an identity in the mesh
 // says of it is removed in every mode.
 func (s *session) clientCert() {
-	x, m := &s.x, s.m
+	x, m := s.x, s.m
 	h := &x.Request.Header
 	if !x.Conn.MTLS() || m.xfcc == hcmv3.HttpConnectionManager_SANITIZE {
 		h.Del(xfccName)
@@ -216,7 +216,7 @@ func (s *session) newID() string {
 
 // stripAuthority cuts the port or a trailing dot off the authority.
 func (s *session) stripAuthority() {
-	x, m := &s.x, s.m
+	x, m := s.x, s.m
 	host, port := x.Request.Authority, ""
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && i > strings.LastIndexByte(host, ']') {
 		host, port = host[:i], host[i:]

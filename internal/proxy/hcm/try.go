@@ -17,7 +17,7 @@ import (
 // the route's retry policy says. A connection from the pool that turns out to be
 // dead before any byte came back does not count, if the request may be repeated.
 func (s *session) try(r *route.Route, choice route.Choice, cluster *upstream.Cluster) (*upstream.Conn, error) {
-	x, f := &s.x, r.Forward
+	x, f := s.x, r.Forward
 	fresh, again, sent := false, 0, false
 	retry := f.Retry.For(x)
 	ask := upstream.Ask{Authority: x.Request.Authority, Port: s.port(), Hash: x.Hash, Criteria: choice.Criteria, For: x, Header: &x.Request.Header}

@@ -22,7 +22,7 @@ const (
 
 // offerWebsocket makes the request's key fit the connection.
 func (s *session) offerWebsocket(conn *upstream.Conn) {
-	x := &s.x
+	x := s.x
 	if x.Request.Upgrade != websocket {
 		return
 	}
@@ -44,7 +44,7 @@ func (s *session) offerWebsocket(conn *upstream.Conn) {
 
 // websocketTaken judges a server's 101 and makes of it what the client understands.
 func (s *session) websocketTaken(conn *upstream.Conn) bool {
-	x := &s.x
+	x := s.x
 	if x.Request.Upgrade != websocket {
 		return true
 	}
