@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Builds one program and shows that it moves: a cold build of usher compiles some
-# 1,500 packages. usage: scripts/build.sh OUTPUT PACKAGE LDFLAGS
+# 1,500 packages. usage: scripts/build.sh OUTPUT PACKAGE LDFLAGS [TAGS]
 set -eu -o pipefail
 
-output=$1 package=$2 ldflags=$3
+output=$1 package=$2 ldflags=$3 tags=${4:-}
 go=${GO:-go}
 mkdir -p "$(dirname "$output")"
 
@@ -13,7 +13,7 @@ if [ ! -e "$output" ] && [ "$package" = ./cmd/usher ]; then
 fi
 
 # -v names a package when it is compiled; those that are in the build cache are not named.
-$go build -v -trimpath -ldflags "$ldflags" -o "$output" "$package" 2>&1 | awk -v output="$output" '
+$go build -v -trimpath -tags "$tags" -ldflags "$ldflags" -o "$output" "$package" 2>&1 | awk -v output="$output" '
   /^go: downloading / { fetched++; if (fetched % 25 == 0) print "  " fetched " modules fetched"; fflush(); next }
   /^[a-z][^ :]*(\/[^ :]*)*$/ { compiled++; if (compiled % 50 == 0) { print "  " output ": " compiled " packages compiled"; fflush() } next }
   { print; fflush() }

@@ -85,6 +85,23 @@ func TestForbiddenDependencies(t *testing.T) {
 	}
 }
 
+// What is linked of a program costs memory, and a template engine has the linker keep the
+// methods of all types. Grpc brings one unless it is built as the Makefile says.
+func TestProxyLinksNoTemplates(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, tags, _ := strings.Cut(string(text), "\nusher-proxy_tags := ")
+	tags, _, _ = strings.Cut(tags, "\n")
+	for _, p := range list(t, "-deps", "-tags", tags, "./cmd/usher-proxy") {
+		switch p.ImportPath {
+		case "text/template", "html/template", "github.com/grpc-ecosystem/grpc-gateway/v2/runtime":
+			t.Errorf("cmd/usher-proxy depends on %s", p.ImportPath)
+		}
+	}
+}
+
 // joseMayUse are the modules outside the standard library that internal/jose uses.
 var joseMayUse = []string{"filippo.io/bigmod", "filippo.io/edwards25519", "github.com/go-jose/go-jose/v4", "golang.org/x/", module + "/internal/"}
 

@@ -10,7 +10,6 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	grpcv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/grpc/v3"
 	otelv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/open_telemetry/v3"
-	collectorv1 "go.opentelemetry.io/proto/otlp/collector/logs/v1"
 	commonv1 "go.opentelemetry.io/proto/otlp/common/v1"
 	logsv1 "go.opentelemetry.io/proto/otlp/logs/v1"
 	resourcev1 "go.opentelemetry.io/proto/otlp/resource/v1"
@@ -85,7 +84,8 @@ func compileOTLP(m *otelv3.OpenTelemetryAccessLogConfig, o Options) (*otlpLog, e
 		name += "." + strings.TrimSuffix(p, ".")
 	}
 	l.queue, err = newQueue(func(ctx context.Context, records []*logsv1.LogRecord) error {
-		return send(ctx, &collectorv1.ExportLogsServiceRequest{ResourceLogs: []*logsv1.ResourceLogs{{
+		// On the wire ExportLogsServiceRequest, whose package brings a gateway for HTTP along.
+		return send(ctx, &logsv1.LogsData{ResourceLogs: []*logsv1.ResourceLogs{{
 			Resource: resource, ScopeLogs: []*logsv1.ScopeLogs{{LogRecords: records}}}}})
 	}, buffer, name, &o)
 	if err != nil && at != "" {

@@ -5,7 +5,6 @@ import (
 
 	tracev3 "github.com/envoyproxy/go-control-plane/envoy/config/trace/v3"
 	samplersv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/tracers/opentelemetry/samplers/v3"
-	collectorv1 "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	commonv1 "go.opentelemetry.io/proto/otlp/common/v1"
 	resourcev1 "go.opentelemetry.io/proto/otlp/resource/v1"
 	tracev1 "go.opentelemetry.io/proto/otlp/trace/v1"
@@ -80,6 +79,7 @@ type messages struct {
 }
 
 func (m *messages) export(ctx context.Context, batch []*tracev1.Span) error {
-	return m.send(ctx, &collectorv1.ExportTraceServiceRequest{ResourceSpans: []*tracev1.ResourceSpans{{
+	// On the wire ExportTraceServiceRequest, whose package brings a gateway for HTTP along.
+	return m.send(ctx, &tracev1.TracesData{ResourceSpans: []*tracev1.ResourceSpans{{
 		Resource: m.resource, ScopeSpans: []*tracev1.ScopeSpans{{Scope: m.scope, Spans: batch}}}}})
 }
