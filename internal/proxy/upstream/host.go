@@ -105,6 +105,11 @@ func (h *Host) Get(ctx context.Context, deadline time.Time, fresh bool, from Fro
 			return conn, nil
 		}
 	}
+	if c.speaks.shares(major) { // without what a wait takes: most find one
+		if conn := h.freeStream(p); conn != nil {
+			return conn, nil
+		}
+	}
 	if !deadline.IsZero() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline)

@@ -140,6 +140,13 @@ func (h *Host) takeStream(p *pool) *Conn {
 	return nil
 }
 
+// freeStream is takeStream for who does not hold the pool's lock.
+func (h *Host) freeStream(p *pool) *Conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return h.takeStream(p)
+}
+
 // streams are Conns of streams that nobody uses.
 var streams = sync.Pool{New: func() any { return new(Conn) }}
 
