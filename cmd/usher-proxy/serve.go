@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strconv"
 	"syscall"
 	"time"
@@ -18,6 +19,10 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/bootstrap"
 	"github.com/usher-mesh/usher/internal/proxy/supervise"
 )
+
+// gcPercent is by how much the heap grows between collections. Requests leave little garbage,
+// so what collecting more often costs is small: docs/design/0020-memory.md.
+const gcPercent = 75
 
 // serve is `usher-proxy -c FILE`.
 func serve(args []string) int {
@@ -46,6 +51,9 @@ func serve(args []string) int {
 		return misused(fs, "%q: an argument too many", fs.Arg(0))
 	case *mode != "serve" && *mode != "validate":
 		return misused(fs, "--mode %s: neither serve nor validate", *mode)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
 	}
 	b, err := bootstrap.Load(*file)
 	if err != nil {

@@ -51,13 +51,9 @@ func allocated() uint64 {
 	return m.Mallocs
 }
 
-// A request that passes, with no token or one that was seen before, leaves no garbage.
-func TestRequestsLeaveNoGarbage(t *testing.T) {
-	public, private, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := freePort(t)
+// startGarbage runs a proxy of garbageConfig, which takes tokens of that key, until the test ends.
+func startGarbage(t *testing.T, public ed25519.PublicKey) (port int) {
+	port = freePort(t)
 	_, upstream, err := net.SplitHostPort(proxytest.Answering(t, "HTTP/1.1 200 OK\r\nServer: echo\r\nContent-Type: text/html\r\nContent-Length: 12\r\n\r\nhello world\n"))
 	if err != nil {
 		t.Fatal(err)
@@ -76,12 +72,22 @@ func TestRequestsLeaveNoGarbage(t *testing.T) {
 			}
 		}})
 	}()
-	defer func() { stop(); <-done }()
+	t.Cleanup(func() { stop(); <-done })
 	select {
 	case <-ready:
 	case <-time.After(10 * time.Second):
 		t.Fatal("not ready")
 	}
+	return port
+}
+
+// A request that passes, with no token or one that was seen before, leaves no garbage.
+func TestRequestsLeaveNoGarbage(t *testing.T) {
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := startGarbage(t, public)
 	e := base64.RawURLEncoding.EncodeToString
 	input := e([]byte(`{"alg":"EdDSA"}`)) + "." + e([]byte(`{"iss":"i","sub":"s","exp":4685989700}`))
 	token := input + "." + e(ed25519.Sign(private, []byte(input)))
