@@ -70,16 +70,16 @@ type session struct {
 	emptyTimeout bool
 	taken        bool // the connection was handed over (upgrade, CONNECT)
 	truncated    bool // the response broke off: the client is reset
+	heldReuse    bool // held may be used again
 	pump         *pump
 	to           *upstream.Cluster // where it is forwarded to; nil: nowhere yet
 	span         *tracing.Span     // nil: the request is not traced
 	whole        time.Time         // when the request must be whole (request_timeout); zero: no bound
 	way
-	limits    limits
-	stream    streamBody
-	held      *upstream.Conn // goes back to its pool when the request is over
-	heldReuse bool
-	asked     *exchange.Request // the request as it came, if the connection may outlive it
+	limits limits
+	stream streamBody
+	held   *upstream.Conn    // goes back to its pool when the request is over
+	asked  *exchange.Request // the request as it came, if the connection may outlive it
 	// websocketKey is what the server must show to have understood.
 	websocketKey string
 	id           [36]byte
