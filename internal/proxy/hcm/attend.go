@@ -1,10 +1,6 @@
 package hcm
 
-import (
-	"time"
-
-	"github.com/usher-mesh/usher/internal/proxy/upstream"
-)
+import "time"
 
 // notice is after how long a silence of the upstream somebody looks whether the client is
 // still there. It takes a goroutine, which quick answers are spared.
@@ -13,18 +9,18 @@ const notice = 100 * time.Millisecond
 // attend has the end of a client of HTTP/1.1, and of its connection here, interrupt the wait
 // for an upstream, until stop is called. While the request is still being sent, its pump sees
 // that, and attending begins with the pump's end. Nil: it is seen by HTTP/2.
-func (s *session) attend(conn *upstream.Conn) (stop func()) {
+func (s *session) attend() (stop func()) {
 	switch {
 	case s.gone != nil:
 		return nil
 	case s.pump == nil || s.pump.over():
-		return s.attendNow(conn)
+		return s.watchClient(func() {})
 	}
 	left, begun := make(chan struct{}), make(chan func(), 1)
 	go func() {
 		select {
 		case <-s.pump.done:
-			begun <- s.attendNow(conn)
+			begun <- s.watchClient(func() {})
 		case <-left:
 			begun <- func() {}
 		}
@@ -32,15 +28,6 @@ func (s *session) attend(conn *upstream.Conn) (stop func()) {
 	return func() {
 		close(left)
 		(<-begun)()
-	}
-}
-
-func (s *session) attendNow(conn *upstream.Conn) (stop func()) {
-	s.lead(conn)
-	unwatch := s.watchClient(func() {})
-	return func() {
-		unwatch()
-		s.lead(nil)
 	}
 }
 

@@ -134,7 +134,7 @@ func (s *session) once(host *upstream.Host, fresh bool) (*upstream.Conn, error) 
 	}
 	host.Connected()
 	host.Began()
-	s.watch(conn)
+	s.lead(conn)
 	x.UpstreamMajor = 1
 	if conn.HTTP2() {
 		x.UpstreamMajor = 2
@@ -257,7 +257,7 @@ func (s *session) head(conn *upstream.Conn, l *limits, began, try time.Time) err
 				break
 			}
 			if !until.Equal(deadline) && errors.Is(err, os.ErrDeadlineExceeded) && !s.interrupted() {
-				stop, until = s.attend(conn), deadline
+				stop, until = s.attend(), deadline
 				s.readUntil(conn, until)
 				continue
 			}

@@ -134,12 +134,7 @@ func (h *streams) Serve(st *http2.Stream) {
 			st.OnReset(nil)
 			st.User = nil
 			s.x.End()
-			if conn := s.way.conn; conn != nil {
-				if s.pump != nil {
-					s.pump.stop(s, conn)
-				}
-				conn.Put(false)
-			}
+			s.abandon()
 		}
 	}()
 	s.lost.Store(false)
@@ -194,13 +189,6 @@ func (s *session) clientGone() {
 	}
 }
 
-// watch has the end of a client of HTTP/2 interrupt the connection.
-func (s *session) watch(conn *upstream.Conn) {
-	if s.gone != nil {
-		s.lead(conn)
-	}
-}
-
 // lead says which connection the client's end interrupts.
 func (s *session) lead(conn *upstream.Conn) {
 	s.way.mu.Lock()
@@ -208,8 +196,20 @@ func (s *session) lead(conn *upstream.Conn) {
 	s.way.mu.Unlock()
 }
 
+// abandon ends what a fault in us has left of a request.
+func (s *session) abandon() {
+	conn := s.way.conn
+	if conn == nil {
+		return
+	}
+	if s.pump != nil {
+		s.pump.stop(s, conn)
+	}
+	s.put(conn, false)
+}
+
 // put gives a connection back, whose deadlines nobody moves from here on.
 func (s *session) put(conn *upstream.Conn, reuse bool) {
-	s.watch(nil)
+	s.lead(nil)
 	conn.Put(reuse)
 }

@@ -139,7 +139,7 @@ func (t *streamBody) Read(b []byte) (int, error) {
 		t.s.deadline(now, t.s.limits.idle)
 	}
 	if t.stop == nil && t.body.Buffered() == 0 && !t.body.Done() {
-		t.stop = t.s.attend(t.conn)
+		t.stop = t.s.attend()
 	}
 	n, err := t.body.Read(b)
 	if t.left > 0 {

@@ -120,6 +120,7 @@ func (s *session) end() {
 	if s.x != nil {
 		s.x.End()
 	}
+	s.abandon()
 	if !s.taken {
 		s.nc.Close()
 	}

@@ -1,6 +1,8 @@
 package listener_test
 
 import (
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -11,9 +13,52 @@ import (
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
+	"github.com/usher-mesh/usher/internal/proxy/proxytest"
 )
 
 type bomb struct{}
+
+// lateBomb finds its fault when an answer has come.
+type lateBomb struct{}
+
+func (lateBomb) Decode(*exchange.Exchange) bool { return true }
+func (lateBomb) Encode(*exchange.Exchange)      { panic("a fault in a filter") }
+
+// TestPanicLeavesNoConnection: a fault in us while the upstream answers leaves neither its
+// connection nor the request open, also while the request is still being sent.
+func TestPanicLeavesNoConnection(t *testing.T) {
+	for name, request := range map[string]string{
+		"whole":      "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+		"being sent": "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			ended := newEvent()
+			p := newProxy(t, nil)
+			p.opts.Filters = []filter.Factory{{
+				TypeURL:  "type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors",
+				New:      func(filter.Config) (filter.Filter, error) { return lateBomb{}, nil },
+				PerRoute: func(*anypb.Any) (any, error) { return nil, nil },
+			}}
+			p.cluster(staticCluster("up", proxytest.Serve(t, func(_ int, c net.Conn) {
+				c.Read(make([]byte, 4096))
+				io.WriteString(c, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+				io.Copy(io.Discard, c)
+				ended.set()
+			}), ""))
+			p.start(strings.Replace(plainListener(""), "http_filters:\n", "http_filters:\n      - {name: bomb, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors}}\n", 1))
+			if got := raw(t, p.addr, request); got != "" {
+				t.Error(got)
+			}
+			ended.wait(t, "the end of the upstream's connection")
+			cluster := p.snap.Load().Clusters["up"]
+			for _, g := range cluster.Gauges() {
+				if g.Name.Name == "upstream_rq_active" && g.Value != 0 {
+					t.Errorf("%d requests are active", g.Value)
+				}
+			}
+		})
+	}
+}
 
 func (bomb) Decode(*exchange.Exchange) bool { panic("a fault in a filter") }
 
