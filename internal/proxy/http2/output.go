@@ -3,8 +3,9 @@ package http2
 import (
 	"runtime"
 
-	"github.com/usher-mesh/usher/internal/proxy/buffer"
 	xh2 "golang.org/x/net/http2"
+
+	"github.com/usher-mesh/usher/internal/proxy/buffer"
 )
 
 // enough is how many bytes may wait for the socket before content does, and full
