@@ -151,6 +151,7 @@ func (h *streams) Serve(st *http2.Stream) {
 	s.judge()
 	st.OnReset(nil)
 	s.finish()
+	s.rest()
 }
 
 // passReset tells the client why the upstream has reset the answer, if both speak

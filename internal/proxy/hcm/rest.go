@@ -7,8 +7,9 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 )
 
-// exchanges are those of no request. An HTTP/1.1 connection has one while it serves a
-// request: most connections wait, and an exchange is half of what one would hold then.
+// exchanges are those of no request. A connection has one while it serves a request, and a
+// stream of HTTP/2 likewise: most of them wait, and an exchange is half of what one would hold
+// then, not to speak of the texts of a request.
 var exchanges = sync.Pool{New: func() any { return new(exchange.Exchange) }}
 
 // asks are what filters may ask of the session, made once.
@@ -26,11 +27,12 @@ func (s *session) take() {
 	s.x.Conn, s.x.Sleep, s.x.Buffer, s.x.Watch = s.c.Info, s.asks.sleep, s.asks.buffer, s.asks.watch
 }
 
-// rest gives it back when the request is over, with nothing of it left inside. Who has
-// taken the connection over keeps the exchange.
+// rest gives it back when the request is over, with nothing of it left inside, and forgets the
+// request. Who has taken the connection over keeps both.
 func (s *session) rest() {
 	s.ended = s.x.Ended
 	s.x.Forget()
 	exchanges.Put(s.x)
 	s.x = nil
+	s.current = current{}
 }

@@ -1,10 +1,13 @@
 package hcm
 
 import (
+	"reflect"
 	"testing"
 	"unsafe"
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
+	"github.com/usher-mesh/usher/internal/proxy/snapshot"
+	"github.com/usher-mesh/usher/internal/proxy/upstream"
 )
 
 // What an exchange has seen on one connection, nothing of it is there on the next.
@@ -21,7 +24,11 @@ func TestRestLeavesNothingBehind(t *testing.T) {
 	x.Response.Header.Add("set-cookie", "x")
 	x.Redact([]exchange.Secret{{Name: "token"}})
 	x.Keep("a", "b")
+	s.snap, s.held, s.asked, s.websocketKey = &snapshot.Snapshot{}, &upstream.Conn{}, &x.Request, "k"
 	s.rest()
+	if !reflect.ValueOf(s.current).IsZero() {
+		t.Errorf("the session holds %+v", s.current)
+	}
 	if s.x != nil {
 		t.Error("a connection that waits has an exchange")
 	}

@@ -60,8 +60,19 @@ type session struct {
 	// outside of one.
 	tunnel string
 
-	// Of the current request:
-	m      *Manager
+	m *Manager // in force when the current request came
+	current
+	way
+	id     [36]byte
+	xfccOf *Manager
+	xfcc   string
+	dateAt int64
+	date   string
+}
+
+// current is what a session holds of the request that it serves: nothing of it, nor of the
+// configuration of its time, is held while no request is there.
+type current struct {
 	snap   *snapshot.Snapshot
 	table  *route.Table
 	keep   bool // the connection goes on after it
@@ -75,18 +86,12 @@ type session struct {
 	to           *upstream.Cluster // where it is forwarded to; nil: nowhere yet
 	span         *tracing.Span     // nil: the request is not traced
 	whole        time.Time         // when the request must be whole (request_timeout); zero: no bound
-	way
-	limits limits
-	stream streamBody
-	held   *upstream.Conn    // goes back to its pool when the request is over
-	asked  *exchange.Request // the request as it came, if the connection may outlive it
+	limits       limits
+	stream       streamBody
+	held         *upstream.Conn    // goes back to its pool when the request is over
+	asked        *exchange.Request // the request as it came, if the connection may outlive it
 	// websocketKey is what the server must show to have understood.
 	websocketKey string
-	id           [36]byte
-	xfccOf       *Manager
-	xfcc         string
-	dateAt       int64
-	date         string
 }
 
 // Serve serves requests until the connection ends, and closes it. What waits for an
@@ -335,12 +340,9 @@ func (s *session) start() {
 	}
 	s.x.Listener = s.m.o.Listener
 	s.x.Start = time.Now()
-	s.snap = s.m.o.Snapshot()
+	s.current = current{snap: s.m.o.Snapshot()}
 	s.table = s.m.routes(s.snap)
-	s.pump, s.truncated, s.taken, s.asked, s.websocketKey = nil, false, false, nil, ""
-	s.span, s.emptyTimeout = nil, false
 	s.count++
-	s.to = nil
 }
 
 // clock tells the time within a request, at half of what time.Now costs: by the clock that
@@ -372,7 +374,6 @@ func (s *session) one() {
 
 // bound sets how long the request's content may take.
 func (s *session) bound() {
-	s.whole = time.Time{}
 	if s.m.requestTimeout > 0 {
 		s.whole = time.Now().Add(s.m.requestTimeout)
 	}

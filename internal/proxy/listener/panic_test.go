@@ -34,18 +34,13 @@ func TestPanicLeavesNoConnection(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ended := newEvent()
 			p := newProxy(t, nil)
-			p.opts.Filters = []filter.Factory{{
-				TypeURL:  "type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors",
-				New:      func(filter.Config) (filter.Filter, error) { return lateBomb{}, nil },
-				PerRoute: func(*anypb.Any) (any, error) { return nil, nil },
-			}}
 			p.cluster(staticCluster("up", proxytest.Serve(t, func(_ int, c net.Conn) {
 				c.Read(make([]byte, 4096))
 				io.WriteString(c, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
 				io.Copy(io.Discard, c)
 				ended.set()
 			}), ""))
-			p.start(strings.Replace(plainListener(""), "http_filters:\n", "http_filters:\n      - {name: bomb, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors}}\n", 1))
+			with(p, lateBomb{})
 			if got := raw(t, p.addr, request); got != "" {
 				t.Error(got)
 			}
@@ -74,12 +69,17 @@ func TestPanicEndsOneConnection(t *testing.T) {
 		return
 	}
 	p := newProxy(t, nil)
+	p.cluster(staticCluster("up", backend(t, echo), ""))
+	with(p, bomb{})
+	raw(t, p.addr, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+}
+
+// with starts the proxy with a filter.
+func with(p *proxy, f filter.Filter) {
 	p.opts.Filters = []filter.Factory{{
 		TypeURL:  "type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors",
-		New:      func(filter.Config) (filter.Filter, error) { return bomb{}, nil },
+		New:      func(filter.Config) (filter.Filter, error) { return f, nil },
 		PerRoute: func(*anypb.Any) (any, error) { return nil, nil },
 	}}
-	p.cluster(staticCluster("up", backend(t, echo), ""))
-	p.start(strings.Replace(plainListener(""), "http_filters:\n", "http_filters:\n      - {name: bomb, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors}}\n", 1))
-	raw(t, p.addr, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	p.start(strings.Replace(plainListener(""), "http_filters:\n", "http_filters:\n      - {name: f, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors}}\n", 1))
 }
