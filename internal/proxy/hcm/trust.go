@@ -109,7 +109,7 @@ func (m *Manager) client(forwarded string) netip.Addr {
 		i := strings.LastIndexByte(forwarded, ',')
 		if hops == 1 {
 			if a, err := netip.ParseAddr(strings.TrimSpace(forwarded[i+1:])); err == nil {
-				return a
+				return a.Unmap().WithZone("") // as a connection's: a zone is any text, and a header's here
 			}
 		}
 		if i < 0 {
