@@ -27,7 +27,12 @@ func (s *session) outlive(up net.Conn, idle time.Duration) {
 		return until, ok
 	}, s.x.Until, func() { tunnel.Reset(s.nc); tunnel.Reset(up) })
 	// A side whose end has come is not read any more, and would not tell that it was closed.
-	closed := context.AfterFunc(s.ctx, func() { s.nc.Close(); up.Close() })
+	closed := make(chan struct{})
+	unclosed := context.AfterFunc(s.ctx, func() {
+		defer close(closed)
+		s.nc.Close()
+		up.Close()
+	})
 	var first []byte
 	if s.r != nil {
 		first = s.r.Take()
@@ -38,7 +43,9 @@ func (s *session) outlive(up net.Conn, idle time.Duration) {
 		a, b = side{a, "DC", &left}, side{b, "UC", &left}
 	}
 	s.x.BytesReceived, s.x.BytesSent = tunnel.Run(a, b, first, idle)
-	closed()
+	if !unclosed() {
+		<-closed // up may be a stream, and be another's from here on
+	}
 	stop()
 	if flag := left.Load(); flag != nil {
 		s.x.Flags, s.x.Details = *flag, leftDetails[*flag]
