@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -43,6 +44,8 @@ func (s *session) try(r *route.Route, choice route.Choice, cluster *upstream.Clu
 			return nil, err
 		}
 		x.UpstreamHost, x.Endpoint = host.Text, host
+		x.UpstreamLocal, x.Upstream, x.UpstreamMajor = netip.AddrPort{}, nil, 0 // what is of an earlier try
+		x.Sent, x.Answered = time.Time{}, time.Time{}
 		if f.AutoHost && host.Name != "" {
 			x.Request.Authority = host.Name
 		}
