@@ -26,10 +26,20 @@ func (g *gated) Accept() (net.Conn, error) {
 
 func get(t *testing.T, c net.Conn) *http.Response {
 	t.Helper()
+	sendGet(t, c)
+	return answer(t, c)
+}
+
+func sendGet(t *testing.T, c net.Conn) {
+	t.Helper()
 	c.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func answer(t *testing.T, c net.Conn) *http.Response {
+	t.Helper()
 	rs, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +62,9 @@ func TestQueueServed(t *testing.T) {
 	defer p.Close()
 	var waiting []net.Conn
 	for range 50 {
-		waiting = append(waiting, p.dial(t, nil))
+		c := p.dial(t, nil)
+		sendGet(t, c) // at once: one that drains and is silent for a second is closed
+		waiting = append(waiting, c)
 	}
 	stopped := make(chan struct{})
 	go func() {
@@ -61,7 +73,7 @@ func TestQueueServed(t *testing.T) {
 	}()
 	close(g.gate)
 	for _, c := range waiting {
-		if rs := get(t, c); rs.StatusCode != 200 {
+		if rs := answer(t, c); rs.StatusCode != 200 {
 			t.Fatal(rs.Status)
 		}
 	}
