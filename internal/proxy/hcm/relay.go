@@ -39,14 +39,14 @@ func (s *session) relay(r *route.Route, c route.Choice, conn *upstream.Conn) {
 	} else if b, ok := x.Request.Body.(content); ok && !b.Done() {
 		b.Skip() // it was sent as a whole
 	}
+	_, ofUpstream := errors.AsType[*http1.ReadError](err)
 	switch {
 	case err == nil:
-	case s.stream.left == 0 && s.lost.Load():
+	case ofUpstream && s.stream.left == 0 && s.lost.Load():
 		s.keep = false // it went with all of the length that it was told; the upstream's end alone was to come
 	default:
 		s.keep = false
-		var read *http1.ReadError
-		if errors.As(err, &read) && !s.lost.Load() {
+		if ofUpstream && !s.lost.Load() {
 			s.truncated = true
 			if !errors.Is(err, os.ErrDeadlineExceeded) {
 				conn.Host().Failed()
