@@ -106,7 +106,7 @@ func (a *single) garbage(ctx context.Context, s *site, p *peer, w work) (err err
 	n := 0
 	for n < a.Requests {
 		progress("garbage of %s: %d of %d requests", w.name, n, a.Requests)
-		l, err := load(ctx, w, 5)
+		l, err := load(ctx, w, 20)
 		if err != nil {
 			return err
 		}
@@ -118,7 +118,7 @@ func (a *single) garbage(ctx context.Context, s *site, p *peer, w work) (err err
 	if err != nil {
 		return err
 	}
-	// What telling the number takes is known. Connections of each round and timers make some.
+	// What telling the number takes is known. The connections of each round and timers make some, so rounds are long.
 	each := (float64(after-before) - float64(before-unread)) / float64(n)
 	a.Budgets = append(a.Budgets, newVerdict(fmt.Sprintf("%s: allocations a request, over %d", w.name, n), max(each, 0), 0.02, ""))
 	return nil
