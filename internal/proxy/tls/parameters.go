@@ -43,12 +43,11 @@ var suites = map[string]uint16{
 
 // groups are those that both have, by the names that BoringSSL gives them.
 var groups = map[string]tls.CurveID{
-	"X25519MLKEM768": tls.X25519MLKEM768,
-	"X25519":         tls.X25519, "x25519": tls.X25519,
-	"P-256": tls.CurveP256, "prime256v1": tls.CurveP256,
-	"P-384": tls.CurveP384, "secp384r1": tls.CurveP384,
-	"P-521": tls.CurveP521, "secp521r1": tls.CurveP521,
+	"X25519MLKEM768": tls.X25519MLKEM768, "X25519": tls.X25519, "P-256": tls.CurveP256, "P-384": tls.CurveP384, "P-521": tls.CurveP521,
 }
+
+// oldGroups are further names of theirs.
+var oldGroups = map[string]string{"x25519": "X25519", "prime256v1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 
 func compileParameters(m *tlsv3.TlsParameters) (parameters, error) {
 	p := parameters{min: tls.VersionTLS12, max: tls.VersionTLS13}
@@ -63,7 +62,7 @@ func compileParameters(m *tlsv3.TlsParameters) (parameters, error) {
 		p.suites, err = named("cipher_suites", m.GetCipherSuites(), suites, suiteOf)
 	}
 	if err == nil {
-		p.groups, err = named("ecdh_curves", m.GetEcdhCurves(), groups, nil)
+		p.groups, err = named("ecdh_curves", m.GetEcdhCurves(), groups, groupOf)
 	}
 	return p, err
 }
@@ -99,6 +98,11 @@ func suiteOf(name string) (uint16, bool) {
 	return 0, false
 }
 
+func groupOf(name string) (id tls.CurveID, ok bool) {
+	id, ok = groups[oldGroups[name]]
+	return id, ok
+}
+
 // named reads a list of names, of which one may hold several by colons. Other of OpenSSL's
 // expressions, such as groups of equal preference, are refused.
 func named[T any](field string, list []string, known map[string]T, other func(string) (T, bool)) (out []T, err error) {
@@ -108,7 +112,7 @@ func named[T any](field string, list []string, known map[string]T, other func(st
 	for i, names := range list {
 		for name := range strings.SplitSeq(names, ":") {
 			id, ok := known[name]
-			if !ok && other != nil {
+			if !ok {
 				id, ok = other(name)
 			}
 			if !ok {

@@ -31,7 +31,7 @@ func TestParameters(t *testing.T) {
 		{text: "{cipher_suites: [TLS_AES_128_GCM_SHA256]}", refused: `cipher_suites[0]: "TLS_AES_128_GCM_SHA256": not supported`},
 		{text: "{cipher_suites: [DES-CBC3-SHA]}", refused: `cipher_suites[0]: "DES-CBC3-SHA": not supported`},
 		{text: "{cipher_suites: [TLS_RSA_WITH_RC4_128_SHA]}", refused: `cipher_suites[0]: "TLS_RSA_WITH_RC4_128_SHA": not supported`},
-		{text: "{ecdh_curves: [X25519, MLKEM1024]}", refused: `ecdh_curves[1]: "MLKEM1024": not supported; there are P-256, P-384, P-521, X25519, X25519MLKEM768, `},
+		{text: "{ecdh_curves: [X25519, MLKEM1024]}", refused: `ecdh_curves[1]: "MLKEM1024": not supported; there are P-256, P-384, P-521, X25519, X25519MLKEM768`},
 		{text: "{signature_algorithms: [a]}", refused: "signature_algorithms: not supported"},
 	} {
 		p, err := compileParameters(proxytest.Decode(t, tt.text, new(tlsv3.TlsParameters)))
