@@ -9,6 +9,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/usher-mesh/usher/internal/proxy/netconn"
 )
 
 // Conn is a connection whose deadlines are armed late. A deadline that moves to a
@@ -32,12 +34,7 @@ func New(c net.Conn) *Conn {
 func (c *Conn) NetConn() net.Conn { return c.Conn }
 
 // CloseWrite passes the half-close on.
-func (c *Conn) CloseWrite() error {
-	if h, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return h.CloseWrite()
-	}
-	return errors.ErrUnsupported
-}
+func (c *Conn) CloseWrite() error { return netconn.CloseWrite(c.Conn) }
 
 // SetReadDeadline implements net.Conn.
 func (c *Conn) SetReadDeadline(t time.Time) error { return c.read.move(t, c.Conn.SetReadDeadline) }

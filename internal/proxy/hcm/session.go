@@ -12,6 +12,7 @@ import (
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/http1"
+	"github.com/usher-mesh/usher/internal/proxy/netconn"
 	"github.com/usher-mesh/usher/internal/proxy/route"
 	"github.com/usher-mesh/usher/internal/proxy/snapshot"
 	"github.com/usher-mesh/usher/internal/proxy/tracing"
@@ -466,8 +467,7 @@ func (s *session) linger() {
 		tunnel.Reset(s.nc)
 		return
 	}
-	c, ok := s.nc.(interface{ CloseWrite() error })
-	if !ok || c.CloseWrite() != nil || s.m == nil || s.m.delayedClose <= 0 {
+	if netconn.CloseWrite(s.nc) != nil || s.m == nil || s.m.delayedClose <= 0 {
 		return
 	}
 	s.nc.SetReadDeadline(time.Now().Add(min(s.m.delayedClose, 2*time.Second)))

@@ -1,9 +1,8 @@
 package hcm
 
 import (
-	"net"
-
 	"github.com/usher-mesh/usher/internal/proxy/deadline"
+	"github.com/usher-mesh/usher/internal/proxy/netconn"
 )
 
 // watchClient calls f once the client is gone, until stop returns. On HTTP/1.1 that is
@@ -18,7 +17,7 @@ func (s *session) watchClient(f func()) (stop func()) {
 	}
 	s.way.wake = f
 	unwatch := func() {}
-	if c := socket(s.nc); s.gone == nil && c != nil {
+	if c, ok := netconn.Find[*deadline.Conn](s.nc); s.gone == nil && ok {
 		done := make(chan struct{})
 		s.nc.SetReadDeadline(noDeadline) // that of the head, or of the content, is no bound of the wait
 		go func() {
@@ -38,19 +37,5 @@ func (s *session) watchClient(f func()) (stop func()) {
 		s.way.mu.Lock()
 		defer s.way.mu.Unlock()
 		s.way.wake = nil
-	}
-}
-
-// socket finds the connection below TLS; nil on a stream of HTTP/2.
-func socket(c net.Conn) *deadline.Conn {
-	for {
-		if d, ok := c.(*deadline.Conn); ok {
-			return d
-		}
-		n, ok := c.(interface{ NetConn() net.Conn })
-		if !ok {
-			return nil
-		}
-		c = n.NetConn()
 	}
 }

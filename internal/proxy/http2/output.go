@@ -6,6 +6,7 @@ import (
 	xh2 "golang.org/x/net/http2"
 
 	"github.com/usher-mesh/usher/internal/proxy/buffer"
+	"github.com/usher-mesh/usher/internal/proxy/netconn"
 )
 
 // enough is how many bytes may wait for the socket before content does, and full
@@ -113,9 +114,7 @@ func (c *Conn) write() {
 	for {
 		for len(c.out) == 0 {
 			if c.ending {
-				if w, ok := c.nc.(interface{ CloseWrite() error }); ok {
-					w.CloseWrite()
-				}
+				_ = netconn.CloseWrite(c.nc)
 				return
 			}
 			c.release()

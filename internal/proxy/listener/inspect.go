@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/usher-mesh/usher/internal/proxy/netconn"
 )
 
 // prefixed is a connection of which some bytes were read already.
@@ -30,12 +32,7 @@ func (p *prefixed) Read(b []byte) (int, error) {
 func (p *prefixed) NetConn() net.Conn { return p.Conn }
 
 // CloseWrite passes the half-close on.
-func (p *prefixed) CloseWrite() error {
-	if c, ok := p.Conn.(interface{ CloseWrite() error }); ok {
-		return c.CloseWrite()
-	}
-	return errors.ErrUnsupported
-}
+func (p *prefixed) CloseWrite() error { return netconn.CloseWrite(p.Conn) }
 
 // maxHello bounds a ClientHello with its records.
 const maxHello = 64 << 10

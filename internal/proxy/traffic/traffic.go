@@ -3,10 +3,10 @@
 package traffic
 
 import (
-	"errors"
 	"net"
 
 	"github.com/usher-mesh/usher/internal/proxy/counters"
+	"github.com/usher-mesh/usher/internal/proxy/netconn"
 )
 
 // Conn is a connection whose bytes are counted, above TLS if there is any.
@@ -37,9 +37,4 @@ func (c *Conn) Write(b []byte) (int, error) {
 }
 
 // CloseWrite passes the half-close on.
-func (c *Conn) CloseWrite() error {
-	if h, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return h.CloseWrite()
-	}
-	return errors.ErrUnsupported
-}
+func (c *Conn) CloseWrite() error { return netconn.CloseWrite(c.Conn) }

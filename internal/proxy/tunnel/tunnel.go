@@ -3,10 +3,13 @@
 package tunnel
 
 import (
+	"errors"
 	"io"
 	"net"
 	"sync/atomic"
 	"time"
+
+	"github.com/usher-mesh/usher/internal/proxy/netconn"
 )
 
 // Run copies between a and b until both ways have ended or nothing was carried
@@ -77,9 +80,7 @@ func (t *run) way(dst, src net.Conn) (n int64) {
 			dst.Close()
 			return n
 		}
-		if c, ok := dst.(interface{ CloseWrite() error }); ok {
-			c.CloseWrite()
-		} else {
+		if errors.Is(netconn.CloseWrite(dst), errors.ErrUnsupported) {
 			dst.Close()
 		}
 		return n
@@ -88,13 +89,7 @@ func (t *run) way(dst, src net.Conn) (n int64) {
 
 // Reset closes a connection so that its peer sees that what came is not all.
 func Reset(c net.Conn) {
-	for {
-		t, ok := c.(interface{ NetConn() net.Conn })
-		if !ok {
-			break
-		}
-		c = t.NetConn()
-	}
+	c = netconn.Innermost(c) // by what is around it, TLS would say that this was the end
 	if t, ok := c.(interface{ SetLinger(int) error }); ok {
 		_ = t.SetLinger(0)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/http1"
 	"github.com/usher-mesh/usher/internal/proxy/http2"
+	"github.com/usher-mesh/usher/internal/proxy/netconn"
 	"github.com/usher-mesh/usher/internal/proxy/tls"
 )
 
@@ -52,7 +53,7 @@ func newConn(h *Host, p *pool, nc net.Conn, generation uint64) *Conn {
 	c := &Conn{Conn: all, r: http1.NewReader(nc, nil), w: w, W: w, host: h, pool: p, generation: generation, until: h.until(nc)}
 	c.r.Received = all.Received
 	c.r.Limits.Trailers = h.cluster.trailers
-	if under := below(nc); under != nil {
+	if under, ok := netconn.Find[*counted](nc); ok {
 		c.about = &under.about
 		if raw, err := under.SyscallConn(); err == nil {
 			c.raw = raw
@@ -62,23 +63,9 @@ func newConn(h *Host, p *pool, nc net.Conn, generation uint64) *Conn {
 	return c
 }
 
-// below finds the connection that a host has dialled, nil if it has not.
-func below(nc net.Conn) *counted {
-	for {
-		if c, ok := nc.(*counted); ok {
-			return c
-		}
-		t, ok := nc.(interface{ NetConn() net.Conn })
-		if !ok {
-			return nil
-		}
-		nc = t.NetConn()
-	}
-}
-
 // About tells of a connection that Connect has given.
 func About(nc net.Conn) *exchange.UpstreamConn {
-	if c := below(nc); c != nil {
+	if c, ok := netconn.Find[*counted](nc); ok {
 		return &c.about
 	}
 	return nil
