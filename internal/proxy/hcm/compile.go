@@ -2,7 +2,6 @@ package hcm
 
 import (
 	"log/slog"
-	"strings"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -81,18 +80,9 @@ func (m *Manager) codec(c *hcmv3.HttpConnectionManager) error {
 		m.server = "envoy"
 	}
 	m.serverMode = c.GetServerHeaderTransformation()
-	m.upgrades = map[string]bool{}
-	for i, u := range c.GetUpgradeConfigs() {
-		if err := strict.Only(u, "upgrade_type", "enabled"); err != nil {
-			return strict.AtIndex("upgrade_configs", i, err)
-		}
-		name := strings.ToLower(u.GetUpgradeType())
-		if _, there := m.upgrades[name]; there {
-			return strict.AtIndex("upgrade_configs", i, strict.Errorf("upgrade_type", "%q is there already", name))
-		}
-		m.upgrades[name] = u.GetEnabled() == nil || u.GetEnabled().GetValue()
-	}
-	return nil
+	var err error
+	m.upgrades, err = route.Upgrades(c.GetUpgradeConfigs())
+	return err
 }
 
 // duration gives d, or the default if it is not set.

@@ -199,6 +199,7 @@ func (s *session) lead(conn *upstream.Conn) {
 
 // abandon ends what a fault in us has left of a request.
 func (s *session) abandon() {
+	s.uncount()
 	conn := s.way.conn
 	if conn == nil {
 		return

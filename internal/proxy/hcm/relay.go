@@ -42,7 +42,7 @@ func (s *session) relay(r *route.Route, c route.Choice, conn *upstream.Conn) {
 	_, ofUpstream := errors.AsType[*http1.ReadError](err)
 	switch {
 	case err == nil:
-	case ofUpstream && s.stream.left == 0 && s.lost.Load():
+	case ofUpstream && s.stream.whole() && s.lost.Load():
 		s.keep = false // it went with all of the length that it was told; the upstream's end alone was to come
 	default:
 		s.keep = false
@@ -74,7 +74,6 @@ func (s *session) release(conn *upstream.Conn, reuse bool) {
 func (s *session) write(r *route.Route, conn *upstream.Conn) error {
 	x := s.x
 	f := s.framing()
-	s.stream.left = exchange.UnknownLength
 	if x.Response.ContentLength < 0 && x.Response.Body != nil && f.HTTP10 {
 		s.keep, f.Close = false, true
 	}
@@ -125,6 +124,9 @@ type streamBody struct {
 	late *broken   // what their passing means
 	stop func()    // ends the look at the client, which begins with the first wait
 }
+
+// whole tells whether the client has all of the length that it was told.
+func (t *streamBody) whole() bool { return t.s != nil && t.left == 0 }
 
 // Buffered and Done let the writer see what is at hand.
 func (t *streamBody) Buffered() int { return t.body.Buffered() }

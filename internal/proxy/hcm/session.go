@@ -82,6 +82,7 @@ type current struct {
 	emptyTimeout bool
 	taken        bool // the connection was handed over (upgrade, CONNECT)
 	truncated    bool // the response broke off: the client is reset
+	counted      bool // as a request that is under way
 	heldReuse    bool // held may be used again
 	pump         *pump
 	to           *upstream.Cluster // where it is forwarded to; nil: nowhere yet

@@ -81,6 +81,7 @@ func (s *session) countBegun() {
 	t := s.m.stats
 	t.RqTotal.Inc()
 	t.RqActive.Add(1)
+	s.counted = true
 	if s.r == nil {
 		t.RqHTTP2.Inc()
 	} else {
@@ -88,10 +89,18 @@ func (s *session) countBegun() {
 	}
 }
 
+// uncount ends a request that is under way.
+func (s *session) uncount() {
+	if s.counted {
+		s.counted = false
+		s.m.stats.RqActive.Add(-1)
+	}
+}
+
 // countEnded counts a request that has ended, by its answer and what befell it.
 func (s *session) countEnded() {
 	x, t := s.x, s.m.stats
-	t.RqActive.Add(-1)
+	s.uncount()
 	t.Rq.Inc(x.Response.Status)
 	s.m.ofListener.Rq.Inc(x.Response.Status)
 	took := float64(x.Ended.Sub(x.Start).Milliseconds())

@@ -11,6 +11,7 @@ import (
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 
+	"github.com/usher-mesh/usher/internal/proxy/counters"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/filter"
 	"github.com/usher-mesh/usher/internal/proxy/proxytest"
@@ -34,6 +35,7 @@ func TestPanicLeavesNoConnection(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ended := newEvent()
 			p := newProxy(t, nil)
+			p.opts.Counters = &counters.Set{}
 			p.cluster(staticCluster("up", proxytest.Serve(t, func(_ int, c net.Conn) {
 				c.Read(make([]byte, 4096))
 				io.WriteString(c, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
@@ -45,6 +47,11 @@ func TestPanicLeavesNoConnection(t *testing.T) {
 				t.Error(got)
 			}
 			ended.wait(t, "the end of the upstream's connection")
+			for _, v := range p.opts.Counters.List() {
+				if v.Name.Name == "downstream_rq_active" && v.Value != 0 {
+					t.Errorf("%d requests of clients are active", v.Value)
+				}
+			}
 			cluster := p.snap.Load().Clusters["up"]
 			for _, g := range cluster.Gauges() {
 				if g.Name.Name == "upstream_rq_active" && g.Value != 0 {

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
@@ -66,12 +65,9 @@ func compileForward(m *routev3.RouteAction, p *pathMatcher, v *VirtualHost) (*Fo
 		f.Timeout, f.GRPCTimeout = 0, -1 // it replaces them
 	}
 	f.criteria = subset.New(m.GetMetadataMatch().GetFilterMetadata()[subset.Metadata])
-	switch m.GetPriority() {
-	case corev3.RoutingPriority_DEFAULT:
-	case corev3.RoutingPriority_HIGH:
-		f.Priority = upstream.High
-	default:
-		return nil, strict.Errorf("priority", "%s: %w", m.GetPriority(), strict.ErrUnsupported)
+	var err error
+	if f.Priority, err = upstream.PriorityOf(m.GetPriority()); err != nil {
+		return nil, strict.At("priority", err)
 	}
 	if m.GetRetryPolicy() != nil {
 		r, err := compileRetry(m.GetRetryPolicy())
@@ -81,28 +77,16 @@ func compileForward(m *routev3.RouteAction, p *pathMatcher, v *VirtualHost) (*Fo
 		f.Retry = r
 	}
 	if list := m.GetRequestMirrorPolicies(); len(list) > 0 { // instead of those of the levels above
-		var err error
 		if f.Mirrors, err = compileMirrors(list); err != nil {
 			return nil, err
 		}
 	}
-	for i, u := range m.GetUpgradeConfigs() {
-		if err := strict.Only(u, "upgrade_type", "enabled"); err != nil {
-			return nil, strict.AtIndex("upgrade_configs", i, err)
-		}
-		if f.Upgrades == nil {
-			f.Upgrades = map[string]bool{}
-		}
-		name := strings.ToLower(u.GetUpgradeType())
-		if _, there := f.Upgrades[name]; there {
-			return nil, strict.AtIndex("upgrade_configs", i, strict.Errorf("upgrade_type", "%q is there already", name))
-		}
-		f.Upgrades[name] = u.GetEnabled() == nil || u.GetEnabled().GetValue()
+	if f.Upgrades, err = Upgrades(m.GetUpgradeConfigs()); err != nil {
+		return nil, err
 	}
 	if m.GetPrefixRewrite() != "" && m.GetRegexRewrite() != nil || m.GetPathRewritePolicy() != nil && (m.GetPrefixRewrite() != "" || m.GetRegexRewrite() != nil) {
 		return nil, strict.Errorf("", "more than one of prefix_rewrite, regex_rewrite and path_rewrite_policy")
 	}
-	var err error
 	if f.regexRewrite, f.regexSubst, err = compileSubstitution(m.GetRegexRewrite()); err != nil {
 		return nil, strict.At("regex_rewrite", err)
 	}

@@ -1,9 +1,11 @@
 package upstream
 
 import (
+	"fmt"
 	"sync/atomic"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/usher-mesh/usher/internal/proxy/counters"
@@ -21,6 +23,17 @@ const (
 	priorities
 )
 
+// PriorityOf is what configurations call one.
+func PriorityOf(p corev3.RoutingPriority) (Priority, error) {
+	switch p {
+	case corev3.RoutingPriority_DEFAULT:
+		return Default, nil
+	case corev3.RoutingPriority_HIGH:
+		return High, nil
+	}
+	return Default, fmt.Errorf("%s: %w", p, strict.ErrUnsupported)
+}
+
 // breaker is the circuit breaker of a priority: what may be under way at a time, and what is.
 type breaker struct {
 	maxRequests int64
@@ -30,6 +43,7 @@ type breaker struct {
 	maxRetries  int64
 	budget      *retryBudget // of retries, in place of maxRetries; nil: none
 	tracked     bool         // track_remaining
+	bounded     bool         // there are thresholds
 
 	active  atomic.Int64 // requests
 	conns   atomic.Int64 // connections
@@ -69,7 +83,7 @@ func (b *breaker) unbound() {
 
 // thresholds compiles what bounds a priority.
 func (b *breaker) thresholds(t *clusterv3.CircuitBreakers_Thresholds) error {
-	b.tracked = t.GetTrackRemaining()
+	b.bounded, b.tracked = true, t.GetTrackRemaining()
 	b.maxConns, b.maxRequests = bound(t.GetMaxConnections(), defaultBound), bound(t.GetMaxRequests(), defaultBound)
 	b.maxPending, b.maxRetries = bound(t.GetMaxPendingRequests(), defaultBound), bound(t.GetMaxRetries(), defaultRetries)
 	m := t.GetRetryBudget()

@@ -250,11 +250,9 @@ func (c *Cluster) limits(m *clusterv3.Cluster) error {
 			k.maxPerHost = bound(t.GetMaxConnections(), unbounded)
 		}
 	}
-	var bounded [priorities]bool
 	for i, t := range b.GetThresholds() {
 		k, err := c.breakerOf(t, "max_connections", "max_pending_requests", "max_requests", "max_retries", "track_remaining", "retry_budget")
-		if err == nil && !bounded[priorityOf(t.GetPriority())] { // the first one holds
-			bounded[priorityOf(t.GetPriority())] = true
+		if err == nil && !k.bounded { // the first one holds
 			err = k.thresholds(t)
 		}
 		if err != nil {
@@ -262,7 +260,7 @@ func (c *Cluster) limits(m *clusterv3.Cluster) error {
 		}
 	}
 	for i := range c.breakers {
-		if k := &c.breakers[i]; !bounded[i] && k.maxPerHost < unbounded { // there is a queue
+		if k := &c.breakers[i]; !k.bounded && k.maxPerHost < unbounded { // there is a queue
 			k.maxPending = defaultBound
 		}
 	}
@@ -274,14 +272,11 @@ func (c *Cluster) breakerOf(t *clusterv3.CircuitBreakers_Thresholds, fields ...s
 	if err := strict.Only(t, append(fields, "priority")...); err != nil {
 		return nil, err
 	}
-	return &c.breakers[priorityOf(t.GetPriority())], nil
-}
-
-func priorityOf(p corev3.RoutingPriority) Priority {
-	if p == corev3.RoutingPriority_HIGH {
-		return High
+	p, err := PriorityOf(t.GetPriority())
+	if err != nil {
+		return nil, strict.At("priority", err)
 	}
-	return Default
+	return &c.breakers[p], nil
 }
 
 func (c *Cluster) discovery(m *clusterv3.Cluster) error {

@@ -9,7 +9,8 @@ type Elsewhere struct {
 	last  int // that an endpoint was chosen from
 	tried []int
 	spent []bool
-	left  []lb.Load // as it was last looked
+	left  []lb.Load // as it was last looked,
+	of    *hostSet  // at these endpoints
 }
 
 // NewElsewhere looks which priorities are left after so many tries each, of which there is at
@@ -24,23 +25,24 @@ func (e *Elsewhere) loads(s *hostSet) []lb.Load {
 	if len(e.tried) < e.every {
 		return s.loads
 	}
-	if len(e.tried)%e.every == 0 {
+	if len(e.tried)%e.every == 0 || e.of != s { // others have come meanwhile
 		e.look(s)
 	}
-	if len(e.left) != len(s.loads) { // other endpoints have come meanwhile, or nobody answers
+	if e.left == nil { // nobody answers
 		return s.loads
 	}
 	return e.left
 }
 
 func (e *Elsewhere) look(s *hostSet) {
-	for _, i := range e.tried {
+	for _, i := range e.tried[:len(e.tried)-len(e.tried)%e.every] {
 		for len(e.spent) <= i {
 			e.spent = append(e.spent, false)
 		}
 		e.spent[i] = true
 	}
 	var ok bool
+	e.of = s
 	if e.left, ok = lb.Without(e.spent, s.counts, s.assignment.overprovisioning); !ok {
 		clear(e.spent)
 		e.tried = e.tried[:0]
