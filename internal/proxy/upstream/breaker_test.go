@@ -20,7 +20,7 @@ func TestPriorities(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	c := cluster(t, fmt.Sprintf(`{name: c, type: STATIC, circuit_breakers: {thresholds: [{max_connections: 1, max_requests: 2}, {priority: HIGH, max_connections: 1, max_requests: 1}]},
+	c := cluster(t, fmt.Sprintf(`{name: c, type: STATIC, circuit_breakers: {thresholds: [{max_connections: 1, max_requests: 3}, {priority: HIGH, max_connections: 1, max_requests: 1}]},
   load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: %d}}}}]}]}}`, ln.Addr().(*net.TCPAddr).Port))
 	h := c.Hosts()[0]
 	get := func(of Priority) (*Conn, error) {
@@ -47,6 +47,12 @@ func TestPriorities(t *testing.T) {
 			t.Errorf("priority %d has another connection, %v", of, err)
 		} else {
 			got.Put(true)
+		}
+	}
+	h.closeIdle()
+	for of := range c.breakers {
+		if n := c.breakers[of].conns.Load(); n != 0 {
+			t.Errorf("priority %d: %d idle connections are left", of, n)
 		}
 	}
 	c.Close()

@@ -249,6 +249,29 @@ func TestClientsGiveWay(t *testing.T) {
 	}
 }
 
+// TestClientsGiveWayToTheirOwn: connections of one priority are not closed for requests of the
+// other, whose bounds they do not count for.
+func TestClientsGiveWayToTheirOwn(t *testing.T) {
+	port, _ := toldServer(t, false)
+	c := cluster(t, "{name: c, type: STATIC"+tells("{}")+", circuit_breakers: {thresholds: [{max_connections: 1}, {priority: HIGH, max_connections: 1}]}}")
+	set(t, c, port)
+	h := only(t, c)
+	if _, err := ask(t.Context(), h, client(0)); err != nil {
+		t.Fatal(err)
+	}
+	used, err := h.Get(t.Context(), time.Time{}, false, From{Major: 1, Client: client(1), Priority: High})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer used.Put(false)
+	if _, err := h.Get(t.Context(), time.Time{}, false, From{Major: 1, Client: client(2), Priority: High}); err != ErrOverflow {
+		t.Errorf("beside a connection in use: %v", err)
+	}
+	if n := c.breakers[Default].conns.Load(); n != 1 {
+		t.Errorf("%d connections of the other priority are left", n)
+	}
+}
+
 // TestClientsGiveWayAtOtherHosts: where the cluster may have no more connections, unused ones
 // to another host give way.
 func TestClientsGiveWayAtOtherHosts(t *testing.T) {
