@@ -26,7 +26,7 @@ func New(n *big.Int) (*Modulus, error) {
 	if n.Sign() <= 0 || n.Bit(0) == 0 || n.BitLen() < 2 || n.BitLen() > MaxBits {
 		return nil, errors.New("a modulus is odd, more than 1 and not too long")
 	}
-	m := &Modulus{size: (n.BitLen() + 7) / 8, fast: newMontgomery(n)}
+	m := &Modulus{size: (n.BitLen() + 7) / 8, fast: fastest(n)}
 	var err error
 	if m.fast == nil {
 		m.slow, err = bigmod.NewModulus(n.Bytes())

@@ -1,6 +1,7 @@
 package modexp
 
 import (
+	"fmt"
 	"math/big"
 	"math/rand/v2"
 	"testing"
@@ -8,33 +9,39 @@ import (
 	"filippo.io/bigmod"
 )
 
-// check holds Exp against math/big, by the kernels of this machine and without.
+// check holds Exp against math/big, each way there is on this machine.
 func check(t *testing.T, n, x *big.Int, e uint) {
+	t.Helper()
+	want := new(big.Int).Exp(x, new(big.Int).SetUint64(uint64(e)), n)
+	for way, m := range ways(t, n) {
+		in, out := x.FillBytes(make([]byte, m.Size())), make([]byte, m.Size())
+		if !m.Exp(out, in, e) {
+			t.Fatalf("%s: %x is not taken modulo %x", way, x, n)
+		}
+		if got := new(big.Int).SetBytes(out); got.Cmp(want) != 0 {
+			t.Fatalf("%s: %x^%d mod %x is %x, want %x", way, x, e, n, got, want)
+		}
+	}
+}
+
+// ways prepares n as New does, for each kind of kernels that this machine has, and without.
+func ways(t testing.TB, n *big.Int) map[string]*Modulus {
 	t.Helper()
 	m, err := New(n)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := new(big.Int).Exp(x, new(big.Int).SetUint64(uint64(e)), n)
-	in, out := x.FillBytes(make([]byte, m.Size())), make([]byte, m.Size())
-	for _, m := range []*Modulus{m, portable(t, n)} {
-		if !m.Exp(out, in, e) {
-			t.Fatalf("fast %v: %x is not taken modulo %x", m.fast != nil, x, n)
-		}
-		if got := new(big.Int).SetBytes(out); got.Cmp(want) != 0 {
-			t.Fatalf("fast %v: %x^%d mod %x is %x, want %x", m.fast != nil, x, e, n, got, want)
-		}
-	}
-}
-
-// portable prepares n as on a machine without kernels.
-func portable(t *testing.T, n *big.Int) *Modulus {
-	t.Helper()
 	slow, err := bigmod.NewModulus(n.Bytes())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Modulus{size: (n.BitLen() + 7) / 8, slow: slow}
+	all := map[string]*Modulus{"New": m, "portable": {size: m.size, slow: slow}}
+	for name, fast := range kinds(n) {
+		if fast != nil {
+			all[name] = &Modulus{size: m.size, fast: fast}
+		}
+	}
+	return all
 }
 
 // edged gives numbers of some bits whose words are often all zeros or all ones:
@@ -59,7 +66,7 @@ func edged(bits int) *big.Int {
 
 func TestExpAgreesWithBig(t *testing.T) {
 	exponents := []uint{65537, 65537, 3, 17, 1, 2, 4, 5, 6, 1<<32 - 1, 1 << 31, 65535}
-	sizes := []int{2, 3, 63, 64, 65, 511, 512, 513, 1024, 2047, 2048, 2049, 2055, 3072, 4095, 4096, 4097, 8191, 8192}
+	sizes := []int{2, 3, 63, 64, 65, 511, 512, 513, 1024, 2047, 2048, 2049, 2055, 2078, 2079, 2080, 3072, 4095, 4096, 4097, 8191, 8192}
 	one := big.NewInt(1)
 	for _, bits := range sizes {
 		for i := range 40 {
@@ -86,15 +93,15 @@ func TestWhatIsRefused(t *testing.T) {
 	}
 	n := edged(2048)
 	n.SetBit(n, 0, 1)
-	m, _ := New(n)
-	p := portable(t, n)
-	out := make([]byte, m.Size())
+	out := make([]byte, (n.BitLen()+7)/8)
 	for name, x := range map[string][]byte{
 		"n": n.Bytes(), "short": make([]byte, 255), "long": make([]byte, 257), "none": nil,
 		"n+1": new(big.Int).Add(n, big.NewInt(1)).Bytes(),
 	} {
-		if m.Exp(out, x, 3) || p.Exp(out, x, 3) {
-			t.Errorf("%s is taken", name)
+		for way, m := range ways(t, n) {
+			if m.Exp(out, x, 3) {
+				t.Errorf("%s: %s is taken", way, name)
+			}
 		}
 	}
 }
@@ -102,14 +109,15 @@ func TestWhatIsRefused(t *testing.T) {
 func TestExpAllocatesNothing(t *testing.T) {
 	n := edged(2048)
 	n.SetBit(n, 0, 1)
-	m, _ := New(n)
-	if m.fast == nil {
-		t.Skip("this processor lacks MULX or ADX, which the kernels take")
-	}
-	x, out := make([]byte, m.Size()), make([]byte, m.Size())
-	x[200] = 77
-	if k := testing.AllocsPerRun(10, func() { m.Exp(out, x, 65537) }); k > 0 {
-		t.Errorf("%v allocations", k)
+	for way, m := range ways(t, n) {
+		if m.fast == nil {
+			continue // bigmod allocates
+		}
+		x, out := make([]byte, m.Size()), make([]byte, m.Size())
+		x[200] = 77
+		if k := testing.AllocsPerRun(10, func() { m.Exp(out, x, 65537) }); k > 0 {
+			t.Errorf("%s: %v allocations", way, k)
+		}
 	}
 }
 
@@ -128,16 +136,17 @@ func FuzzExp(f *testing.F) {
 }
 
 func BenchmarkExp(b *testing.B) {
-	for name, bits := range map[string]int{"2048": 2048, "3072": 3072, "4096": 4096} {
+	for _, bits := range []int{2048, 3072, 4096} {
 		n := edged(bits)
 		n.SetBit(n, 0, 1)
-		m, _ := New(n)
-		x, out := make([]byte, m.Size()), make([]byte, m.Size())
-		edged(bits - 1).FillBytes(x)
-		b.Run(name, func(b *testing.B) {
-			for b.Loop() {
-				m.Exp(out, x, 65537)
-			}
-		})
+		for way, m := range ways(b, n) {
+			x, out := make([]byte, m.Size()), make([]byte, m.Size())
+			edged(bits - 1).FillBytes(x)
+			b.Run(fmt.Sprintf("%d/%s", bits, way), func(b *testing.B) {
+				for b.Loop() {
+					m.Exp(out, x, 65537)
+				}
+			})
+		}
 	}
 }
