@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/usher-mesh/usher/internal/proxy/buffer"
 	"github.com/usher-mesh/usher/internal/proxy/counters"
 	"github.com/usher-mesh/usher/internal/proxy/deadline"
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
@@ -71,5 +72,53 @@ func TestGather(t *testing.T) {
 		r.Close()
 		nc.Close()
 		c.Close()
+	}
+}
+
+// offered notes how much room the last read was given.
+type offered struct {
+	io.Reader
+	room int
+}
+
+func (o *offered) Read(p []byte) (int, error) {
+	o.room = len(p)
+	return o.Reader.Read(p)
+}
+
+// TestRoomAsTheLastMessage: there is room at once for a message like the last one, unless that
+// was larger than a large buffer.
+func TestRoomAsTheLastMessage(t *testing.T) {
+	for _, tt := range []struct{ content, room int }{{0, buffer.Small}, {3000, buffer.Small}, {8 << 10, buffer.Medium}, {16 << 10, buffer.Large}, {64 << 10, buffer.Small}, {1 << 20, buffer.Small}} {
+		c, peer := net.Pipe()
+		o := &offered{Reader: c}
+		r := NewReader(o, nil)
+		next := make(chan struct{})
+		go func() {
+			for _, n := range []int{tt.content, 0, 0} {
+				fmt.Fprintf(peer, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", n, strings.Repeat("x", n))
+				<-next
+			}
+		}()
+		for i, room := range []int{buffer.Small, tt.room, buffer.Small} {
+			if err := r.Fill(); err != nil || o.room != room {
+				t.Errorf("after %d bytes, message %d: room for %d, want %d; %v", tt.content, i+1, o.room, room, err)
+			}
+			var rq exchange.Request
+			if err := fillHead(r); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Request(&rq); err != nil {
+				t.Fatal(err)
+			}
+			if rq.Body != nil {
+				io.Copy(io.Discard, rq.Body)
+			}
+			r.Next()
+			next <- struct{}{}
+		}
+		r.Close()
+		c.Close()
+		peer.Close()
 	}
 }

@@ -84,6 +84,7 @@ type Reader struct {
 	start, end int            // unread: buf[start:end]
 	base       int            // the current head's strings stand before it
 	scanned    int            // of the unread bytes, how many hold no end of a head
+	size, last int            // bytes that were read of this message, and of the one before
 	pinned     []byte         // earlier buffer that the current head's strings point into
 	alone      bool           // there is one processor for all goroutines
 	body       Body
@@ -134,6 +135,7 @@ func (r *Reader) Next() {
 		}
 	}
 	r.start, r.end, r.base, r.scanned = 0, n, 0, 0
+	r.last, r.size = r.size, n
 	r.body = Body{}
 }
 
@@ -203,13 +205,14 @@ func (r *Reader) Fill() error {
 		turn().give()
 	}
 	if r.buf == nil {
+		first := buffersFor(r.last)
 		if r.late != nil {
 			var err error
-			r.buf, r.end, err = r.late.ReadLate(smallBuffers{})
+			r.buf, r.end, err = r.late.ReadLate(first)
 			r.count(r.end)
 			return err
 		}
-		r.buf = buffer.Get(buffer.Small)
+		r.buf = first.Get()
 	}
 	if r.end == len(r.buf) {
 		bigger := buffer.Get(min(4*len(r.buf), buffer.Large))
@@ -289,7 +292,11 @@ func (r *Reader) gather(n int) {
 
 // count counts bytes that were read.
 func (r *Reader) count(n int) {
-	if n > 0 && r.Received != nil {
+	if n <= 0 {
+		return
+	}
+	r.size += n
+	if r.Received != nil {
 		r.Received.Add(uint64(n))
 	}
 }
