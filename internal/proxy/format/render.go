@@ -71,13 +71,31 @@ func escape(b []byte, from int) []byte {
 // clean tells whether b holds only what stands for itself; ascii: and no other
 // characters than ASCII's.
 func clean(b []byte, ascii bool) bool {
+	var found uint8
 	for _, c := range b {
-		if c == '"' || c == '\\' || c < 0x20 || c == 0x7f || ascii && c >= 0x80 {
-			return false
+		found |= stands[c]
+	}
+	return found == 0 || found == wide && !ascii && utf8.Valid(b)
+}
+
+// stands tells which bytes do not stand for themselves: special ones never do, wide ones not
+// where there is ASCII alone.
+var stands = func() (t [256]uint8) {
+	for c := range t {
+		switch {
+		case c == '"' || c == '\\' || c < 0x20 || c == 0x7f:
+			t[c] = special
+		case c >= utf8.RuneSelf:
+			t[c] = wide
 		}
 	}
-	return ascii || utf8.Valid(b)
-}
+	return t
+}()
+
+const (
+	special = 1 << iota
+	wide
+)
 
 // quote makes the end of b fit to stand in quotes of JSON.
 func quote(b []byte, from int) []byte {

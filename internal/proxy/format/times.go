@@ -83,8 +83,13 @@ func commonDuration(arg string) (operator, error) {
 	return between(from, to, unit), nil
 }
 
-// isoMillis is Envoy's form of a time.
-const isoMillis = "2006-01-02T15:04:05.000Z"
+// appendMillis is Envoy's form of a time: RFC 3339 in UTC with three digits of the second's
+// fraction, which package time makes in a third of the time without them.
+func appendMillis(b []byte, t time.Time) []byte {
+	b = t.UTC().AppendFormat(b, time.RFC3339)
+	ms := t.Nanosecond() / int(time.Millisecond)
+	return append(b[:len(b)-len("Z")], '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
+}
 
 func startTime(zone bool) func(string) (operator, error) {
 	return timeOf(func(s *Subject) time.Time { return s.X.Start }, zone)
@@ -145,7 +150,7 @@ func compileTime(format string, zone bool) (steps []timeStep, err error) {
 		if zone {
 			return []timeStep{{layout: "2006-01-02T15:04:05.000-07:00"}}, nil
 		}
-		return []timeStep{{layout: isoMillis}}, nil
+		return []timeStep{{append: appendMillis}}, nil
 	}
 	for format != "" {
 		i := strings.IndexByte(format, '%')
