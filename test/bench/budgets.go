@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 )
 
 // budget is a bound for usher's processor time a request, as a ratio to a peer's
@@ -40,6 +43,15 @@ type verdict struct {
 	Budget   float64 `json:"budget,omitempty"` // 0: none
 	Unit     string  `json:"unit,omitempty"`   // "": a ratio
 	Word     string  `json:"verdict"`
+	// Least and Most are the range of what was measured more than once.
+	Least float64 `json:"least,omitempty"`
+	Most  float64 `json:"most,omitempty"`
+}
+
+// over notes the range of what was measured.
+func (v verdict) over(all []float64) verdict {
+	v.Least, v.Most = slices.Min(all), slices.Max(all)
+	return v
 }
 
 // newVerdict finds the word for it.
@@ -59,42 +71,35 @@ func (v verdict) print(w io.Writer) {
 	if v.Budget > 0 {
 		bound = fmt.Sprintf("<= %7.2f %-3s", v.Budget, v.Unit)
 	}
-	fmt.Fprintf(w, "%-44s %9.2f %-3s %-14s %s\n", v.Name, v.Measured, v.Unit, bound, v.Word)
+	between := ""
+	if v.Least != v.Most {
+		between = fmt.Sprintf("%.2f to %.2f", v.Least, v.Most)
+	}
+	fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%-44s %9.2f %-3s %-14s %-14s %s", v.Name, v.Measured, v.Unit, bound, v.Word, between), " "))
 }
 
-// judge sets usher's rows against those of the peers. A budget of which one side
+// judge sets usher's rows against those of the peers, round by round, since a machine that
+// changes its pace changes that of all that run at about the time. A budget of which one side
 // was not measured is left out.
-func judge(rows []row) []verdict {
-	find := func(work, peer string) *row {
-		for i := range rows {
-			if rows[i].Work == work && rows[i].Peer == peer {
-				return &rows[i]
-			}
-		}
-		return nil
-	}
+func judge(rounds [][]row) []verdict {
 	var all []verdict
 	for _, b := range budgets {
-		of := b.work
-		if b.of != "" {
-			of = b.of
-		}
-		own, other := find(b.work, "usher"), find(of, b.peer)
-		if own == nil || other == nil || other.CPU == 0 {
-			continue
-		}
+		calm, rough := b.ratios(rounds)
 		name := fmt.Sprintf("%s: usher / %s", b.work, b.peer)
 		if b.of != "" {
 			name += " " + b.of
 		}
-		v := newVerdict(name, own.CPU/other.CPU, b.most, "")
-		if own.rough() || other.rough() {
+		switch {
+		case len(calm) > 0:
+			all = append(all, newVerdict(name, median(calm), b.most, "").over(calm))
+		case len(rough) > 0:
+			v := newVerdict(name, median(rough), b.most, "").over(rough)
 			v.Word += ", rough"
+			all = append(all, v)
 		}
-		all = append(all, v)
 	}
 	var most row
-	for _, r := range rows {
+	for _, r := range slices.Concat(rounds...) {
 		if r.Peer == "usher" && r.Resident > most.Resident {
 			most = r
 		}
@@ -103,4 +108,27 @@ func judge(rows []row) []verdict {
 		all = append(all, newVerdict("resident, largest ("+most.Work+")", most.Resident, residentBudget, "MB"))
 	}
 	return all
+}
+
+// ratios of the rounds; rough are those of which one side was disturbed.
+func (b budget) ratios(rounds [][]row) (calm, rough []float64) {
+	for _, rows := range rounds {
+		find := func(work, peer string) (row, bool) {
+			i := slices.IndexFunc(rows, func(r row) bool { return r.Work == work && r.Peer == peer })
+			if i < 0 {
+				return row{}, false
+			}
+			return rows[i], rows[i].CPU > 0
+		}
+		own, measured := find(b.work, "usher")
+		other, too := find(cmp.Or(b.of, b.work), b.peer)
+		switch {
+		case !measured || !too:
+		case own.rough() || other.rough():
+			rough = append(rough, own.CPU/other.CPU)
+		default:
+			calm = append(calm, own.CPU/other.CPU)
+		}
+	}
+	return calm, rough
 }

@@ -7,7 +7,7 @@ import (
 )
 
 func TestJudge(t *testing.T) {
-	rows := []row{
+	rounds := [][]row{{
 		{Work: "plain", Peer: "nginx", CPU: 20, Busy: 99},
 		{Work: "plain", Peer: "usher", CPU: 21, Busy: 99, Resident: 12},
 		{Work: "jwt-cache", Peer: "envoy", CPU: 100, Busy: 99},
@@ -15,15 +15,24 @@ func TestJudge(t *testing.T) {
 		{Work: "mesh", Peer: "nginx", CPU: 100, Busy: 60},
 		{Work: "mesh", Peer: "usher", CPU: 70, Busy: 95, Resident: 20},
 		{Work: "post", Peer: "usher", CPU: 30, Busy: 95, Resident: 20}, // without a peer: nothing to say
-	}
+	}, { // a machine of half the pace
+		{Work: "plain", Peer: "nginx", CPU: 40, Busy: 99},
+		{Work: "plain", Peer: "usher", CPU: 48, Busy: 99},
+		{Work: "jwt-cache", Peer: "envoy", CPU: 10, Busy: 50}, // disturbed: the other rounds count
+		{Work: "jwt-cache", Peer: "usher", CPU: 52, Busy: 99, Resident: 20},
+		{Work: "mesh", Peer: "usher", CPU: 70, Busy: 95, Resident: 20},
+	}, {
+		{Work: "plain", Peer: "nginx", CPU: 10, Busy: 99},
+		{Work: "plain", Peer: "usher", CPU: 11.5, Busy: 99},
+	}}
 	want := []verdict{
-		{Name: "plain: usher / nginx", Measured: 1.05, Budget: 1.1, Word: "met"},
-		{Name: "jwt-cache: usher / nginx plain", Measured: 1.3, Budget: 1.2, Word: "NOT MET"},
-		{Name: "jwt-cache: usher / envoy", Measured: 0.26, Budget: 0.25, Word: "NOT MET"},
-		{Name: "mesh: usher / nginx", Measured: 0.7, Budget: 0.75, Word: "met, rough"},
+		{Name: "plain: usher / nginx", Measured: 1.15, Budget: 1.1, Word: "NOT MET", Least: 1.05, Most: 1.2},
+		{Name: "jwt-cache: usher / nginx plain", Measured: 1.3, Budget: 1.2, Word: "NOT MET", Least: 1.3, Most: 1.3},
+		{Name: "jwt-cache: usher / envoy", Measured: 0.26, Budget: 0.25, Word: "NOT MET", Least: 0.26, Most: 0.26},
+		{Name: "mesh: usher / nginx", Measured: 0.7, Budget: 0.75, Word: "met, rough", Least: 0.7, Most: 0.7},
 		{Name: "resident, largest (jwt-cache)", Measured: 26, Budget: 25, Unit: "MB", Word: "NOT MET"},
 	}
-	if d := cmp.Diff(want, judge(rows)); d != "" {
+	if d := cmp.Diff(want, judge(rounds)); d != "" {
 		t.Error(d)
 	}
 	if got := judge(nil); got != nil {

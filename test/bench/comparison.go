@@ -18,6 +18,7 @@ type comparison struct {
 	Rows    []row     `json:"rows"`
 	Budgets []verdict `json:"budgets"`
 	LeftOut []string  `json:"left_out,omitempty"` // each with the reason
+	rounds  [][]row   // what each round measured, of which Rows has the best
 }
 
 // pair is a proxy with a kind of work for it.
@@ -51,6 +52,7 @@ func (c *comparison) run(ctx context.Context, picked []work, bin string) (err er
 	plan := c.plan(ctx, s, found, picked)
 	rows := make([]*row, len(plan))
 	failed := make([]error, len(plan))
+	c.rounds = make([][]row, c.Rounds)
 	for round := range c.Rounds {
 		for i, p := range plan {
 			if failed[i] != nil {
@@ -63,7 +65,10 @@ func (c *comparison) run(ctx context.Context, picked []work, bin string) (err er
 				return ctx.Err()
 			case err != nil:
 				failed[i] = fmt.Errorf("%s, work %s: %w", p.peer.name, p.work.name, err)
-			case rows[i] != nil:
+				continue
+			}
+			c.rounds[round] = append(c.rounds[round], r)
+			if rows[i] != nil {
 				r = r.join(*rows[i])
 			}
 			rows[i] = &r

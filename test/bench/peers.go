@@ -13,10 +13,10 @@ import (
 
 // peers is `bench peers`. What is missing on this machine is named and left out.
 func peers(ctx context.Context, args []string) error {
-	c := comparison{title: "usher's CPU time a request against that of its peers, best rounds of this run"}
+	c := comparison{title: "usher's CPU time a request against that of its peers: the median of the rounds' ratios, and their range"}
 	f := flag.NewFlagSet("bench peers", flag.ContinueOnError)
-	f.IntVar(&c.Seconds, "seconds", 3, "length of a measurement, in `seconds`")
-	f.IntVar(&c.Rounds, "rounds", 3, "how `often` each is measured; the best round counts")
+	f.IntVar(&c.Seconds, "seconds", 2, "length of a measurement, in `seconds`")
+	f.IntVar(&c.Rounds, "rounds", 5, "how `often` each is measured")
 	f.IntVar(&c.Conns, "conns", 64, "`connections` of the load")
 	list := f.String("work", allWorks(), "kinds of `work`")
 	bin := f.String("bin", "bin", "`folder` of usher-proxy")
@@ -36,7 +36,7 @@ func peers(ctx context.Context, args []string) error {
 		return nil
 	}
 	err = c.run(ctx, picked, *bin)
-	c.Budgets = judge(c.Rows)
+	c.Budgets = judge(c.rounds)
 	c.print(os.Stdout)
 	if *out != "" {
 		text, jerr := json.MarshalIndent(c, "", "  ")
