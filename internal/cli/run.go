@@ -50,7 +50,7 @@ Exits with CMD's status (128+n for a signal), 125 for failures of its own.`,
 	f.StringVar(&d.Protocol, "protocol", "", "protocol of a port without a name: http, http2, grpc, tcp, tls")
 	f.StringToStringVar(&d.Label, "label", nil, "label of the workload, k=v (repeatable)")
 	f.BoolVar(&d.NoSidecar, "no-sidecar", false, "register the command alone, as a program outside the mesh")
-	f.BoolVar(&d.Netns, "netns", false, "capture all traffic in network namespaces of its own")
+	f.BoolVar(&d.Netns, "netns", false, "capture all traffic in network namespaces of its own (refused: not part of this version)")
 	f.BoolVar(&detach, "detach", false, "return when the command listens and its sidecar has configuration")
 	return cmd
 }
