@@ -44,7 +44,7 @@ func TestNamedClient(t *testing.T) {
 func TestForwarded(t *testing.T) {
 	const peer = "192.0.2.1"
 	for _, tt := range []struct {
-		m      Manager
+		m      *Manager
 		inside bool
 		tls    bool
 		xff    []string
@@ -52,15 +52,15 @@ func TestForwarded(t *testing.T) {
 
 		client, remote, external, passed, scheme string
 	}{
-		{m: Manager{useRemote: true}, xff: []string{"203.0.113.9"}, proto: "https", remote: peer, external: peer, passed: "203.0.113.9," + peer, scheme: "http"},
-		{m: Manager{useRemote: true}, tls: true, proto: "http", remote: peer, external: peer, passed: peer, scheme: "https"},
-		{m: Manager{useRemote: true}, inside: true, remote: peer, passed: peer, scheme: "http"},
-		{m: Manager{useRemote: true, skipXFFAppend: true}, xff: []string{"203.0.113.9"}, remote: peer, external: peer, passed: "203.0.113.9", scheme: "http"},
-		{m: Manager{useRemote: true, trustedHops: 1}, xff: []string{"198.51.100.7,203.0.113.9"}, proto: "https", client: "203.0.113.9", remote: "203.0.113.9", external: "203.0.113.9", passed: "198.51.100.7,203.0.113.9," + peer, scheme: "https"},
-		{m: Manager{useRemote: true, trustedHops: 2}, xff: []string{"198.51.100.7", "203.0.113.9"}, proto: "ftp", client: "198.51.100.7", remote: "198.51.100.7", external: "198.51.100.7", passed: "198.51.100.7,203.0.113.9," + peer, scheme: "http"},
-		{m: Manager{useRemote: true, trustedHops: 3}, xff: []string{"198.51.100.7", "203.0.113.9"}, remote: peer, external: peer, passed: "198.51.100.7,203.0.113.9," + peer, scheme: "http"},
-		{xff: []string{"203.0.113.9"}, proto: "https", remote: peer, passed: "203.0.113.9", scheme: "https"}, // a sidecar says nothing itself
-		{m: Manager{trustedHops: 1}, xff: []string{"203.0.113.9"}, remote: peer, passed: "203.0.113.9", scheme: "http"},
+		{m: &Manager{useRemote: true}, xff: []string{"203.0.113.9"}, proto: "https", remote: peer, external: peer, passed: "203.0.113.9," + peer, scheme: "http"},
+		{m: &Manager{useRemote: true}, tls: true, proto: "http", remote: peer, external: peer, passed: peer, scheme: "https"},
+		{m: &Manager{useRemote: true}, inside: true, remote: peer, passed: peer, scheme: "http"},
+		{m: &Manager{useRemote: true, skipXFFAppend: true}, xff: []string{"203.0.113.9"}, remote: peer, external: peer, passed: "203.0.113.9", scheme: "http"},
+		{m: &Manager{useRemote: true, trustedHops: 1}, xff: []string{"198.51.100.7,203.0.113.9"}, proto: "https", client: "203.0.113.9", remote: "203.0.113.9", external: "203.0.113.9", passed: "198.51.100.7,203.0.113.9," + peer, scheme: "https"},
+		{m: &Manager{useRemote: true, trustedHops: 2}, xff: []string{"198.51.100.7", "203.0.113.9"}, proto: "ftp", client: "198.51.100.7", remote: "198.51.100.7", external: "198.51.100.7", passed: "198.51.100.7,203.0.113.9," + peer, scheme: "http"},
+		{m: &Manager{useRemote: true, trustedHops: 3}, xff: []string{"198.51.100.7", "203.0.113.9"}, remote: peer, external: peer, passed: "198.51.100.7,203.0.113.9," + peer, scheme: "http"},
+		{m: &Manager{}, xff: []string{"203.0.113.9"}, proto: "https", remote: peer, passed: "203.0.113.9", scheme: "https"}, // a sidecar says nothing itself
+		{m: &Manager{trustedHops: 1}, xff: []string{"203.0.113.9"}, remote: peer, passed: "203.0.113.9", scheme: "http"},
 	} {
 		x := &exchange.Exchange{Conn: &exchange.Conn{Remote: netip.MustParseAddrPort(peer + ":80"), TLS: tt.tls}}
 		h := &x.Request.Header
@@ -70,10 +70,10 @@ func TestForwarded(t *testing.T) {
 		if tt.proto != "" {
 			h.Add("x-forwarded-proto", tt.proto)
 		}
-		(&session{m: &tt.m, x: x}).forwarded(tt.inside)
+		(&session{m: tt.m, x: x}).forwarded(tt.inside)
 		if want, _ := netip.ParseAddr(tt.client); x.Client != want || x.Remote().Addr().String() != tt.remote || h.Get("x-envoy-external-address") != tt.external ||
 			h.Get("x-forwarded-for") != tt.passed || h.Get("x-forwarded-proto") != tt.scheme || x.Request.Scheme != tt.scheme {
-			t.Errorf("%+v: client %v, remote %v, %v", tt, x.Client, x.Remote(), h.Fields())
+			t.Errorf("%d hops, %q: client %v, remote %v, %v", tt.m.trustedHops, tt.xff, x.Client, x.Remote(), h.Fields())
 		}
 	}
 }
