@@ -50,7 +50,11 @@ func TestOutliveLetsGo(t *testing.T) {
 		returned <- up.closes.Load()
 	}()
 	cancel()
-	<-down.entered
+	select {
+	case <-down.entered:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the client's side is not closed")
+	}
 	server.Close() // both sides end while the end of all is being told
 	client.Close()
 	select {
