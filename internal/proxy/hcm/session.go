@@ -3,7 +3,6 @@ package hcm
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -12,12 +11,10 @@ import (
 
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
 	"github.com/usher-mesh/usher/internal/proxy/http1"
-	"github.com/usher-mesh/usher/internal/proxy/netconn"
 	"github.com/usher-mesh/usher/internal/proxy/route"
 	"github.com/usher-mesh/usher/internal/proxy/snapshot"
 	"github.com/usher-mesh/usher/internal/proxy/tracing"
 	"github.com/usher-mesh/usher/internal/proxy/traffic"
-	"github.com/usher-mesh/usher/internal/proxy/tunnel"
 	"github.com/usher-mesh/usher/internal/proxy/upstream"
 )
 
@@ -455,22 +452,4 @@ func (s *session) consumed() bool {
 		return true
 	}
 	return false
-}
-
-// lingerBytes bounds what is read of a request that nobody wants any more.
-const lingerBytes = 256 << 10
-
-// linger ends a connection so that the client can read the answer although it is
-// still sending: the kernel would reset it, and drop the answer, if unread bytes
-// were there at close.
-func (s *session) linger() {
-	if s.truncated {
-		tunnel.Reset(s.nc)
-		return
-	}
-	if netconn.CloseWrite(s.nc) != nil || s.m == nil || s.m.delayedClose <= 0 {
-		return
-	}
-	s.nc.SetReadDeadline(time.Now().Add(min(s.m.delayedClose, 2*time.Second)))
-	_, _ = io.CopyN(io.Discard, s.nc, lingerBytes)
 }
