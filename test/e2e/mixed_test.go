@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -102,7 +103,7 @@ func TestMixedLoad(t *testing.T) {
 	}
 	m.Apply(mixedObjects)
 	createAndAwait(m, "enduser-authentication-jwt.yml")
-	l := &mixedLoad{T: t, m: m, token: mint(m), tls: &tls.Config{RootCAs: roots, ServerName: "localhost"}, counts: map[string]*atomic.Int64{}}
+	l := &mixedLoad{T: t, m: m, token: mint(m), raced: harness.Raced(t), tls: &tls.Config{RootCAs: roots, ServerName: "localhost"}, counts: map[string]*atomic.Int64{}}
 	l.secure = m.Status()["istio-system/istio-ingressgateway"].Gateway["443"]
 	if l.secure == "" {
 		t.Fatalf("no port 443 of the gateway: %+v", m.Status())
@@ -174,6 +175,7 @@ type mixedLoad struct {
 	m             *harness.Mesh
 	token, secure string // secure: address of the gateway's TLS port
 	tls           *tls.Config
+	raced         bool // the proxies have the race detector
 	counts        map[string]*atomic.Int64
 	rounds        sync.Map // values of x-round
 }
@@ -366,8 +368,8 @@ func (l *mixedLoad) push(n int) {
 	}
 }
 
-// usage is what a proxy holds.
-type usage struct{ resident, goroutines, files int }
+// usage is what a proxy holds; memory is in KiB.
+type usage struct{ memory, goroutines, files int }
 
 // sample reads it of all proxies, by workload.
 func (l *mixedLoad) sample() map[string]usage {
@@ -383,12 +385,9 @@ func (l *mixedLoad) sample() map[string]usage {
 			l.Fatalf("%s: %v", name, err)
 		}
 		var u usage
-		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", st.ProxyPID))
-		if err != nil {
+		if u.memory, err = l.memory(st.ProxyPID, described.AdminSocket); err != nil {
 			l.Fatalf("%s: %v", name, err)
 		}
-		_, resident, _ := strings.Cut(string(status), "VmRSS:")
-		fmt.Sscan(resident, &u.resident)
 		files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", st.ProxyPID))
 		if err != nil {
 			l.Fatalf("%s: %v", name, err)
@@ -402,21 +401,48 @@ func (l *mixedLoad) sample() map[string]usage {
 	return all
 }
 
-// goroutines asks the admin interface at a Unix socket.
+// memory is what a proxy is resident with. The race detector keeps more the longer a program
+// runs, which is not the program's: with it, it is what the heap holds.
+func (l *mixedLoad) memory(pid int, admin string) (kib int, err error) {
+	if l.raced {
+		var m struct {
+			Size     int `json:"heap_size,string"`
+			Unmapped int `json:"pageheap_unmapped,string"`
+		}
+		err := ask(admin, "/memory", func(r io.Reader) error { return json.NewDecoder(r).Decode(&m) })
+		return (m.Size - m.Unmapped) >> 10, err
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, resident, _ := strings.Cut(string(status), "VmRSS:")
+	_, err = fmt.Sscan(resident, &kib)
+	return kib, err
+}
+
 func goroutines(admin string) (n int, err error) {
+	return n, ask(admin, "/debug/pprof/goroutine?debug=1", func(r io.Reader) error {
+		_, err := fmt.Fscanf(r, "goroutine profile: total %d", &n)
+		return err
+	})
+}
+
+// ask asks the admin interface at a Unix socket.
+func ask(admin, path string, read func(io.Reader) error) error {
 	c := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", admin)
 		}}}
-	a, err := c.Get("http://localhost/debug/pprof/goroutine?debug=1")
+	a, err := c.Get("http://localhost" + path)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer a.Body.Close()
-	if _, err := fmt.Fscanf(a.Body, "goroutine profile: total %d", &n); err != nil {
-		return 0, fmt.Errorf("%s: %w", a.Status, err)
+	if err := read(a.Body); err != nil {
+		return fmt.Errorf("%s: %s: %w", path, a.Status, err)
 	}
-	return n, nil
+	return nil
 }
 
 // flat compares the last third with the third before, and what is left afterwards with
@@ -425,18 +451,18 @@ func (l *mixedLoad) flat(before map[string]usage, samples []map[string]usage) {
 	for name := range before {
 		mean := func(s []map[string]usage) (u usage) {
 			for _, m := range s {
-				u.resident, u.goroutines, u.files = u.resident+m[name].resident, u.goroutines+m[name].goroutines, u.files+m[name].files
+				u.memory, u.goroutines, u.files = u.memory+m[name].memory, u.goroutines+m[name].goroutines, u.files+m[name].files
 			}
 			n := max(1, len(s))
-			return usage{u.resident / n, u.goroutines / n, u.files / n}
+			return usage{u.memory / n, u.goroutines / n, u.files / n}
 		}
 		third := len(samples) / 3
 		middle, last := mean(samples[third:2*third]), mean(samples[2*third:])
-		l.Logf("%s: before %+v, middle third %+v, last third %+v (resident in KiB)", name, before[name], middle, last)
+		l.Logf("%s: before %+v, middle third %+v, last third %+v", name, before[name], middle, last)
 		if third < 10 {
 			continue // nothing is warm yet
 		}
-		if last.resident > middle.resident*115/100+4<<10 || last.goroutines > middle.goroutines*13/10+50 || last.files > middle.files*13/10+50 {
+		if last.memory > middle.memory*115/100+4<<10 || last.goroutines > middle.goroutines*13/10+50 || last.files > middle.files*13/10+50 {
 			l.Errorf("%s grows", name)
 		}
 	}

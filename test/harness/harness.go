@@ -6,12 +6,15 @@ package harness
 import (
 	"bytes"
 	"context"
+	"debug/buildinfo"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,6 +50,16 @@ func Bin(t testing.TB, name string) string {
 		t.Fatalf("%v: run `make build` first", err)
 	}
 	return p
+}
+
+// Raced tells whether the proxies were built with the race detector.
+func Raced(t testing.TB) bool {
+	t.Helper()
+	info, err := buildinfo.ReadFile(Bin(t, "usher-proxy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
 // NewHome makes a home folder that is stopped and deleted with the test. Its path
