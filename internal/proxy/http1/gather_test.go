@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -75,6 +77,57 @@ func TestGather(t *testing.T) {
 	}
 }
 
+// socketPair gives both ends of a connection on which what was written is there to be read.
+func socketPair(t *testing.T) (near, far net.Conn) {
+	t.Helper()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ends [2]net.Conn
+	for i, fd := range fds {
+		f := os.NewFile(uintptr(fd), "")
+		if ends[i], err = net.FileConn(f); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		t.Cleanup(func() { ends[i].Close() })
+		ends[i].SetDeadline(time.Now().Add(10 * time.Second))
+	}
+	return ends[0], ends[1]
+}
+
+// message is a request with so much content.
+func message(content int) string {
+	return fmt.Sprintf("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", content, strings.Repeat("x", content))
+}
+
+// TestRoomAsTheLastMessage: there is room at once for a message like the last one, unless that
+// was larger than a large buffer; one of which little has come holds little.
+func TestRoomAsTheLastMessage(t *testing.T) {
+	for _, tt := range []struct{ content, room int }{{0, buffer.Small}, {3000, buffer.Small}, {8 << 10, buffer.Medium}, {16 << 10, buffer.Large}, {64 << 10, buffer.Small}, {1 << 20, buffer.Small}} {
+		near, far := socketPair(t)
+		r := NewReader(deadline.New(near), nil)
+		for i, room := range []int{buffer.Small, tt.room} {
+			go io.WriteString(far, message(tt.content))
+			if err := r.Fill(); err != nil || len(r.buf) != room {
+				t.Errorf("content of %d bytes, message %d: room for %d, want %d; %v", tt.content, i+1, len(r.buf), room, err)
+			}
+			var rq exchange.Request
+			if _, err := readRequest(r, &rq); err != nil {
+				t.Fatal(err)
+			}
+			r.Next()
+		}
+		begun := message(0)[:20]
+		io.WriteString(far, begun)
+		if err := r.Fill(); err != nil || len(r.buf) != buffer.Small || string(r.buf[r.start:r.end]) != begun {
+			t.Errorf("after %d bytes of content: %d bytes are held for %q, %v", tt.content, len(r.buf), r.buf[r.start:r.end], err)
+		}
+		r.Close()
+	}
+}
+
 // offered notes how much room the last read was given.
 type offered struct {
 	io.Reader
@@ -86,39 +139,20 @@ func (o *offered) Read(p []byte) (int, error) {
 	return o.Reader.Read(p)
 }
 
-// TestRoomAsTheLastMessage: there is room at once for a message like the last one, unless that
-// was larger than a large buffer.
-func TestRoomAsTheLastMessage(t *testing.T) {
-	for _, tt := range []struct{ content, room int }{{0, buffer.Small}, {3000, buffer.Small}, {8 << 10, buffer.Medium}, {16 << 10, buffer.Large}, {64 << 10, buffer.Small}, {1 << 20, buffer.Small}} {
-		c, peer := net.Pipe()
-		o := &offered{Reader: c}
+// TestRoomWhileNothingComes: what waits with its buffer, as over TLS, waits with a small one,
+// however large the last message was.
+func TestRoomWhileNothingComes(t *testing.T) {
+	for _, content := range []int{0, 8 << 10, 60 << 10} {
+		o := &offered{Reader: strings.NewReader(message(content))}
 		r := NewReader(o, nil)
-		next := make(chan struct{})
-		go func() {
-			for _, n := range []int{tt.content, 0, 0} {
-				fmt.Fprintf(peer, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", n, strings.Repeat("x", n))
-				<-next
-			}
-		}()
-		for i, room := range []int{buffer.Small, tt.room, buffer.Small} {
-			if err := r.Fill(); err != nil || o.room != room {
-				t.Errorf("after %d bytes, message %d: room for %d, want %d; %v", tt.content, i+1, o.room, room, err)
-			}
-			var rq exchange.Request
-			if err := fillHead(r); err != nil {
-				t.Fatal(err)
-			}
-			if err := r.Request(&rq); err != nil {
-				t.Fatal(err)
-			}
-			if rq.Body != nil {
-				io.Copy(io.Discard, rq.Body)
-			}
-			r.Next()
-			next <- struct{}{}
+		var rq exchange.Request
+		if _, err := readRequest(r, &rq); err != nil {
+			t.Fatal(err)
+		}
+		r.Next()
+		if err := r.Fill(); err != io.EOF || o.room != buffer.Small {
+			t.Errorf("after %d bytes of content: room for %d, %v", content, o.room, err)
 		}
 		r.Close()
-		c.Close()
-		peer.Close()
 	}
 }

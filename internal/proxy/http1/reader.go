@@ -127,16 +127,23 @@ func (r *Reader) Next() {
 		r.buf = nil
 	default:
 		copy(r.buf, r.buf[r.start:r.end])
-		if n <= buffer.Small && cap(r.buf) > buffer.Small {
-			small := buffer.Get(buffer.Small)
-			copy(small, r.buf[:n])
-			buffer.Put(r.buf)
-			r.buf = small
-		}
 	}
 	r.start, r.end, r.base, r.scanned = 0, n, 0, 0
+	r.shrink()
 	r.last, r.size = r.size, n
 	r.body = Body{}
+}
+
+// shrink keeps no larger buffer for what a small one has room for: a message may take long.
+// What it has begins at 0.
+func (r *Reader) shrink() {
+	if r.end > buffer.Small || len(r.buf) <= buffer.Small {
+		return
+	}
+	small := buffer.Get(buffer.Small)
+	copy(small, r.buf[:r.end])
+	buffer.Put(r.buf)
+	r.buf = small
 }
 
 // Close gives the buffers back. The Reader must not be used any more.
@@ -205,14 +212,14 @@ func (r *Reader) Fill() error {
 		turn().give()
 	}
 	if r.buf == nil {
-		first := buffersFor(r.last)
 		if r.late != nil {
 			var err error
-			r.buf, r.end, err = r.late.ReadLate(first)
+			r.buf, r.end, err = r.late.ReadLate(buffersFor(r.last))
 			r.count(r.end)
+			r.shrink()
 			return err
 		}
-		r.buf = first.Get()
+		r.buf = buffer.Get(buffer.Small) // held as long as nothing comes
 	}
 	if r.end == len(r.buf) {
 		bigger := buffer.Get(min(4*len(r.buf), buffer.Large))
