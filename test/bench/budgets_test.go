@@ -59,6 +59,51 @@ func TestJoinKeepsTheBetterRound(t *testing.T) {
 	}
 }
 
+// TestOnlyWholePairsCount: of a proxy that has failed in some round, neither a figure nor a
+// budget is told.
+func TestOnlyWholePairsCount(t *testing.T) {
+	nginx, usher := row{Work: "plain", Peer: "nginx", Busy: 99}, row{Work: "plain", Peer: "usher", Busy: 99}
+	rounds := func(r row, cpu ...float64) (all []row) {
+		for _, r.CPU = range cpu {
+			all = append(all, r)
+		}
+		return all
+	}
+	for _, tt := range []struct {
+		measured [][]row
+		want     []float64 // of the rows
+		budgets  int
+	}{
+		{[][]row{rounds(nginx, 20, 10, 30), rounds(usher, 21, 22, 20)}, []float64{10, 20}, 1},
+		{[][]row{rounds(nginx, 20, 10), rounds(usher, 21, 22, 20)}, []float64{20}, 0},
+		{[][]row{nil, rounds(usher, 21, 22, 20)}, []float64{20}, 0},
+	} {
+		c := comparison{Rounds: 3}
+		c.take(tt.measured)
+		var got []float64
+		for _, r := range c.Rows {
+			got = append(got, r.CPU)
+		}
+		if d := cmp.Diff(tt.want, got); d != "" {
+			t.Error(d)
+		}
+		if n := len(judge(c.rounds)); n != tt.budgets {
+			t.Errorf("%v: %d budgets are judged, want %d", tt.measured, n, tt.budgets)
+		}
+	}
+}
+
+func TestMedian(t *testing.T) {
+	for _, c := range []struct {
+		all  []float64
+		want float64
+	}{{[]float64{7}, 7}, {[]float64{3, 1, 2}, 2}, {[]float64{1.3, 0.9}, 1.1}, {[]float64{4, 1, 3, 2}, 2.5}} {
+		if got := median(c.all); got != c.want {
+			t.Errorf("the median of %v is %v, want %v", c.all, got, c.want)
+		}
+	}
+}
+
 func TestPercentile(t *testing.T) {
 	fifty := make([]float64, 50)
 	for i := range fifty {

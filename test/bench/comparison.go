@@ -50,9 +50,8 @@ func (c *comparison) run(ctx context.Context, picked []work, bin string) (err er
 		return err
 	}
 	plan := c.plan(ctx, s, found, picked)
-	rows := make([]*row, len(plan))
+	measured := make([][]row, len(plan)) // of each pair, by round
 	failed := make([]error, len(plan))
-	c.rounds = make([][]row, c.Rounds)
 	for round := range c.Rounds {
 		for i, p := range plan {
 			if failed[i] != nil {
@@ -65,22 +64,33 @@ func (c *comparison) run(ctx context.Context, picked []work, bin string) (err er
 				return ctx.Err()
 			case err != nil:
 				failed[i] = fmt.Errorf("%s, work %s: %w", p.peer.name, p.work.name, err)
-				continue
+			default:
+				measured[i] = append(measured[i], r)
 			}
-			c.rounds[round] = append(c.rounds[round], r)
-			if rows[i] != nil {
-				r = r.join(*rows[i])
-			}
-			rows[i] = &r
 		}
 	}
 	progress("")
-	for i, r := range rows {
-		if failed[i] == nil {
-			c.Rows = append(c.Rows, *r)
-		}
-	}
+	c.take(measured)
 	return errors.Join(failed...)
+}
+
+// take notes what was measured of each pair in all rounds; one that lacks some has failed, and
+// what it did before says nothing.
+func (c *comparison) take(measured [][]row) {
+	c.rounds = make([][]row, c.Rounds)
+	for _, all := range measured {
+		if len(all) < c.Rounds {
+			continue
+		}
+		best := all[0]
+		for round, r := range all {
+			c.rounds[round] = append(c.rounds[round], r)
+			if round > 0 {
+				best = r.join(best)
+			}
+		}
+		c.Rows = append(c.Rows, best)
+	}
 }
 
 // upstreams starts the servers behind the proxies; stop ends them. Without the

@@ -151,7 +151,11 @@ func (s *startup) add(name string, measured, budget float64, unit string) {
 
 func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-func median(all []float64) float64 { return percentile(all, 50) }
+// median is the middle one, or what is halfway between the two in the middle.
+func median(all []float64) float64 {
+	all = slices.Sorted(slices.Values(all))
+	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2
+}
 
 // percentile is the smallest value that p percent of all do not exceed.
 func percentile(all []float64, p int) float64 {
