@@ -1,10 +1,18 @@
 package hcm
 
 import (
+	"io"
+	"log/slog"
 	"net"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+
+	"github.com/usher-mesh/usher/internal/proxy/exchange"
+	"github.com/usher-mesh/usher/internal/proxy/proxytest"
+	"github.com/usher-mesh/usher/internal/proxy/snapshot"
 )
 
 // halfClosed is a connection that can be closed on one side.
@@ -48,6 +56,40 @@ func TestLinger(t *testing.T) {
 			}
 			near.Close()
 			<-ended
+		})
+	}
+}
+
+// TestLingerOnce: after an answer that ends the connection, whoever gave it, the client's
+// silence is awaited once.
+func TestLingerOnce(t *testing.T) {
+	for name, sent := range map[string]string{
+		"served":              "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+		"no line end":         "GET / HTTP/1.1\nhost: a\r\n",
+		"no field":            "GET / HTTP/1.1\r\nhost: a\r\nb\r\n\r\n",
+		"no host":             "GET / HTTP/1.1\r\n\r\n",
+		"an old version":      "GET / HTTP/1.0\r\nhost: a\r\n\r\n",
+		"lengths that differ": "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				near, far := net.Pipe()
+				defer far.Close()
+				m, err := Compile(proxytest.Decode(t, `{stat_prefix: x, delayed_close_timeout: 3s, route_config: {}, http_filters: [{name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]}`, new(hcmv3.HttpConnectionManager)),
+					Options{Snapshot: func() *snapshot.Snapshot { return new(snapshot.Snapshot) }, Log: slog.New(slog.DiscardHandler)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				go func() {
+					io.WriteString(far, sent)
+					io.Copy(io.Discard, far)
+				}()
+				begun := time.Now()
+				Serve(t.Context(), &Connection{Conn: halfClosed{near}, Info: &exchange.Conn{}, Current: func() *Manager { return m }, Draining: func() bool { return false }, Idle: func(bool) {}})
+				if took := time.Since(begun); took != 3*time.Second {
+					t.Errorf("it took %v", took)
+				}
+			})
 		})
 	}
 }

@@ -150,11 +150,11 @@ func (s *session) loop() {
 			m.stats.CxHTTP1Active.Add(1)
 			defer m.stats.CxHTTP1Active.Add(-1)
 		}
-		if err != nil {
+		if err == nil {
+			s.one()
+		} else {
 			s.refuse(err)
-			return
 		}
-		s.one()
 		if !s.keep {
 			if !s.taken {
 				s.linger()
@@ -291,7 +291,7 @@ func (m *Manager) wait(begun bool) time.Duration {
 	return d
 }
 
-// refuse answers a message that is none, and ends the connection.
+// refuse answers a message that is none; the connection is to end.
 func (s *session) refuse(err error) {
 	e := new(http1.Error)
 	if !errors.As(err, &e) {
@@ -327,7 +327,6 @@ func (s *session) refuse(err error) {
 	}
 	s.respondLocal(nil)
 	s.finish()
-	s.linger()
 }
 
 // start makes the exchange ready for a request.
