@@ -51,15 +51,7 @@ func TestMetadata(t *testing.T) {
 			wants["empty"] = "null" // no filter has set it
 		}
 		for key, want := range wants {
-			m, err := structpb.NewStruct(map[string]any{"v": "%" + kind + key + ")%"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			f, err := JSON(m, false)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := string(f.AppendLine(nil, &Subject{X: x})); got != `{"v":`+want+"}\n" {
+			if got := asMember(t, kind+key+")", x); got != `{"v":`+want+"}\n" {
 				t.Errorf("%s%s): %s, want %s", kind, key, got, want)
 			}
 			line, err := Text("%"+kind+key+")%", false)
@@ -88,16 +80,22 @@ func TestFilterState(t *testing.T) {
 	x := request()
 	x.SetFilterState("s", "a\"b\n")
 	for form, want := range map[string]string{"s:PLAIN": `"a\"b\u000a"`, "s:TYPED": `"a\"b\u000a"`, "s": `"a\"b\u000a"`, "s:FIELD:f": "null", "none": "null"} {
-		m, err := structpb.NewStruct(map[string]any{"v": "%FILTER_STATE(" + form + ")%"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, err := JSON(m, false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := string(f.AppendLine(nil, &Subject{X: x})); got != `{"v":`+want+"}\n" {
+		if got := asMember(t, "FILTER_STATE("+form+")", x); got != `{"v":`+want+"}\n" {
 			t.Errorf("%s: %s, want %s", form, got, want)
 		}
 	}
+}
+
+// asMember gives what an operator alone makes as a member of JSON.
+func asMember(t *testing.T, operator string, x *exchange.Exchange) string {
+	t.Helper()
+	m, err := structpb.NewStruct(map[string]any{"v": "%" + operator + "%"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := JSON(m, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(f.AppendLine(nil, &Subject{X: x}))
 }

@@ -84,7 +84,7 @@ func commonDuration(arg string) (operator, error) {
 }
 
 // appendMillis is Envoy's form of a time: RFC 3339 in UTC with three digits of the second's
-// fraction, which package time makes in a third of the time without them.
+// fraction, without which package time makes it in a quarter of the time.
 func appendMillis(b []byte, t time.Time) []byte {
 	b = t.UTC().AppendFormat(b, time.RFC3339)
 	ms := t.Nanosecond() / int(time.Millisecond)

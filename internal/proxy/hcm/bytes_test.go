@@ -1,7 +1,6 @@
 package hcm
 
 import (
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -27,11 +26,7 @@ func TestBytesOfConnections(t *testing.T) {
 	} {
 		near, far := net.Pipe()
 		far.SetDeadline(time.Now().Add(10 * time.Second))
-		m, err := Compile(proxytest.Decode(t, fmt.Sprintf(`{stat_prefix: x, codec_type: %s, route_config: {}, http_filters: [{name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]}`, tt.codec), new(hcmv3.HttpConnectionManager)),
-			Options{Snapshot: func() *snapshot.Snapshot { return new(snapshot.Snapshot) }, Log: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		m := routeless(t, "codec_type: "+tt.codec.String())
 		c := &Connection{Conn: near, Prefix: []byte(tt.prefix), Info: &exchange.Conn{}, Current: func() *Manager { return m }, Draining: func() bool { return false }, Idle: func(bool) {}}
 		ended := make(chan struct{})
 		go func() {
@@ -50,4 +45,15 @@ func TestBytesOfConnections(t *testing.T) {
 			t.Errorf("%s: %d sent, %d received; the client has had %d and sent %d", tt.codec, sent, received, got, len(tt.prefix)+len(tt.rest))
 		}
 	}
+}
+
+// routeless is a manager without routes; more is further text of its configuration.
+func routeless(t *testing.T, more string) *Manager {
+	t.Helper()
+	m, err := Compile(proxytest.Decode(t, `{stat_prefix: x, route_config: {}, http_filters: [{name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}], `+more+`}`, new(hcmv3.HttpConnectionManager)),
+		Options{Snapshot: func() *snapshot.Snapshot { return new(snapshot.Snapshot) }, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
 }

@@ -2,17 +2,12 @@ package hcm
 
 import (
 	"io"
-	"log/slog"
 	"net"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-
 	"github.com/usher-mesh/usher/internal/proxy/exchange"
-	"github.com/usher-mesh/usher/internal/proxy/proxytest"
-	"github.com/usher-mesh/usher/internal/proxy/snapshot"
 )
 
 // halfClosed is a connection that can be closed on one side.
@@ -75,11 +70,7 @@ func TestLingerOnce(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				near, far := net.Pipe()
 				defer far.Close()
-				m, err := Compile(proxytest.Decode(t, `{stat_prefix: x, delayed_close_timeout: 3s, route_config: {}, http_filters: [{name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]}`, new(hcmv3.HttpConnectionManager)),
-					Options{Snapshot: func() *snapshot.Snapshot { return new(snapshot.Snapshot) }, Log: slog.New(slog.DiscardHandler)})
-				if err != nil {
-					t.Fatal(err)
-				}
+				m := routeless(t, "delayed_close_timeout: 3s")
 				go func() {
 					io.WriteString(far, sent)
 					io.Copy(io.Discard, far)
